@@ -1,0 +1,86 @@
+"""`vit evaluate`: a model and a split become logits on disk, and the scores they give."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from .. import checkpoint
+from ..checkpoint import Loaded
+from ..data import datasets
+from ..data.datasets import Dataset, Images
+from ..data.loading import evaluation_loader
+from ..errors import UserError
+from ..results import metrics
+from ..run_folder import RunFolder, write_json
+from ..training.precision import resolve_device
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `vit evaluate` found, and where it wrote it."""
+
+    scores: dict[str, Any]
+    folder: RunFolder
+
+
+def evaluate(
+    model: str | Path, data: str | Path | None = None, *, split: str = "test", out: str | Path | None = None
+) -> Evaluation:
+    """Evaluate a model on a split of its own data, or of the folder or dataset `data`, every image once, in fp32.
+
+    Writes evaluation/<split>.npz (ids, labels, logits) and <split>.json into `out`, or into the model's run folder.
+    Raises UserError when the classes are not the model's.
+    """
+    loaded = checkpoint.load(model)
+    dataset = _dataset(loaded, data)
+    images = dataset.split(split)
+    datasets.check_readable(images)
+    folder = RunFolder(out if out is not None else loaded.path.parent)
+    if data is not None and out is None:
+        folder = RunFolder(Path("evaluations") / f"{loaded.path.parent.name}-{Path(data).name}")
+    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, loaded.recipe.data, dataset.small))
+    scores = metrics.scores(logits, images.labels, list(loaded.classes))
+    _write(folder, split, images, logits, scores)
+    return Evaluation(scores, folder)
+
+
+def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
+    """Return the logits [N, C] of every image of a loader, in its order, computed in fp32."""
+    device = resolve_device(loaded.recipe.training.device)
+    module = loaded.module.to(device)
+    with torch.inference_mode():
+        batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]
+    return np.concatenate(batches)
+
+
+def _dataset(loaded: Loaded, data: str | Path | None) -> Dataset:
+    section = loaded.recipe.data
+    if data is not None:
+        is_folder = Path(data).is_dir()
+        section = replace(section, name="folder" if is_folder else str(data), path=str(data) if is_folder else None)
+        if section.name not in datasets.DATASETS:
+            raise UserError(f"{data} is neither a folder nor a dataset ({', '.join(datasets.DATASETS)})")
+    dataset = datasets.load(section)
+    if dataset.classes != loaded.classes:
+        raise UserError(
+            f"the data has {len(dataset.classes)} classes ({_shortened(dataset.classes)}), "
+            f"the model {len(loaded.classes)} ({_shortened(loaded.classes)}); they must be the same, in name and number"
+        )
+    return dataset
+
+
+def _shortened(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> None:
+    path = folder.logits(split)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name("new.npz")
+    np.savez_compressed(beside, ids=np.array(images.ids), labels=images.labels, logits=logits)
+    beside.replace(path)
+    write_json(folder.scores(split), scores)

@@ -1,0 +1,46 @@
+"""What the verbs are given: recipes, folders to write to, images."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from .. import recipe as recipes
+from ..data import DATASETS, TRANSFORMS
+from ..errors import UserError
+from ..models import MODELS
+from ..recipe import Recipe, Tables
+
+TABLES = Tables(MODELS, DATASETS, TRANSFORMS)
+
+
+def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """Return a checked recipe from a path, a shipped name, or a recipe in memory."""
+    if isinstance(source, Recipe):
+        return recipes.override(source, overrides or {}, TABLES)
+    return recipes.load(source, overrides or {}, TABLES)
+
+
+def new_folder(out: str | Path | None, root: str, name: str) -> Path:
+    """Return where to write: `out`, or a folder below `root` named by recipe and time. Nothing is made yet."""
+    if out is not None:
+        return Path(out)
+    return Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def image_files(paths: Sequence[str | Path]) -> list[Path]:
+    """Return the files given, and those below the folders given, in order of name."""
+    from ..data.reading import is_image_name
+
+    files: list[Path] = []
+    for path in map(Path, paths):
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if is_image_name(p) and p.is_file())
+            if not inside:
+                raise UserError(f"{path} holds no images")
+            files += inside
+        elif path.exists():
+            files.append(path)
+        else:
+            raise UserError(f"{path}: no such file or folder")
+    return files

@@ -1,0 +1,54 @@
+"""`vit predict`: images in, class names and probabilities out."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from .. import checkpoint
+from .inputs import image_files
+
+
+def predict(model: str | Path, paths: Sequence[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
+    """Return the `top` classes and probabilities of every image file, and of those in every folder."""
+    files = image_files(paths)
+    return checkpoint.load(model).predict(files, top)
+
+
+def show(rows: list[dict[str, Any]], form: str) -> str:
+    """Return predictions as a table for people, as JSON, or as CSV with one line an image."""
+    return {"table": _table, "json": _json, "csv": _csv}[form](rows)
+
+
+def _json(rows: list[dict[str, Any]]) -> str:
+    return json.dumps(rows, indent=2)
+
+
+def _csv(rows: list[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    width = len(rows[0]["classes"])
+    writer.writerow(["path"] + [name for i in range(1, width + 1) for name in (f"class_{i}", f"probability_{i}")])
+    for row in rows:
+        pairs = zip(row["classes"], row["probabilities"], strict=True)
+        writer.writerow([row["path"], *(value for name, p in pairs for value in (name, f"{p:.6f}"))])
+    return text.getvalue().rstrip()
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    table = Table(box=None, header_style="bold")
+    table.add_column("image", overflow="fold")
+    for i in range(len(rows[0]["classes"])):
+        table.add_column("class" if i == 0 else f"{i + 1}.")
+    for row in rows:
+        pairs = zip(row["classes"], row["probabilities"], strict=True)
+        table.add_row(row["path"], *(f"{name} {p:.1%}" for name, p in pairs))
+    console = Console()
+    with console.capture() as capture:
+        console.print(table)
+    return capture.get().rstrip()

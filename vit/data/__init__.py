@@ -1,0 +1,21 @@
+"""What a recipe may name under `data.name` and `augment`."""
+
+from ..table import Lazy, Table
+
+DATASETS: Table = {
+    "digits": Lazy("data.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
+    "folder": Lazy("data.datasets:folder", "your images: class folders, alone or below train/ val/ test/"),
+    "cifar10": Lazy("data.datasets:cifar10", "60,000 photographs, 32x32, 10 classes"),
+    "cifar100": Lazy("data.datasets:cifar100", "60,000 photographs, 32x32, 100 classes"),
+}
+
+_module = "data.augmentations"
+TRANSFORMS: Table = {
+    "random_resized_crop": Lazy(f"{_module}:random_resized_crop", "crop of random area and aspect, resized"),
+    "random_crop": Lazy(f"{_module}:random_crop", "crop of the padded image"),
+    "horizontal_flip": Lazy(f"{_module}:horizontal_flip", "mirror left and right"),
+    "affine": Lazy(f"{_module}:affine", "rotate, shift and scale"),
+    "color_jitter": Lazy(f"{_module}:color_jitter", "brightness, contrast, saturation, hue"),
+    "randaugment": Lazy(f"{_module}:randaugment", "random operations of one magnitude"),
+    "random_erasing": Lazy(f"{_module}:random_erasing", "a rectangle replaced by noise"),
+}

@@ -1,0 +1,83 @@
+"""Training transforms, over albumentations. Each function is one step of a recipe's `augment`.
+
+The arguments before the star are the caller's; those behind it are the recipe's.
+"""
+
+import warnings
+
+import numpy as np
+from PIL import Image
+
+with warnings.catch_warnings():  # it would ask a server whether there is a newer version
+    import os
+
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    import albumentations as A
+
+import cv2
+
+INTERPOLATION = {
+    "nearest": cv2.INTER_NEAREST,
+    "bilinear": cv2.INTER_LINEAR,
+    "bicubic": cv2.INTER_CUBIC,
+    "lanczos": cv2.INTER_LANCZOS4,
+}
+Range = tuple[float, float]
+
+
+def random_resized_crop(
+    size: tuple[int, int], *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 1.3333)
+) -> A.BasicTransform:
+    """Szegedy et al. 2015, arXiv:1409.4842: `scale` of the area, `ratio` of width to height."""
+    return A.RandomResizedCrop(size, scale=scale, ratio=ratio, interpolation=cv2.INTER_AREA)
+
+
+def random_crop(size: tuple[int, int], *, padding: int = 4) -> A.BaseCompose:
+    height, width = size
+    padded = A.PadIfNeeded(height + 2 * padding, width + 2 * padding, border_mode=cv2.BORDER_CONSTANT, fill=0)
+    return A.Sequential([padded, A.RandomCrop(height, width)])
+
+
+def horizontal_flip(size: tuple[int, int], *, p: float = 0.5) -> A.BasicTransform:
+    return A.HorizontalFlip(p=p)
+
+
+def affine(
+    size: tuple[int, int],
+    *,
+    degrees: float = 0.0,
+    shift: float = 0.0,
+    scale: tuple[float, float] = (1.0, 1.0),
+    p: float = 1.0,
+) -> A.BasicTransform:
+    """Rotate by up to `degrees`, shift by up to `shift` of the side, and scale, all uniformly drawn."""
+    return A.Affine(rotate=(-degrees, degrees), translate_percent=(-shift, shift), scale=scale, p=p)
+
+
+def color_jitter(
+    size: tuple[int, int],
+    *,
+    brightness: float = 0.4,
+    contrast: float = 0.4,
+    saturation: float = 0.4,
+    hue: float = 0.0,
+    p: float = 1.0,
+) -> A.BasicTransform:
+    return A.ColorJitter(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue, p=p)
+
+
+def randaugment(size: tuple[int, int], *, num_ops: int = 2, magnitude: int = 9) -> A.BasicTransform:
+    """Cubuk et al. 2020, arXiv:1909.13719, in torchvision's fourteen operations, magnitude 0 to 30."""
+    from torchvision.transforms.v2 import InterpolationMode, RandAugment
+
+    operations = RandAugment(num_ops, magnitude, interpolation=InterpolationMode.BILINEAR, fill=[128, 128, 128])
+
+    def apply(image: np.ndarray, **_: object) -> np.ndarray:
+        return np.asarray(operations(Image.fromarray(image)))
+
+    return A.Lambda(image=apply, name="randaugment", p=1.0)
+
+
+def random_erasing(size: tuple[int, int], *, p: float = 0.25, scale: tuple[float, float] = (0.02, 0.33)) -> A.BasicTransform:
+    """Zhong et al. 2020, arXiv:1708.04896."""
+    return A.Erasing(scale=scale, fill="random", p=p)

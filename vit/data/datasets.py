@@ -1,0 +1,224 @@
+"""Where images come from, and the three splits they are read in.
+
+A source function returns the splits that exist; `load` cuts the missing ones from them, by `splits.choose`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+from PIL import Image
+
+from ..errors import UserError, nearest
+from ..recipe import Data
+from . import DATASETS, splits
+from .reading import is_image_name, read_image, unreadable
+
+SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
+DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
+CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Images:
+    """One split: names, class numbers [N], and the pixels, in memory or in files below `folder`."""
+
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    folder: Path | None = None
+    pixels: np.ndarray | None = None  # uint8 [N, height, width, 3]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def read(self, index: int) -> Image.Image:
+        if self.pixels is not None:
+            return Image.fromarray(self.pixels[index])
+        assert self.folder is not None
+        return read_image(self.folder / self.ids[index])
+
+    def where(self, mask: np.ndarray) -> "Images":
+        chosen = np.flatnonzero(mask)
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in chosen),
+            labels=self.labels[chosen],
+            pixels=None if self.pixels is None else self.pixels[chosen],
+        )
+
+    def in_memory(self) -> "Images":
+        """Decode every file now; for sets of small images, all of one size."""
+        if self.pixels is not None:
+            return self
+        return replace(self, pixels=np.stack([np.asarray(self.read(i)) for i in range(len(self))]))
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a dataset has by itself: classes in order, and one to three splits."""
+
+    classes: tuple[str, ...]
+    splits: dict[str, Images]  # "train", and "validation" or "test" where they exist
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    small: bool = False  # small enough to be held in memory whole
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The disjoint splits of a recipe, and the channels' mean and deviation in [0, 1]."""
+
+    classes: tuple[str, ...]
+    train: Images
+    validation: Images
+    test: Images
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    small: bool
+
+    def split(self, name: str) -> Images:
+        images = {"train": self.train, "validation": self.validation, "val": self.validation, "test": self.test}
+        if name not in images:
+            raise UserError(f"there is no split {name}{nearest(name, images)} (train, validation, test)")
+        return images[name]
+
+
+def load(data: Data) -> Dataset:
+    """Return the splits that a recipe's `data` section describes; raises UserError for what is not there."""
+    source = DATASETS[data.name](path=data.path)
+    parts = dict(source.splits)
+    for name, fraction in (("test", data.test_fraction), ("validation", data.validation_fraction)):
+        if name not in parts:
+            parts["train"], parts[name] = _cut(parts["train"], fraction, data.split_seed, name)
+    train = parts["train"]
+    if data.fraction < 1:
+        train = train.where(splits.choose(train.ids, train.labels, data.fraction, data.split_seed, "fraction"))
+    return Dataset(
+        classes=source.classes,
+        train=train,
+        validation=parts["validation"],
+        test=parts["test"],
+        mean=data.mean or source.mean,
+        std=data.std or source.std,
+        small=source.small,
+    )
+
+
+def digits(*, path: str | None = None) -> Source:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
+    images = Images(
+        ids=tuple(f"digit-{i:04d}" for i in range(len(grey))),
+        labels=bunch.target.astype(np.int64),
+        pixels=np.repeat(grey[..., None], 3, axis=-1),
+    )
+    # Mean and deviation of all pixels, 4.88 and 6.02 of 16.
+    return Source(tuple("0123456789"), {"train": images}, (0.305,) * 3, (0.376,) * 3, small=True)
+
+
+def folder(*, path: str | None = None) -> Source:
+    if path is None:
+        raise UserError("data.path is missing: name the folder, for example data.path=photos")
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"data.path: there is no folder {root}")
+    found = {
+        name: root / folder_name
+        for name, folder_names in SPLIT_FOLDERS.items()
+        for folder_name in folder_names
+        if (root / folder_name).is_dir()
+    }
+    if "train" not in found:
+        found = {"train": root}
+    classes = _class_names(found["train"])
+    return Source(classes, {name: _class_folders(root, place, classes) for name, place in found.items()})
+
+
+def cifar10(*, path: str | None = None) -> Source:
+    return _cifar("CIFAR10", path)
+
+
+def cifar100(*, path: str | None = None) -> Source:
+    return _cifar("CIFAR100", path)
+
+
+def check_readable(*parts: Images) -> None:
+    """Decode the files of a set small enough to wait for, and refuse it if any cannot be."""
+    paths = [images.folder / name for images in parts if images.folder and images.pixels is None for name in images.ids]
+    if len(paths) > DECODED_BEFORE_TRAINING:
+        return
+    broken = unreadable(paths)
+    if broken:
+        count = "1 image" if len(broken) == 1 else f"{len(broken)} images"
+        lines = [f"  {line}" for line in broken[:20]] + ["  ..."] * (len(broken) > 20)
+        raise UserError("\n".join([f"{count} cannot be read; mend or remove:", *lines]))
+
+
+def _cut(images: Images, fraction: float, seed: int, purpose: str) -> tuple[Images, Images]:
+    counts = np.bincount(images.labels)
+    if fraction == 0 or counts[counts > 0].min() < 3:
+        fix = f"data.{purpose}_fraction above 0, three images or more in every class, or a {purpose}/ folder"
+        raise UserError(f"no {purpose} images can be taken from train; what is needed: {fix}")
+    chosen = splits.choose(images.ids, images.labels, fraction, seed, purpose)
+    return images.where(~chosen), images.where(chosen)
+
+
+def _class_names(root: Path) -> tuple[str, ...]:
+    names = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if len(names) < 2:
+        raise UserError(f"{root} holds {len(names)} class folders; two or more are needed, one for each class")
+    as_number: Callable[[str], tuple[int, str]] = lambda name: (int(name), name)  # noqa: E731
+    return tuple(sorted(names, key=as_number if all(name.isdecimal() for name in names) else None))
+
+
+def _class_folders(root: Path, place: Path, classes: tuple[str, ...]) -> Images:
+    names = _class_names(place)
+    unknown = [name for name in names if name not in classes]
+    if unknown:
+        raise UserError(f"{place}: no such class in train: {', '.join(unknown)}{nearest(unknown[0], classes)}")
+    files = {name: sorted(p for p in (place / name).rglob("*") if is_image_name(p) and p.is_file()) for name in names}
+    empty = [name for name in names if not files[name]]
+    if empty:
+        raise UserError(f"{place}: no image in class {', '.join(empty)}; add images, or remove the empty folder")
+    labels = [classes.index(name) for name in names for _ in files[name]]
+    ids = [path.relative_to(root).as_posix() for name in names for path in files[name]]
+    return Images(tuple(ids), np.array(labels, dtype=np.int64), folder=root)
+
+
+def _cifar(name: str, path: str | None) -> Source:
+    if path and (Path(path) / "train").is_dir():
+        source = folder(path=path)
+    elif path and not Path(path).is_dir():
+        raise UserError(f"data.path: there is no folder {path}")
+    else:
+        source = _downloaded_cifar(name, Path(path) if path else Path.home() / ".cache" / "vit" / name.lower())
+    return replace(source, mean=CIFAR_MEAN, std=CIFAR_STD, small=True)
+
+
+def _downloaded_cifar(name: str, place: Path) -> Source:
+    import torchvision
+
+    try:
+        parts = {
+            split: getattr(torchvision.datasets, name)(place, train=split == "train", download=True)
+            for split in ("train", "test")
+        }
+    except (URLError, OSError, RuntimeError) as error:
+        raise UserError(
+            f"{name} could not be downloaded to {place}: {error}\n"
+            "with a copy at hand, give its folder: data.path=FOLDER (train/<class>/*, test/<class>/*)"
+        ) from error
+    images = {
+        split: Images(
+            ids=tuple(f"{split}/{i:05d}" for i in range(len(part.targets))),
+            labels=np.array(part.targets, dtype=np.int64),
+            pixels=part.data,
+        )
+        for split, part in parts.items()
+    }
+    return Source(tuple(parts["train"].classes), images)

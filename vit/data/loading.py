@@ -1,0 +1,122 @@
+"""Batches: which image comes when, how it is augmented, and by which process, the last without any influence."""
+
+import os
+from collections.abc import Iterator
+
+import albumentations as A
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
+
+from ..randomness import derive_seed
+from ..recipe import Data, Recipe
+from . import TRANSFORMS
+from .augmentations import INTERPOLATION
+from .datasets import Dataset, Images
+from .preprocessing import Preprocessing, to_size
+
+EVALUATION_BATCH_SIZE = 256
+
+
+def preprocessing_of(data: Data, dataset: Dataset) -> Preprocessing:
+    return Preprocessing(data.image_size, dataset.mean, dataset.std, data.interpolation, data.crop_fraction)
+
+
+class Augmentation:
+    """A recipe's `augment`: a PIL image and a seed -> uint8 [3, height, width].
+
+    Unless the first step is random_resized_crop, the image is first brought to size as in evaluation.
+    """
+
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing):
+        steps = [(name, options) for step in recipe.augment for name, options in step.items()]
+        self.preprocessing = preprocessing
+        self.crops_itself = bool(steps) and steps[0][0] == "random_resized_crop"
+        self.compose = A.Compose([TRANSFORMS[name](preprocessing.image_size, **options) for name, options in steps])
+
+    def __call__(self, image, seed: int) -> Tensor:
+        if not self.crops_itself:
+            image = to_size(self.preprocessing, image)
+        self.compose.set_random_seed(seed)
+        torch.manual_seed(seed)  # of torchvision's operations, in randaugment
+        pixels = self.compose(image=np.asarray(image))["image"]
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+
+
+class TrainingImages(TorchDataset):
+    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number."""
+
+    def __init__(self, images: Images, augmentation: Augmentation, seed: int):
+        self.images = images
+        self.augmentation = augmentation
+        self.seed = seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        epoch, index = key
+        seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
+        return self.augmentation(self.images.read(index), seed), int(self.images.labels[index])
+
+
+class EvaluationImages(TorchDataset):
+    """index -> the model's input [3, height, width] and its class number."""
+
+    def __init__(self, images: Images, preprocessing: Preprocessing):
+        self.images = images
+        self.transform = preprocessing.transform()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.transform(self.images.read(index)), int(self.images.labels[index])
+
+
+class EpochOrder(Sampler):
+    """A new order of all images every epoch, drawn from (seed, epoch) alone."""
+
+    def __init__(self, length: int, seed: int):
+        self.length = length
+        self.seed = seed
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:  # called by Lightning
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng(derive_seed(self.seed, "order", self.epoch)).permutation(self.length)
+        return ((self.epoch, int(index)) for index in order)
+
+
+def training_loader(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> DataLoader:
+    """Return the loader of training batches: images uint8 [B, 3, height, width], labels [B].
+
+    The last, smaller batch of an epoch is left out; another order leaves out other images.
+    """
+    images = dataset.train.in_memory() if dataset.small else dataset.train
+    seed = recipe.training.seed
+    batch_size = min(recipe.training.batch_size, len(images))
+    return DataLoader(
+        TrainingImages(images, Augmentation(recipe, preprocessing), seed),
+        batch_size=batch_size,
+        sampler=EpochOrder(len(images), seed),
+        drop_last=True,
+        **_workers(recipe.data, dataset.small),
+    )
+
+
+def evaluation_loader(
+    images: Images, preprocessing: Preprocessing, data: Data, small: bool, batch_size: int = EVALUATION_BATCH_SIZE
+) -> DataLoader:
+    """Return the loader that gives every image of a split once, in order: inputs [B, 3, height, width], labels [B]."""
+    images = images.in_memory() if small else images
+    return DataLoader(EvaluationImages(images, preprocessing), batch_size=batch_size, **_workers(data, small))
+
+
+def _workers(data: Data, small: bool) -> dict:
+    workers = (0 if small else min(os.cpu_count() or 1, 8)) if data.workers == "auto" else data.workers
+    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}

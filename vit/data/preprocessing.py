@@ -1,0 +1,48 @@
+"""The one way an image becomes a model's input outside training: evaluation, prediction and export share it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+from torchvision.transforms.v2 import InterpolationMode  # noqa: I001
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Resize to cover `image_size / crop_fraction`, crop its centre, scale to [0, 1], normalise."""
+
+    image_size: tuple[int, int]  # height, width
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    interpolation: str = "bicubic"
+    crop_fraction: float = 1.0
+
+    def transform(self) -> Callable[[Image.Image], Tensor]:
+        """Return the function from a PIL image to a tensor [3, height, width]; it can be sent to another process."""
+        return partial(_to_input, self)
+
+
+def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
+    """Bring an image to the model's size, as in evaluation, and leave its pixels in [0, 255]."""
+    height, width = (int(side / preprocessing.crop_fraction) for side in preprocessing.image_size)
+    scale = max(height / image.height, width / image.width)
+    resized = [max(height, int(image.height * scale)), max(width, int(image.width * scale))]
+    if resized != [image.height, image.width]:
+        image = F.resize(image, resized, InterpolationMode(preprocessing.interpolation))
+    if (image.height, image.width) != preprocessing.image_size:
+        image = F.center_crop(image, list(preprocessing.image_size))
+    return image
+
+
+def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
+    """Turn uint8 images [..., 3, height, width] into the model's input, on their device."""
+    mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
+    return (images.float() / 255 - mean) / std
+
+
+def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
+    return normalize(F.pil_to_tensor(to_size(preprocessing, image.convert("RGB"))), preprocessing)

@@ -1,0 +1,126 @@
+"""Residual networks (He et al. 2016, arXiv:1512.03385), with one slot for an attention module in every block.
+
+B images, C channels, H x W positions. Module names are timm's; the slot is called `se` there, whatever stands in it.
+"""
+
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .attention_modules import ATTENTION_MODULES
+from .drop_path import DropPath
+
+AttentionName = Literal["none", "se", "eca", "cbam", "spatial"]
+SMALL_IMAGE = 64  # pixels; below, the 7x7 stem and its pooling would leave nothing to look at
+
+
+def attention_module(name: AttentionName, channels: int) -> nn.Module:
+    return nn.Identity() if name == "none" else ATTENTION_MODULES[name](channels)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut."""
+
+    expansion = 1
+
+    def __init__(self, channels: int, width: int, stride: int, attention: AttentionName, drop_path: float):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.se = attention_module(attention, width)
+        self.downsample = shortcut(channels, width, stride)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = self.se(self.bn2(self.conv2(y)))
+        return F.relu(self.downsample(x) + self.drop_path(y))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3, 1x1 convolutions beside a shortcut; the stride is on the 3x3."""
+
+    expansion = 4
+
+    def __init__(self, channels: int, width: int, stride: int, attention: AttentionName, drop_path: float):
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.se = attention_module(attention, 4 * width)
+        self.downsample = shortcut(channels, 4 * width, stride)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = F.relu(self.bn1(self.conv1(x)))
+        y = F.relu(self.bn2(self.conv2(y)))
+        y = self.se(self.bn3(self.conv3(y)))
+        return F.relu(self.downsample(x) + self.drop_path(y))
+
+
+def shortcut(channels: int, width: int, stride: int) -> nn.Module:
+    if stride == 1 and channels == width:
+        return nn.Identity()
+    return nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+
+
+class ResNet(nn.Module):
+    """A stem, stages of residual blocks that halve the positions and double the width, mean pooling, a linear head.
+
+    images [B, 3, height, width] -> logits [B, num_classes]. `attention` stands at the end of every residual branch.
+    `stem` is 3x3 without pooling for images up to 64 pixels and 7x7 with pooling above, unless it is named.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        image_size: tuple[int, int] = (224, 224),
+        block: Literal["basic", "bottleneck"],
+        depths: tuple[int, ...],
+        width: int = 64,
+        attention: AttentionName = "none",
+        stem: Literal["auto", "3x3", "7x7"] = "auto",
+        drop_path: float = 0.0,
+    ):
+        super().__init__()
+        make_block = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
+        small = stem == "3x3" or (stem == "auto" and min(image_size) <= SMALL_IMAGE)
+        self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if small else nn.Conv2d(3, width, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)
+        self.stages = [f"layer{i + 1}" for i in range(len(depths))]
+        rates = iter(drop_path * i / max(sum(depths) - 1, 1) for i in range(sum(depths)))
+        channels = width
+        for i, (stage, depth) in enumerate(zip(self.stages, depths, strict=True)):
+            blocks = nn.Sequential()
+            for j in range(depth):
+                stride = 2 if i > 0 and j == 0 else 1
+                blocks.append(make_block(channels, width << i, stride, attention, next(rates)))
+                channels = (width << i) * make_block.expansion
+            self.add_module(stage, blocks)
+        self.fc = nn.Linear(channels, num_classes)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Draw He-normal convolutions, and start every residual branch at zero (Goyal et al. 2017, arXiv:1706.02677)."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        for module in self.modules():
+            if isinstance(module, BasicBlock):
+                nn.init.zeros_(module.bn2.weight)
+            elif isinstance(module, Bottleneck):
+                nn.init.zeros_(module.bn3.weight)
+
+    def forward(self, images: Tensor) -> Tensor:  # [B, 3, height, width]
+        x = self.maxpool(F.relu(self.bn1(self.conv1(images))))  # [B, C, H, W]
+        for stage in self.stages:
+            x = self.get_submodule(stage)(x)
+        return self.fc(x.mean((2, 3)))  # [B, num_classes]

@@ -1,0 +1,354 @@
+"""Every setting a run may have: its name, type, default and unit, and the strict reading of YAML.
+
+A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, field, fields, is_dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+import yaml
+from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import ValidationError, TypeAdapter  # noqa: I001
+from pydantic.dataclasses import dataclass
+
+from .errors import UserError, nearest
+from .table import Table, option_errors
+
+section = partial(dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+Fraction = Annotated[float, Field(gt=0, le=1)]
+PartialFraction = Annotated[float, Field(ge=0, lt=1)]
+Channels = tuple[float, float, float]
+
+
+def _both_sides(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+def _named_options(entry: Any) -> Any:
+    """Turn `flip` into `{flip: {}}`, so that every step of `augment` is one name with its options."""
+    return {entry: {}} if isinstance(entry, str) else {n: o or {} for n, o in entry.items()}
+
+
+Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_options), Field(min_length=1, max_length=1)]
+
+
+@section()
+class Data:
+    name: str = "digits"  # a dataset of `vit recipes`' kind, or "folder"
+    path: str | None = None  # where the images are; None: the dataset's own place
+    image_size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)]  # pixels: side, or [height, width]
+    crop_fraction: Fraction = 1.0  # of the resized image's side, kept by the centre crop in evaluation
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
+    mean: Channels | None = None  # per channel, of pixels in [0, 1]; None: the dataset's own
+    std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field()] | None = None
+    validation_fraction: PartialFraction = 0.1  # taken from train where there is no validation split
+    test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
+    fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
+    split_seed: int = 0  # with the file names, decides every split and subset
+    workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes
+
+
+@section()
+class Mixing:
+    mixup: NonNegativeFloat = 0.0  # a of Beta(a, a); 0 is off
+    cutmix: NonNegativeFloat = 0.0
+    probability: Annotated[float, Field(ge=0, le=1)] = 1.0  # of mixing a batch
+
+
+@section()
+class Model:
+    name: str
+    pretrained: bool | str | None = None
+    options: dict[str, Any] = field(default_factory=dict)  # written beside `name` in the YAML
+
+
+@section()
+class Optimizer:
+    name: Literal["adamw", "sgd"] = "adamw"
+    lr: PositiveFloat = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
+    weight_decay: NonNegativeFloat = 0.05  # decoupled; on weights, not on biases, norms, tokens or positions
+    momentum: PartialFraction = 0.9  # of SGD
+    betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of AdamW
+
+
+@section()
+class Schedule:
+    epochs: PositiveInt
+    warmup_epochs: NonNegativeFloat = 0.0  # linear, from 0 to lr
+    final_lr: NonNegativeFloat = 0.0  # where the cosine ends
+
+    def __post_init__(self) -> None:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs})")
+
+
+@section()
+class Training:
+    batch_size: PositiveInt = 128
+    label_smoothing: PartialFraction = 0.0
+    clip_norm: PositiveFloat | None = None  # of the whole gradient
+    ema_decay: PartialFraction | None = None  # of the averaged weights, which are then the ones kept
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    seed: NonNegativeInt = 0
+
+
+@section()
+class Logging:
+    wandb: bool = False
+    project: str = "vit"
+
+
+@section()
+class Recipe:
+    data: Data
+    augment: tuple[Step, ...] = ()
+    mixing: Mixing = Mixing()
+    model: Model
+    optimizer: Optimizer = Optimizer()
+    schedule: Schedule
+    training: Training = Training()
+    logging: Logging = Logging()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the recipe as the plain values that its YAML holds, every default written out."""
+        values = _plain(asdict(self))  # type: ignore[arg-type]
+        model = values["model"]
+        values["model"] = {"name": model["name"], "pretrained": model["pretrained"]} | model["options"]
+        return values
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+
+class Tables(NamedTuple):
+    """The names that a recipe may use, each with a function whose keywords are the recipe's options."""
+
+    models: Table
+    datasets: Table
+    transforms: Table
+
+
+@section()
+class Comparison:
+    recipes: Annotated[list[str], Field(min_length=1)]
+    seeds: PositiveInt = 3  # trainings by model and fraction, seeds 0, 1, ...
+    fractions: Annotated[list[Fraction], Field(min_length=1)] = field(default_factory=lambda: [1.0])
+    protocol: Literal["same_recipe"] = "same_recipe"  # differences outside `model` are reported
+    overrides: dict[str, Any] = field(default_factory=dict)  # dotted recipe keys, for every recipe
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)  # type: ignore[arg-type]
+
+
+def shipped_folder() -> Path:
+    """Return where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "_recipes"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "recipes"
+
+
+def shipped_names() -> list[str]:
+    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
+
+
+def find(source: str | Path) -> Path:
+    """Return the file of a recipe given by path or by the name of a shipped one."""
+    path = Path(source)
+    if path.is_file():
+        return path
+    shipped = shipped_folder() / f"{source}.yaml"
+    if shipped.is_file():
+        return shipped
+    names = shipped_names()
+    raise UserError(
+        f"{source} is neither a file nor a shipped recipe{nearest(str(source), names)}\nshipped: {', '.join(names)}"
+    )
+
+
+def is_comparison(source: str | Path) -> bool:
+    return "recipes" in read_yaml(find(source))
+
+
+def load(source: str | Path, overrides: Mapping[str, Any], tables: Tables) -> Recipe:
+    """Read a recipe and check every key, the options of its model and of its transforms included.
+
+    Raises UserError with all mistakes, a line each: dotted path, what is wrong, the nearest legal name.
+    """
+    path = find(source)
+    values = _override(read_yaml(path), overrides)
+    if "recipes" in values:
+        raise UserError(f"{path.name} is a comparison; run it with: vit compare {source}")
+    return parse(values, tables, where=path.name)
+
+
+def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Recipe:
+    """Turn plain values into a checked recipe; raises UserError as `load` does."""
+    values = dict(values)
+    if isinstance(values.get("model"), dict):
+        values["model"] = _gather_options(values["model"])
+    recipe, mistakes = _validate(Recipe, values)
+    mistakes += _table_mistakes(values, tables)
+    _refuse(mistakes, where)
+    assert isinstance(recipe, Recipe)
+    return recipe
+
+
+def override(recipe: Recipe, overrides: Mapping[str, Any], tables: Tables) -> Recipe:
+    """Return a recipe with some of its dotted keys changed, checked again."""
+    return parse(_override(recipe.to_dict(), overrides), tables) if overrides else recipe
+
+
+def load_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Comparison:
+    """Read a comparison; overrides that are not its own keys go to every recipe."""
+    path = find(source)
+    values = read_yaml(path)
+    if "recipes" not in values:
+        raise UserError(f"{path.name} is a recipe, not a comparison; run it with: vit train {source}")
+    own = {key: value for key, value in overrides.items() if key.split(".")[0] in _names(Comparison)}
+    rest = {key: value for key, value in overrides.items() if key not in own}
+    values = _override(values, own)
+    values["overrides"] = (values.get("overrides") or {}) | rest
+    comparison, mistakes = _validate(Comparison, values)
+    _refuse(mistakes, path.name)
+    assert isinstance(comparison, Comparison)
+    return comparison
+
+
+def parse_overrides(arguments: list[str]) -> dict[str, Any]:
+    """Turn `schedule.epochs=3` arguments into a mapping; values are read as YAML."""
+    wrong = [argument for argument in arguments if "=" not in argument]
+    if wrong:
+        raise UserError(f"not understood: {', '.join(wrong)}; an override is KEY=VALUE, for example schedule.epochs=3")
+    pairs = (argument.split("=", 1) for argument in arguments)
+    return {key: _yaml_value(key, text) for key, text in pairs}
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not readable as YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} holds no sections; a recipe begins with `data:`")
+    return values
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word; here the second is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = {key for key in keys if keys.count(key) > 1}
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"given twice: {', '.join(twice)}", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _yaml_value(key: str, text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"{key}: {text!r} is not a YAML value") from error
+
+
+def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    for key, value in overrides.items():
+        *parents, leaf = key.split(".")
+        inner = values = dict(values)
+        for parent in parents:
+            child = inner.get(parent)
+            inner[parent] = dict(child) if isinstance(child, dict) else {}
+            inner = inner[parent]
+        inner[leaf] = value
+    return values
+
+
+def _names(cls: type) -> set[str]:
+    return {f.name for f in fields(cls)}
+
+
+def _gather_options(model: dict[str, Any]) -> dict[str, Any]:
+    own = {"name", "pretrained"}
+    kept = {key: value for key, value in model.items() if key in own}
+    return kept | {"options": {key: value for key, value in model.items() if key not in own}}
+
+
+def _validate(cls: type, values: dict[str, Any]) -> tuple[Any, list[str]]:
+    try:
+        return TypeAdapter(cls).validate_python(values), []
+    except ValidationError as error:
+        mistakes = [_describe(cls, e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors()]
+        return None, list(dict.fromkeys(mistakes))
+
+
+def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, given: Any) -> str:
+    path, owner = _path(cls, location)
+    key = str(path[-1]) if path else ""
+    dotted = ".".join(str(part) for part in path)
+    if kind == "unexpected_keyword_argument":
+        names = _names(owner)
+        where = f"keys of {'.'.join(path[:-1])}" if path[:-1] else "sections"
+        return f"{dotted} is not a recipe key{nearest(key, names)} ({where}: {', '.join(f.name for f in fields(owner))})"
+    if kind in ("missing", "missing_argument"):
+        return f"{dotted} is missing"
+    message = message.removeprefix("Value error, ").removeprefix("Input ").lower()
+    return f"{dotted}: {message}" + ("" if isinstance(given, dict) or kind == "value_error" else f", given {given!r}")
+
+
+def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
+    """Return the dotted path of an error and the section it lies in, without pydantic's names of union members."""
+    path: list[str] = []
+    owner = cls
+    for part in location:
+        known = {f.name: f.type for f in fields(owner)}
+        path.append(str(part))
+        if not is_dataclass(known.get(str(part))):
+            break
+        owner = known[str(part)]  # type: ignore[assignment]
+    return path, owner
+
+
+def _table_mistakes(values: dict[str, Any], tables: Tables) -> list[str]:
+    mistakes: list[str] = []
+    data = values.get("data")
+    name = data.get("name", "digits") if isinstance(data, dict) else "digits"
+    if name not in tables.datasets:
+        allowed = ", ".join(tables.datasets)
+        mistakes.append(f"data.name: there is no {name}{nearest(str(name), tables.datasets)} ({allowed})")
+    model = values.get("model")
+    if isinstance(model, dict) and isinstance(model.get("name"), str) and not model["name"].startswith("timm/"):
+        name = model["name"]
+        if name not in tables.models:
+            guess = nearest(name, tables.models)
+            mistakes.append(f"model.name: there is no {name}{guess} (see `vit models`, or timm/<name>)")
+        else:
+            mistakes += option_errors("model", tables.models[name], name, model["options"], {"num_classes", "image_size"})
+    steps = values.get("augment")
+    for i, step in enumerate(steps if isinstance(steps, list | tuple) else []):
+        if not isinstance(step, str | dict):
+            continue
+        for name, options in _named_options(step).items():
+            if name not in tables.transforms:
+                allowed = ", ".join(tables.transforms)
+                mistakes.append(f"augment.{i}: there is no {name}{nearest(name, tables.transforms)} ({allowed})")
+            else:
+                mistakes += option_errors(f"augment.{i}.{name}", tables.transforms[name], name, options, set())
+    return mistakes
+
+
+def _refuse(mistakes: list[str], where: str) -> None:
+    if mistakes:
+        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        raise UserError("\n".join([f"{where}: {count}", *(f"  {mistake}" for mistake in mistakes)]))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,135 @@
+"""What a model costs: parameters, multiply-accumulates by formula, and time and memory measured on this machine."""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+INFERENCE_BATCH_SIZE = 64
+MEASURED_SECONDS = 0.5
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Medians on one device in fp32, by all its threads: nothing else was running."""
+
+    latency_ms: float  # of one image
+    images_per_second: float  # inference at `batch_size`
+    train_images_per_second: float  # forward, backward and optimizer step at the training batch size
+    batch_size: int
+    train_batch_size: int
+    threads: int
+    device: str
+
+
+def count_parameters(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int:
+    """Return the multiply-accumulates of one image's forward pass: convolutions, linear maps, attention's products.
+
+    Each operation is counted by its formula from the shapes it is called with. PyTorch's FlopCounterMode counts no
+    attention on a CPU, and fvcore none that is fused.
+    """
+    parameter = next(module.parameters())
+    training = module.training
+    with torch.no_grad(), _MacCounter() as counter:
+        module.eval()(torch.zeros(1, 3, *image_size, device=parameter.device, dtype=parameter.dtype))
+    module.train(training)
+    return counter.macs
+
+
+class _MacCounter(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.macs = 0
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        if function in _FORMULAS:
+            self.macs += _FORMULAS[function](args, kwargs or {}, result)
+        return result
+
+
+def _linear_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
+    return result.numel() * args[0].shape[-1]
+
+
+def _convolution_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
+    weight = args[1] if len(args) > 1 else kwargs["weight"]
+    return result.numel() * prod(weight.shape[1:])  # input channels of the group, times the kernel
+
+
+def _attention_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
+    query, key, value = args[:3]
+    scores = query.numel() // query.shape[-1] * key.shape[-2]
+    return scores * (query.shape[-1] + value.shape[-1])  # q k', then its softmax times v
+
+
+_FORMULAS: dict[Any, Callable[[tuple, dict, Tensor], int]] = {
+    F.linear: _linear_macs,
+    F.conv1d: _convolution_macs,
+    F.conv2d: _convolution_macs,
+    F.scaled_dot_product_attention: _attention_macs,
+    torch.matmul: _linear_macs,
+    Tensor.matmul: _linear_macs,
+    Tensor.__matmul__: _linear_macs,
+    torch.bmm: _linear_macs,
+}
+
+
+def measure(module: nn.Module, image_size: tuple[int, int], train_batch_size: int, device: str) -> Timings:
+    """Time inference and training of a model, alone on the machine, on random images."""
+    module = deepcopy(module).to(device)  # BatchNorm would remember the random images
+    one, many = (torch.randn(n, 3, *image_size, device=device) for n in (1, INFERENCE_BATCH_SIZE))
+    batch = torch.randn(train_batch_size, 3, *image_size, device=device)
+    module.eval()
+    with torch.inference_mode():
+        latency = _median_seconds(lambda: module(one), device)
+        inference = _median_seconds(lambda: module(many), device)
+    training = _median_seconds(_training_step(module.train(), batch), device)
+    return Timings(
+        latency_ms=1000 * latency,
+        images_per_second=INFERENCE_BATCH_SIZE / inference,
+        train_images_per_second=train_batch_size / training,
+        batch_size=INFERENCE_BATCH_SIZE,
+        train_batch_size=train_batch_size,
+        threads=torch.get_num_threads(),
+        device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
+    )
+
+
+def _training_step(module: nn.Module, batch: Tensor) -> Callable[[], object]:
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.0, weight_decay=0.0)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        module(batch).logsumexp(-1).mean().backward()
+        optimizer.step()
+
+    return step
+
+
+def _median_seconds(call: Callable[[], object], device: str) -> float:
+    """Return the median over groups of calls; each group long enough to be timed well."""
+
+    def seconds(calls: int) -> float:
+        start = time.perf_counter()
+        for _ in range(calls):
+            call()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return (time.perf_counter() - start) / calls
+
+    seconds(2)  # warm-up
+    calls = max(1, int(MEASURED_SECONDS / REPEATS / max(seconds(1), 1e-6)))
+    return sorted(seconds(calls) for _ in range(REPEATS))[REPEATS // 2]

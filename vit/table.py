@@ -1,0 +1,115 @@
+"""Tables of named functions whose code is imported when it is called, and whose options are known before.
+
+A recipe is checked against these options without importing torch: a `Lazy` entry reads them from the source.
+"""
+
+import ast
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from .errors import nearest
+
+PACKAGE = Path(__file__).parent
+REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword argument of a table's function: its type and its default (`REQUIRED` when there is none)."""
+
+    annotation: Any
+    default: Any
+
+
+class Lazy:
+    """A function or class of this package, `module:name`, imported at its first call; `preset` binds keywords."""
+
+    def __init__(self, target: str, about: str, **preset: Any):
+        self.module, self.name = target.split(":")
+        self.about = about
+        self.preset = preset
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        function = getattr(import_module(f"vit.{self.module}"), self.name)
+        return function(*args, **self.preset | options)
+
+    @cached_property
+    def options(self) -> dict[str, Option]:
+        declared = _options_in_source(self.module, self.name)
+        return {n: Option(o.annotation, self.preset.get(n, o.default)) for n, o in declared.items()}
+
+
+Table = dict[str, Callable[..., Any]]
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, Option]:
+    """Return the keyword-only arguments of a table's entry."""
+    if isinstance(function, Lazy):
+        return function.options
+    return {
+        name: Option(
+            Any if parameter.annotation is parameter.empty else parameter.annotation,
+            REQUIRED if parameter.default is parameter.empty else parameter.default,
+        )
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def option_errors(path: str, function: Callable[..., Any], owner: str, given: dict[str, Any], supplied: set[str]):
+    """Yield one line for every option in `given` that `function` does not take, lacks, or cannot take so.
+
+    `owner` names the function in the message; `supplied` are the options that the caller gives itself.
+    """
+    options = {name: option for name, option in options_of(function).items() if name not in supplied}
+    for name, value in given.items():
+        if name not in options:
+            allowed = ", ".join(options) or "none"
+            yield f"{path}.{name} is not an option of {owner}{nearest(name, options)} (its options: {allowed})"
+            continue
+        try:
+            TypeAdapter(options[name].annotation).validate_python(value)
+        except ValidationError as error:
+            yield f"{path}.{name}: {error.errors()[0]['msg'].lower()}, given {value!r}"
+    for name, option in options.items():
+        if option.default is REQUIRED and name not in given:
+            yield f"{path}.{name} is missing: {owner} needs it"
+
+
+@cache
+def _options_in_source(module: str, name: str) -> dict[str, Option]:
+    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
+    node = next(n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name)
+    if isinstance(node, ast.ClassDef):
+        node = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    aliases = {
+        target.id: ast.unparse(statement.value)
+        for statement in tree.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+    return {
+        argument.arg: Option(
+            _evaluate(argument.annotation, aliases), REQUIRED if default is None else ast.literal_eval(default)
+        )
+        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
+    }
+
+
+def _evaluate(annotation: ast.expr | None, aliases: dict[str, str]) -> Any:
+    """Turn a written annotation into a type; names of other modules (an nn.Module, say) become Any."""
+    if annotation is None:
+        return Any
+    text = ast.unparse(annotation)
+    try:
+        return eval(aliases.get(text, text), {"Literal": Literal, "Any": Any})
+    except NameError:
+        return Any

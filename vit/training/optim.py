@@ -1,0 +1,63 @@
+"""Which parameters learn how fast: groups, optimizers, and the learning rate over the steps."""
+
+from math import cos, pi
+
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from ..recipe import Optimizer as OptimizerSettings
+from ..recipe import Schedule
+
+UNDECAYED = ("cls_token", "pos_embed")  # learned, but not weights of a linear map
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
+    """Split the parameters in two: matrices and kernels are decayed; biases, norms, tokens and positions are not."""
+    named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    plain = [p for name, p in named if p.ndim <= 1 or name.endswith(UNDECAYED)]
+    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(UNDECAYED)]
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+
+
+def make_optimizer(module: nn.Module, settings: OptimizerSettings) -> Optimizer:
+    groups = parameter_groups(module, settings.weight_decay)
+    if settings.name == "adamw":
+        return AdamW(groups, lr=settings.lr, betas=settings.betas)
+    return DecoupledSGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+class DecoupledSGD(SGD):
+    """SGD whose weight decay shrinks the weights by lr * weight_decay a step, as AdamW's does.
+
+    Torch's own adds the decay to the gradient, where the momentum amplifies it (Loshchilov and Hutter 2019,
+    arXiv:1711.05101, algorithm 1).
+    """
+
+    def step(self, closure=None):
+        loss = closure() if closure is not None else None
+        decays = [group["weight_decay"] for group in self.param_groups]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is not None and group["weight_decay"]:
+                    parameter.data.mul_(1 - group["lr"] * group["weight_decay"])
+            group["weight_decay"] = 0.0
+        super().step()
+        for group, decay in zip(self.param_groups, decays, strict=True):
+            group["weight_decay"] = decay
+        return loss
+
+
+def make_schedule(optimizer: Optimizer, lr: float, schedule: Schedule, steps_per_epoch: int) -> LambdaLR:
+    """Return linear warm-up from 0 to `lr`, then half a cosine down to `final_lr` (arXiv:1608.03983), by step."""
+    total = schedule.epochs * steps_per_epoch
+    warmup = round(schedule.warmup_epochs * steps_per_epoch)
+    floor = schedule.final_lr / lr
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / (warmup + 1)
+        progress = min(1.0, (step - warmup) / max(1, total - warmup))
+        return floor + (1 - floor) * (1 + cos(pi * progress)) / 2
+
+    return LambdaLR(optimizer, factor)

@@ -1,0 +1,76 @@
+"""Which number format a device trains fastest in: bf16 only where it was seen to be faster."""
+
+import json
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..errors import UserError
+from ..run_folder import processor_name, read_json, write_text
+
+MEMORY = Path.home() / ".cache" / "vit" / "precision.json"
+FASTER = 1.2  # times; below this, fp32's exactness is worth more
+LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+
+
+def resolve_device(device: str) -> str:
+    """Return "cpu" or "cuda"; raises UserError for a GPU that is not there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("training.device is cuda, and torch sees no GPU here; use cpu or auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def resolve_precision(precision: str, device: str) -> tuple[str, str]:
+    """Return "fp32", "bf16" or "fp16", and the reason in words; raises UserError for fp16 on a CPU."""
+    if precision == "fp16" and device == "cpu":
+        raise UserError("training.precision fp16 needs a GPU: its loss scaling has no CPU form; use auto, bf16 or fp32")
+    if precision != "auto":
+        return precision, "asked for"
+    ratio = remembered_bf16_ratio(device)
+    if ratio >= FASTER:
+        return "bf16", f"bf16 measured {ratio:.1f} times as fast as fp32 here"
+    if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "fp16", "this GPU has no bf16"
+    return "fp32", f"bf16 measured only {ratio:.1f} times as fast as fp32 here"
+
+
+def remembered_bf16_ratio(device: str) -> float:
+    """Return how many times faster bf16 is; measured once a machine and torch version, then read from the cache."""
+    hardware = torch.cuda.get_device_name() if device == "cuda" else processor_name()
+    key = f"{hardware}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    try:
+        known = read_json(MEMORY)
+    except (OSError, json.JSONDecodeError):
+        known = {}
+    if key not in known:
+        known[key] = measure_bf16_ratio(device)
+        try:
+            write_text(MEMORY, json.dumps(known, indent=2))
+        except OSError:
+            pass  # a home that cannot be written costs a measurement a run
+    return known[key]
+
+
+def measure_bf16_ratio(device: str) -> float:
+    """Time forward and backward of a Transformer's MLP and of a 3x3 convolution; return the smaller gain."""
+    tokens = torch.randn(16, 197, 384, device=device)
+    features = torch.randn(16, 64, 28, 28, device=device)
+    mlp = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384)).to(device)
+    convolution = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)).to(device)
+    return min(_gain(mlp, tokens, device), _gain(convolution, features, device))
+
+
+def _gain(module: nn.Module, x: torch.Tensor, device: str) -> float:
+    def seconds(enabled: bool) -> float:
+        start = time.perf_counter()
+        with torch.autocast(device, torch.bfloat16, enabled=enabled):
+            module(x).float().sum().backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    for enabled in (False, True):
+        seconds(enabled)  # warm-up
+    return min(seconds(False) for _ in range(5)) / min(seconds(True) for _ in range(5))
