@@ -1,0 +1,36 @@
+"""A Vision Transformer or a CNN for your images? Train both fairly, and read a report you can defend.
+
+The public names below are imported when they are first used: `import vit` alone loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .checkpoint import Loaded, load
+    from .commands.compare import compare
+    from .commands.evaluate import evaluate
+    from .commands.models import list_models
+    from .commands.train import train
+    from .errors import UserError
+    from .models import create_model
+
+__version__ = "0.1.0"
+__all__ = ["Loaded", "UserError", "compare", "create_model", "evaluate", "list_models", "load", "train"]
+
+_HOMES = {
+    "Loaded": "vit.checkpoint",
+    "UserError": "vit.errors",
+    "compare": "vit.commands.compare",
+    "create_model": "vit.models",
+    "evaluate": "vit.commands.evaluate",
+    "list_models": "vit.commands.models",
+    "load": "vit.checkpoint",
+    "train": "vit.commands.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vit' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,11 +1,23 @@
-"""What the user can mend: one message that says what was given, what is allowed, and what to do."""
+"""What ends a command before its end: a mistake its reader can mend, or an interruption."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 class UserError(Exception):
-    """A mistake its reader can mend; the command line prints its message alone and exits with status 2."""
+    """A mistake its reader can mend: what was given, what is allowed, what to do.
+
+    The command line prints its message alone and exits with status 2.
+    """
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C during long work; what is kept in `folder` can be continued."""
+
+    def __init__(self, folder: Path):
+        super().__init__(str(folder))
+        self.folder = folder
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

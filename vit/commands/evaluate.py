@@ -48,6 +48,21 @@ def evaluate(
     return Evaluation(scores, folder)
 
 
+def show(evaluation: Evaluation, split: str) -> str:
+    """Return the scores in a few lines."""
+    s = evaluation.scores
+    worst = sorted((row for row in s["per_class"] if row["images"]), key=lambda row: row["recall"])[:3]
+    return "\n".join(
+        [
+            f"top-1 {s['top1']:.2%} [{s['top1_low']:.2%}, {s['top1_high']:.2%}] on {s['num_images']:,} {split} images",
+            f"top-5 {s['top5']:.2%}  balanced accuracy {s['balanced_accuracy']:.2%}  macro F1 {s['macro_f1']:.2%}",
+            f"negative log-likelihood {s['nll']:.4f}  Brier score {s['brier']:.4f}  calibration error {s['ece']:.4f}",
+            "hardest classes: " + ", ".join(f"{row['class']} {row['recall']:.1%}" for row in worst),
+            f"written to {evaluation.folder.scores(split)} and {evaluation.folder.logits(split).name}",
+        ]
+    )
+
+
 def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
     """Return the logits [N, C] of every image of a loader, in its order, computed in fp32."""
     device = resolve_device(loaded.recipe.training.device)

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+import torch
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from torch import nn
 
@@ -18,12 +19,12 @@ from ..data.datasets import Dataset
 from ..data.loading import evaluation_loader, preprocessing_of, training_loader
 from ..data.mixing import make_mixing
 from ..data.preprocessing import Preprocessing, normalize
-from ..errors import UserError
+from ..errors import Interrupted, UserError
 from ..models import create_model
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
-from ..training.callbacks import ExponentialMovingAverage, RunRecord, TrainingProgress, peak_memory_bytes
+from ..training.callbacks import ExponentialMovingAverage, LastCheckpoint, RunRecord, TrainingProgress, peak_memory_bytes
 from ..training.precision import LIGHTNING_NAMES, resolve_device, resolve_precision
 from ..training.task import Classification, PrepareBatch
 from .inputs import load_recipe, new_folder
@@ -79,9 +80,12 @@ def train(
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    fit(trainer, task, recipe, data, preprocessing, run.last_checkpoint if resume else None)
+    try:
+        fit(trainer, task, recipe, data, preprocessing, run.last_checkpoint if resume else None)
+    except KeyboardInterrupt as error:
+        raise Interrupted(run.path) from error
     checkpoint.save(run.model, module, data.classes, preprocessing, recipe)
-    write_json(run.summary, summary(recipe, module, record, device, precision))
+    write_json(run.summary, summary(recipe, module, data, record, device, precision))
     say(f"validation top-1 {record.rows[-1]['validation_top1']:.2%}; next: vit evaluate {run.path}")
     return run
 
@@ -116,8 +120,7 @@ def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes:
 
 
 def callbacks(recipe: Recipe, run: RunFolder, record: RunRecord, quiet: bool) -> list[Callback]:
-    last = ModelCheckpoint(run.checkpoints, filename="last", enable_version_counter=False)
-    found: list[Callback] = [record, last]
+    found: list[Callback] = [record, LastCheckpoint(run.checkpoints)]
     if recipe.training.ema_decay:
         found.append(ExponentialMovingAverage(recipe.training.ema_decay))
     if not quiet:
@@ -166,17 +169,22 @@ def fit(
         raise KeyboardInterrupt
 
 
-def summary(recipe: Recipe, module: nn.Module, record: RunRecord, device: str, precision: str) -> dict[str, Any]:
+def summary(
+    recipe: Recipe, module: nn.Module, data: Dataset, record: RunRecord, device: str, precision: str
+) -> dict[str, Any]:
     return {
         "model": recipe.model.name,
         "parameters": count_parameters(module),
         "macs": count_macs(module, recipe.data.image_size),
+        "training_images": len(data.train),
+        "validation_images": len(data.validation),
         "epochs": recipe.schedule.epochs,
         "images_seen": record.images_seen,
         "seconds": round(record.train_seconds, 3),
         "train_images_per_second": record.images_seen / max(record.train_seconds, 1e-9),
         "peak_memory_bytes": peak_memory_bytes(device),
         "device": device,
+        "threads": torch.get_num_threads(),
         "precision": precision,
         "validation_top1": record.rows[-1]["validation_top1"],
     }

@@ -16,15 +16,6 @@ with warnings.catch_warnings():  # it would ask a server whether there is a newe
 
 import cv2
 
-INTERPOLATION = {
-    "nearest": cv2.INTER_NEAREST,
-    "bilinear": cv2.INTER_LINEAR,
-    "bicubic": cv2.INTER_CUBIC,
-    "lanczos": cv2.INTER_LANCZOS4,
-}
-Range = tuple[float, float]
-
-
 def random_resized_crop(
     size: tuple[int, int], *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 1.3333)
 ) -> A.BasicTransform:

@@ -13,7 +13,6 @@ from torch.utils.data import Dataset as TorchDataset
 from ..randomness import derive_seed
 from ..recipe import Data, Recipe
 from . import TRANSFORMS
-from .augmentations import INTERPOLATION
 from .datasets import Dataset, Images
 from .preprocessing import Preprocessing, to_size
 
@@ -25,38 +24,43 @@ def preprocessing_of(data: Data, dataset: Dataset) -> Preprocessing:
 
 
 class Augmentation:
-    """A recipe's `augment`: a PIL image and a seed -> uint8 [3, height, width].
+    """A recipe's `augment`: pixels [height, width, 3] and a seed -> uint8 [3, height, width] of the model's size."""
 
-    Unless the first step is random_resized_crop, the image is first brought to size as in evaluation.
-    """
-
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing):
+    def __init__(self, recipe: Recipe, size: tuple[int, int]):
         steps = [(name, options) for step in recipe.augment for name, options in step.items()]
-        self.preprocessing = preprocessing
-        self.crops_itself = bool(steps) and steps[0][0] == "random_resized_crop"
-        self.compose = A.Compose([TRANSFORMS[name](preprocessing.image_size, **options) for name, options in steps])
+        self.crops_to_size = bool(steps) and steps[0][0] == "random_resized_crop"
+        self.compose = A.Compose([TRANSFORMS[name](size, **options) for name, options in steps])
 
-    def __call__(self, image, seed: int) -> Tensor:
-        if not self.crops_itself:
-            image = to_size(self.preprocessing, image)
+    def __call__(self, pixels: np.ndarray, seed: int) -> Tensor:
         self.compose.set_random_seed(seed)
-        torch.manual_seed(seed)  # of torchvision's operations, in randaugment
-        pixels = self.compose(image=np.asarray(image))["image"]
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        torch.default_generator.manual_seed(seed)  # of torchvision's operations, in randaugment
+        augmented = self.compose(image=pixels)["image"]
+        return torch.from_numpy(np.ascontiguousarray(augmented.transpose(2, 0, 1)))
 
 
 class TrainingImages(TorchDataset):
-    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number."""
+    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number.
 
-    def __init__(self, images: Images, augmentation: Augmentation, seed: int):
+    Unless the first step is random_resized_crop, an image is first brought to size as in evaluation.
+    """
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
         self.images = images
-        self.augmentation = augmentation
-        self.seed = seed
+        self.preprocessing = preprocessing
+        self.augmentation = Augmentation(recipe, preprocessing.image_size)
+        self.seed = recipe.training.seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, index = key
         seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return self.augmentation(self.images.read(index), seed), int(self.images.labels[index])
+        return self.augmentation(self._pixels(index), seed), int(self.images.labels[index])
+
+    def _pixels(self, index: int) -> np.ndarray:
+        stored = self.images.pixels
+        if stored is not None and stored.shape[1:3] == self.preprocessing.image_size:
+            return stored[index]
+        image = self.images.read(index)
+        return np.asarray(image if self.augmentation.crops_to_size else to_size(self.preprocessing, image))
 
 
 class EvaluationImages(TorchDataset):
@@ -98,12 +102,11 @@ def training_loader(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessi
     The last, smaller batch of an epoch is left out; another order leaves out other images.
     """
     images = dataset.train.in_memory() if dataset.small else dataset.train
-    seed = recipe.training.seed
     batch_size = min(recipe.training.batch_size, len(images))
     return DataLoader(
-        TrainingImages(images, Augmentation(recipe, preprocessing), seed),
+        TrainingImages(images, preprocessing, recipe),
         batch_size=batch_size,
-        sampler=EpochOrder(len(images), seed),
+        sampler=EpochOrder(len(images), recipe.training.seed),
         drop_last=True,
         **_workers(recipe.data, dataset.small),
     )

@@ -8,13 +8,15 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, WeightAveraging
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..run_folder import clock
 from .task import Classification
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
+CHECKPOINT_EVERY_SECONDS = 5.0
 
 
 class ExponentialMovingAverage(WeightAveraging):
@@ -34,6 +36,20 @@ class ExponentialMovingAverage(WeightAveraging):
                     old.copy_(new)
 
         super().__init__(multi_avg_fn=average)
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps last.ckpt, from which a run resumes: written after an epoch, once in a few seconds at most."""
+
+    def __init__(self, folder: Path):
+        super().__init__(folder, filename="last", enable_version_counter=False)
+        self._saved = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        now = time.perf_counter()
+        if now - self._saved >= CHECKPOINT_EVERY_SECONDS or trainer.current_epoch + 1 == trainer.max_epochs:
+            super().on_train_epoch_end(trainer, pl_module)
+            self._saved = now
 
 
 class RunRecord(Callback):
@@ -132,13 +148,6 @@ class TrainingProgress(Callback):
         if self.bar:
             self.bar.stop()
             self.bar = None
-
-
-def clock(seconds: float) -> str:
-    """Return 75 as 1:15 and 3700 as 1:01:40."""
-    minutes, rest = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def peak_memory_bytes(device: str) -> int:

@@ -23,7 +23,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
 def make_optimizer(module: nn.Module, settings: OptimizerSettings) -> Optimizer:
     groups = parameter_groups(module, settings.weight_decay)
     if settings.name == "adamw":
-        return AdamW(groups, lr=settings.lr, betas=settings.betas)
+        return AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
     return DecoupledSGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 

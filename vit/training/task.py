@@ -35,7 +35,7 @@ class Classification(L.LightningModule):
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         # Mixing, drop-path and dropout then depend on seed and step alone.
-        torch.manual_seed(derive_seed(self.recipe.training.seed, "step", self.global_step))
+        seed_generators(derive_seed(self.recipe.training.seed, "step", self.global_step))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = self.prepare_batch(*batch)
@@ -69,3 +69,10 @@ class Classification(L.LightningModule):
         self.scores |= {f"{split}_loss": float(loss.compute()), f"{split}_top1": float(top1.compute())}
         loss.reset()
         top1.reset()
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the processor's and any used GPU's generator; torch.manual_seed takes 0.1 ms where none is in use."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)

@@ -1,0 +1,192 @@
+"""The command line: it reads the arguments, calls one command, and turns what goes wrong into an exit status.
+
+Each command is imported inside its verb, so that help and a bad recipe answer without torch.
+"""
+
+import sys
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from . import __version__
+from . import recipe as recipes
+from .errors import Interrupted, UserError
+
+DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+
+app = typer.Typer(
+    help="A Vision Transformer or a CNN for your images? Train both fairly, and read a report you can defend.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="settings to change")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="folder to write to")]
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a file, or a name of `vit recipes`")],
+    settings: Settings = None,
+    out: Out = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
+) -> None:
+    """Train a model; writes a run folder."""
+    overrides = recipes.parse_overrides(settings or [])
+    _check_first(recipe, overrides)
+    if resume and out is None:
+        raise UserError("--resume continues the run in --out DIR: say which")
+    from .commands import train as command
+
+    print(command.train(recipe, out=out, overrides=overrides, resume=resume).path)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a run folder or a model file")],
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="a folder or dataset; else the model's own")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    out: Out = None,
+) -> None:
+    """Evaluate a model on a split, every image once; writes logits and scores."""
+    from .commands import evaluate as command
+
+    evaluation = command.evaluate(model, data, split=split, out=out)
+    print(command.show(evaluation, split))
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="a run folder or a model file")],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files, or folders of them")],
+    top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 5,
+    form: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,
+) -> None:
+    """Name the classes of images."""
+    from .commands import predict as command
+
+    print(command.show(command.predict(model, paths, top=top), form))
+
+
+@app.command()
+def compare(
+    sources: Annotated[list[str], typer.Argument(metavar="COMPARISON|RUN... [KEY=VALUE ...]", help="what to compare")],
+    out: Out = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="trainings side by side; else one a core")] = None,
+) -> None:
+    """Train several models on the same data, or take finished runs; writes the report."""
+    settings = [source for source in sources if "=" in source]
+    sources = [source for source in sources if "=" not in source]
+    overrides = recipes.parse_overrides(settings)
+    if not sources:
+        raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
+    if not (Path(sources[0]) / "recipe.yaml").is_file():
+        for recipe in recipes.load_comparison(sources[0], overrides).recipes:
+            recipes.find(recipe)
+    from .commands import compare as command
+
+    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs)
+    print((folder / "report.html").as_posix())
+
+
+@app.command()
+def check(
+    source: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="a recipe, or a folder of images")],
+    settings: Settings = None,
+) -> None:
+    """Count and decode the images, and estimate what training will cost, before it starts."""
+    overrides = recipes.parse_overrides(settings or [])
+    if not Path(source).is_dir():
+        _check_first(source, overrides)
+    from .commands import check as command
+
+    findings = command.check(source, overrides)
+    print(command.show(findings))
+    if findings.faults:
+        raise UserError(f"{len(findings.faults)} to mend before training:\n" + "\n".join(findings.faults))
+
+
+@app.command()
+def models() -> None:
+    """List the models a recipe may name."""
+    from .commands import models as command
+
+    print(command.show())
+
+
+@app.command(name="recipes")
+def list_recipes() -> None:
+    """List the recipes and comparisons that are shipped."""
+    from .commands import recipes as command
+
+    print(command.show())
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if show:
+        print(__version__)
+        raise typer.Exit()
+
+
+def main() -> None:
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out one command line and return its exit status."""
+    try:
+        app(arguments, standalone_mode=False)
+    except UserError as error:
+        print(f"vit: {error}", file=sys.stderr)
+        return MENDABLE
+    except click.exceptions.NoArgsIsHelpError as error:
+        print(error.ctx.get_help() if error.ctx else "")
+        return MENDABLE
+    except click.ClickException as error:
+        error.show()
+        return MENDABLE
+    except (click.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, click.Abort) else error
+        print(f"\ninterrupted{_continuation(cause, arguments)}", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        return DONE  # the reader of our output has left
+    except Exception:
+        traceback.print_exc()
+        print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
+        return FAULT_OF_OURS
+    return DONE
+
+
+def _check_first(recipe: str, overrides: dict) -> None:
+    from .commands.inputs import load_recipe
+
+    load_recipe(recipe, overrides)
+
+
+def _comparisons() -> list[str]:
+    return [name for name in recipes.shipped_names() if recipes.is_comparison(name)]
+
+
+def _continuation(cause: BaseException | None, arguments: list[str]) -> str:
+    if not isinstance(cause, Interrupted):
+        return ""
+    command = [argument for argument in arguments if argument != "--resume"]
+    if "--out" in command:
+        place = command.index("--out")
+        del command[place : place + 2]
+    resume = ["--resume"] if command[0] == "train" else []
+    return "; continue with:\n  " + " ".join(["vit", *command, "--out", cause.folder.as_posix(), *resume])

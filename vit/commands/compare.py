@@ -1,0 +1,213 @@
+"""`vit compare`: many trainings, one test set, one report."""
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import recipe as recipes
+from ..data import datasets
+from ..errors import UserError
+from ..recipe import Comparison, Recipe
+from ..results import report
+from ..results.comparison import Run, compare_runs
+from ..run_folder import RunFolder, environment, read_json, write_json, write_text
+from .compare_progress import CompareProgress
+from .inputs import load_recipe
+
+DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")  # they decide which image is where
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training of a comparison: which model, on how much data, with which seed, and where it is kept."""
+
+    model: str
+    recipe: Recipe
+    fraction: float
+    seed: int
+    folder: RunFolder
+
+    def title(self) -> str:
+        return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
+
+
+def compare(
+    sources: Sequence[str | Path] | str | Path,
+    *,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    jobs: int | None = None,
+) -> Path:
+    """Carry out a comparison, or take finished runs, and return the folder of its report.
+
+    A comparison continues where it stopped: what is there already, with the same settings, is not trained again.
+    `jobs` trainings run side by side, by default one a core, and one alone on a GPU. Raises UserError, with nothing
+    written, for recipes that do not fit together.
+    """
+    sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    if all(RunFolder(source).recipe.is_file() for source in sources):
+        return compare_finished(sources, out)
+    if len(sources) > 1:
+        raise UserError(
+            f"given: {', '.join(map(str, sources))}; allowed: one comparison, or finished run folders (with recipe.yaml)"
+        )
+    comparison = recipes.load_comparison(sources[0], overrides or {})
+    folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
+    planned = plan(comparison, folder)
+    check_same_data(planned)
+    write_text(folder / "comparison.yaml", comparison.to_yaml())
+    train_side_by_side(planned, jobs or default_jobs(planned))
+    measure_costs(planned, folder)
+    return write_report(folder, [read_run(p.folder, p.model, folder) for p in planned], Path(sources[0]).stem)
+
+
+def compare_finished(sources: Sequence[str | Path], out: str | Path | None) -> Path:
+    """Write the report of runs that exist; each must have been evaluated on the same test images."""
+    folder = Path(out) if out is not None else Path("comparisons") / "finished"
+    planned = [finished(RunFolder(source)) for source in sources]
+    unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
+    if unevaluated:
+        raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
+    measure_costs(planned, folder)
+    return write_report(folder, [read_run(p.folder, p.model, folder) for p in planned], "finished runs")
+
+
+def finished(run: RunFolder) -> PlannedRun:
+    recipe = load_recipe(run.recipe)
+    attention = recipe.model.options.get("attention", "none")
+    name = recipe.model.name + ("" if attention == "none" else f"_{attention}")
+    return PlannedRun(name, recipe, recipe.data.fraction, recipe.training.seed, run)
+
+
+def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
+    """Return every training: the models in turn, so that a first picture of all of them comes early."""
+    names = [Path(source).stem for source in comparison.recipes]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError(f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names")
+    changes = [
+        {"data.fraction": fraction, "training.seed": seed}
+        for seed in range(comparison.seeds)
+        for fraction in sorted(comparison.fractions, reverse=True)
+    ]
+    return [
+        PlannedRun(
+            name,
+            load_recipe(source, comparison.overrides | change),
+            change["data.fraction"],
+            change["training.seed"],
+            RunFolder(folder / "runs" / name / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
+        )
+        for change in changes
+        for name, source in zip(names, comparison.recipes, strict=True)
+    ]
+
+
+def check_same_data(planned: list[PlannedRun]) -> None:
+    """Refuse models that would not be tested on the same images, and data that cannot be read."""
+    first = planned[0]
+    for other in planned:
+        for key in DATA_KEYS:
+            ours, theirs = getattr(first.recipe.data, key), getattr(other.recipe.data, key)
+            if ours != theirs:
+                raise UserError(
+                    f"data.{key} is {ours} in {first.model} and {theirs} in {other.model}; "
+                    "models are compared on the same images: give both one value"
+                )
+    dataset = datasets.load(first.recipe.data)
+    datasets.check_readable(dataset.train, dataset.validation, dataset.test)
+
+
+def default_jobs(planned: list[PlannedRun]) -> int:
+    """Return one training a core on a CPU, where small models gain most so, and one at a time on a GPU."""
+    import torch
+
+    on_gpu = any(p.recipe.training.device != "cpu" for p in planned) and torch.cuda.is_available()
+    return 1 if on_gpu else min(len(planned), os.cpu_count() or 1)
+
+
+def train_side_by_side(planned: list[PlannedRun], jobs: int) -> None:
+    """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    missing = [p for p in planned if not p.folder.scores("test").exists()]
+    with CompareProgress(len(planned), len(planned) - len(missing), jobs) as progress, processes(jobs) as pool:
+        futures: dict[Future, PlannedRun] = {pool.submit(train_and_evaluate, p, threads): p for p in missing}
+        for future in as_completed(futures):
+            run = futures[future]
+            scores = future.result()
+            progress.finished(run.title(), scores["top1"])
+
+
+def train_and_evaluate(planned: PlannedRun, threads: int) -> dict[str, Any]:
+    import torch
+
+    from .evaluate import evaluate
+    from .train import train
+
+    torch.set_num_threads(threads)
+    train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+    return evaluate(planned.folder.path).scores
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool that gives every task a fresh process: its own threads, memory peak and crash.
+
+    Where the system can fork from a server, that server imports torch once for all of them. Leaving by an exception
+    ends the running tasks and drops the waiting ones.
+    """
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
+    pool = ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def measure_costs(planned: list[PlannedRun], folder: Path) -> None:
+    """Time each model once, alone on the machine, after all training is done."""
+    first = {p.model: p for p in planned}
+    missing = [p for p in first.values() if not cost_file(folder, p.model).exists()]
+    with processes(1) as pool:
+        for p in missing:
+            write_json(cost_file(folder, p.model), pool.submit(measure_cost, p).result())
+
+
+def measure_cost(planned: PlannedRun) -> dict[str, Any]:
+    from .. import checkpoint
+    from ..models import family
+    from ..results.cost import measure
+    from ..training.precision import resolve_device
+
+    loaded = checkpoint.load(planned.folder.path)
+    training = planned.recipe.training
+    timings = measure(
+        loaded.module, loaded.preprocessing.image_size, training.batch_size, resolve_device(training.device)
+    )
+    return {"family": family(loaded.module)} | asdict(timings)
+
+
+def cost_file(folder: Path, model: str) -> Path:
+    return folder / "costs" / f"{model}.json"
+
+
+def read_run(run: RunFolder, model: str, folder: Path) -> Run:
+    return Run.read(run, model, read_json(cost_file(folder, model)))
+
+
+def write_report(folder: Path, runs: list[Run], title: str) -> Path:
+    results = compare_runs(runs) | {"title": title, "environment": environment()}
+    report.write(folder, results)
+    return folder

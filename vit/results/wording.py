@@ -1,0 +1,123 @@
+"""Numbers in words: how the report writes them, and the sentences of its verdict."""
+
+from typing import Any
+
+from .comparison import NO_DIFFERENCE, SIGNIFICANCE
+
+NAMES = {"vit": "ViT", "cnn": "CNN"}
+POWER_FACTOR = 1.43  # (1.96 + 0.84) / 1.96: a difference is found 4 times in 5 from this many half-intervals on
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def points(value: float) -> str:
+    return f"{100 * value:+.1f}"
+
+
+def p_value(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def amount(value: float) -> str:
+    """Return 5826048 as 5.83 M, and 1234 as 1,234."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def interval(estimate: dict[str, Any], form: Any = percent) -> str:
+    return f"[{form(estimate['low'])}, {form(estimate['high'])}]"
+
+
+def setting(value: Any) -> str:
+    """Return a recipe's value as its YAML would show it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value)
+
+
+def verdict(results: dict[str, Any]) -> list[str]:
+    """Return the report's first sentences: accuracy, cost, and the strongest caveat."""
+    rivals = _rivals(results["models"])
+    if rivals is None:
+        model = results["models"][0]
+        return [f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.", *caveats(results)]
+    return [_accuracy_sentence(results, *rivals), _cost_sentence(*rivals), *_little_data(results, *rivals), *caveats(results)]
+
+
+def caveats(results: dict[str, Any]) -> list[str]:
+    """Return what limits the verdict, strongest first."""
+    found = []
+    ledger, seeds = results["ledger"], results["training"]["seeds"]
+    if not ledger["only_models_differ"]:
+        keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
+        found.append(f"The recipes differ in more than the model ({', '.join(keys)}): the difference may be theirs.")
+    if len(seeds) == 1:
+        found.append("One seed only: how much a second training would differ is not known, so intervals are too narrow.")
+    pretrained = {row["key"]: row for row in ledger["differences"]}.get("model.pretrained")
+    if pretrained:
+        found.append("Some models started from pretrained weights and others did not.")
+    if results["pairs"]:
+        half = max((pair["high"] - pair["low"]) / 2 for pair in results["pairs"])
+        images = results["data"]["test_images"]
+        found.append(
+            f"With {images:,} test images and {len(seeds)} seed{'s' * (len(seeds) > 1)}, "
+            f"a difference below about {100 * half * POWER_FACTOR:.1f} points would often go unnoticed."
+        )
+    return found
+
+
+def _rivals(models: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]] | None:
+    """Return the best ViT and the best CNN, or the best two models where there is one family."""
+    ranked = sorted(models, key=lambda model: -model["top1"]["mean"])
+    best = [next((m for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
+    if best[0] and best[1]:
+        return best[0], best[1]
+    return (ranked[0], ranked[1]) if len(ranked) > 1 else None
+
+
+def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
+    pair = next(p for p in results["pairs"] if {p["a"], p["b"]} == {a["name"], b["name"]})
+    ahead, behind = (a, b) if a["top1"]["mean"] >= b["top1"]["mean"] else (b, a)
+    sign = 1 if pair["a"] == ahead["name"] else -1
+    low, high = sorted((sign * pair["low"], sign * pair["high"]))
+    count = len(results["pairs"])
+    tested = f"p = {p_value(pair['p_adjusted'])}" + (f", adjusted for {count} comparisons" if count > 1 else "")
+    tested = tested.replace("= <", "<")
+    numbers = f"{percent(ahead['top1']['mean'])} against {percent(behind['top1']['mean'])} on test"
+    difference = f"{points(sign * pair['difference'])} points [{points(low)}, {points(high)}], {tested}"
+    if pair["verdict"] == NO_DIFFERENCE:
+        hint = ""
+        if pair["p_value"] < SIGNIFICANCE:
+            hint = f" Alone, without that adjustment, the pair would count as different (p = {p_value(pair['p_value'])})."
+        return f"No detectable difference between {_called(a)} and {_called(b)}: {numbers}, {difference}.{hint}"
+    return f"{_called(ahead)} is more accurate than {_called(behind)}: {numbers}, {difference}."
+
+
+def _cost_sentence(a: dict[str, Any], b: dict[str, Any]) -> str:
+    device = a["timed_on"]["device"]
+    threads = f", {a['timed_on']['threads']} threads" if device == "cpu" else ""
+    return (
+        f"On this machine ({device}{threads}) {a['name']} answers one image in {a['latency_ms']:.2g} ms and trains at "
+        f"{amount(a['train_images_per_second'])} images/s, {b['name']} in {b['latency_ms']:.2g} ms and at "
+        f"{amount(b['train_images_per_second'])} images/s."
+    )
+
+
+def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    rows = {(row["model"], row["fraction"]): row for row in results["data_efficiency"]}
+    smallest = min(results["training"]["fractions"])
+    if smallest == max(results["training"]["fractions"]) or (a["name"], smallest) not in rows:
+        return []
+    few = [rows[model["name"], smallest] for model in (a, b) if (model["name"], smallest) in rows]
+    told = " and ".join(f"{row['model']} {percent(row['top1']['mean'])} {interval(row['top1'])}" for row in few)
+    return [f"With {few[0]['images']:,} training images instead of {results['data']['training_images']:,}: {told}."]
+
+
+def _called(model: dict[str, Any]) -> str:
+    return f"the {NAMES[model['family']]} {model['name']}"
