@@ -9,13 +9,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
 
 from . import __version__
 from . import recipe as recipes
 from .errors import Interrupted, UserError
 
+UsageError = typer.BadParameter.__base__  # click's, which typer carries inside
 DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     out: Out = None,
 ) -> None:
-    """Evaluate a model on a split, every image once; writes logits and scores."""
+    """Score a model on a split, every image once."""
     from .commands import evaluate as command
 
     evaluation = command.evaluate(model, data, split=split, out=out)
@@ -86,7 +86,7 @@ def compare(
     out: Out = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="trainings side by side; else one a core")] = None,
 ) -> None:
-    """Train several models on the same data, or take finished runs; writes the report."""
+    """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source]
     sources = [source for source in sources if "=" not in source]
     overrides = recipes.parse_overrides(settings)
@@ -106,7 +106,7 @@ def check(
     source: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="a recipe, or a folder of images")],
     settings: Settings = None,
 ) -> None:
-    """Count and decode the images, and estimate what training will cost, before it starts."""
+    """Look at data and cost before any training."""
     overrides = recipes.parse_overrides(settings or [])
     if not Path(source).is_dir():
         _check_first(source, overrides)
@@ -152,14 +152,11 @@ def run(arguments: list[str]) -> int:
     except UserError as error:
         print(f"vit: {error}", file=sys.stderr)
         return MENDABLE
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.ctx.get_help() if error.ctx else "")
-        return MENDABLE
-    except click.ClickException as error:
+    except UsageError as error:
         error.show()
         return MENDABLE
-    except (click.Abort, KeyboardInterrupt) as error:
-        cause = error.__cause__ if isinstance(error, click.Abort) else error
+    except (typer.Abort, KeyboardInterrupt) as error:
+        cause = error.__cause__ if isinstance(error, typer.Abort) else error
         print(f"\ninterrupted{_continuation(cause, arguments)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -34,6 +35,10 @@ class PlannedRun:
 
     def title(self) -> str:
         return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
+
+    def work(self) -> float:
+        """Return how much there is to do, in epochs of the whole training set."""
+        return self.recipe.schedule.epochs * self.fraction
 
 
 def compare(
@@ -135,23 +140,37 @@ def train_side_by_side(planned: list[PlannedRun], jobs: int) -> None:
     """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
     threads = max(1, (os.cpu_count() or 1) // jobs)
     missing = [p for p in planned if not p.folder.scores("test").exists()]
-    with CompareProgress(len(planned), len(planned) - len(missing), jobs) as progress, processes(jobs) as pool:
+    with CompareProgress(planned, missing, jobs) as progress, processes(jobs) as pool:
+        if missing:
+            pool.submit(decide_precision, missing[0], threads).result()
         futures: dict[Future, PlannedRun] = {pool.submit(train_and_evaluate, p, threads): p for p in missing}
         for future in as_completed(futures):
-            run = futures[future]
-            scores = future.result()
-            progress.finished(run.title(), scores["top1"])
+            top1, seconds = future.result()
+            progress.finished(futures[future], top1, seconds)
 
 
-def train_and_evaluate(planned: PlannedRun, threads: int) -> dict[str, Any]:
+def decide_precision(planned: PlannedRun, threads: int) -> None:
+    """Measure what `auto` will be, once and undisturbed, so that every training chooses the same."""
+    import torch
+
+    from ..training.precision import resolve_device, resolve_precision
+
+    torch.set_num_threads(threads)
+    training = planned.recipe.training
+    resolve_precision(training.precision, resolve_device(training.device))
+
+
+def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]:
+    """Return the accuracy on test, and the seconds that it took to get there."""
     import torch
 
     from .evaluate import evaluate
     from .train import train
 
+    start = time.perf_counter()
     torch.set_num_threads(threads)
     train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
-    return evaluate(planned.folder.path).scores
+    return evaluate(planned.folder.path).scores["top1"], time.perf_counter() - start
 
 
 @contextmanager

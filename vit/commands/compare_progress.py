@@ -1,7 +1,7 @@
 """How far a comparison is: a bar on a terminal, a line a training elsewhere; on stderr."""
 
 import sys
-import time
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -9,37 +9,50 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ..run_folder import clock
 
 
-class CompareProgress:
-    """Counts the trainings that ended; the time left is that of the ones so far, scaled."""
+class Work(Protocol):
+    """One training: what it is called, how much it is beside the others, and whose speed it has."""
 
-    def __init__(self, total: int, done: int, jobs: int):
-        self.total, self.done, self.before = total, done, done
-        self.jobs = jobs
-        self.start = time.perf_counter()
+    model: str
+
+    def title(self) -> str: ...
+    def work(self) -> float: ...
+
+
+class CompareProgress:
+    """Counts the trainings that ended; the time left follows from how long each model took for its work."""
+
+    def __init__(self, planned: list, missing: list, jobs: int):
+        self.total, self.left, self.jobs = len(planned), list(missing), jobs
+        self.rates: dict[str, float] = {}  # seconds a unit of work, by model
         console = Console(stderr=True)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
         self.bar = Progress(*columns, console=console) if console.is_terminal else None
 
     def __enter__(self) -> "CompareProgress":
-        new = self.total - self.done
-        text = f"{new} trainings to do, {self.done} done before; {self.jobs} side by side" if new else "all trainings done"
-        print(text, file=sys.stderr, flush=True)
+        done = self.total - len(self.left)
+        text = f"{len(self.left)} trainings to do, {done} done before; {self.jobs} side by side"
+        print(text if self.left else f"all {done} trainings were done before", file=sys.stderr, flush=True)
         if self.bar:
             self.bar.start()
-            self.bar.add_task("training", total=self.total, completed=self.done, left="")
+            self.bar.add_task("training", total=self.total, completed=done, left="")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.bar:
             self.bar.stop()
 
-    def finished(self, title: str, top1: float) -> None:
-        self.done += 1
-        seconds = time.perf_counter() - self.start
-        left = clock(seconds / (self.done - self.before) * (self.total - self.done))
-        line = f"{title}: {top1:.2%} on test"
+    def finished(self, training: Work, top1: float, seconds: float) -> None:
+        self.left.remove(training)
+        self.rates[training.model] = seconds / training.work()
+        done = self.total - len(self.left)
+        line = f"{training.title()}: {top1:.2%} on test"
+        left = f"{clock(self._seconds_left())} left"
         if self.bar:
             self.bar.print(line)
-            self.bar.update(self.bar.task_ids[0], completed=self.done, left=f"{left} left")
+            self.bar.update(self.bar.task_ids[0], completed=done, left=left)
         else:
-            print(f"[{self.done:>{len(str(self.total))}}/{self.total}] {line}; {left} left", file=sys.stderr, flush=True)
+            print(f"[{done:>{len(str(self.total))}}/{self.total}] {line}; {left}", file=sys.stderr, flush=True)
+
+    def _seconds_left(self) -> float:
+        typical = sum(self.rates.values()) / len(self.rates)
+        return sum(t.work() * self.rates.get(t.model, typical) for t in self.left) / min(self.jobs, max(1, len(self.left)))

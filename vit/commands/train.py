@@ -20,7 +20,7 @@ from ..data.loading import evaluation_loader, preprocessing_of, training_loader
 from ..data.mixing import make_mixing
 from ..data.preprocessing import Preprocessing, normalize
 from ..errors import Interrupted, UserError
-from ..models import create_model
+from ..models import create_model, family
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
@@ -111,6 +111,8 @@ def build_module(recipe: Recipe, num_classes: int, say) -> nn.Module:
     )
     if isinstance(model.pretrained, str):
         say(checkpoint.start_from(module, model.pretrained))
+    if family(module) == "cnn":  # convolutions are faster so, on CPUs and GPUs
+        module = module.to(memory_format=torch.channels_last)
     return module
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 INFERENCE_BATCH_SIZE = 64
-MEASURED_SECONDS = 0.5
+MEASURED_SECONDS = 0.3
 REPEATS = 5
 
 
@@ -108,28 +108,48 @@ def measure(module: nn.Module, image_size: tuple[int, int], train_batch_size: in
     )
 
 
-def _training_step(module: nn.Module, batch: Tensor) -> Callable[[], object]:
+def seconds_per_training_step(
+    module: nn.Module,
+    image_size: tuple[int, int],
+    batch_size: int,
+    device: str,
+    steps: int,
+    autocast_dtype: torch.dtype | None = None,
+) -> float:
+    """Return the mean seconds of a few training steps on random images, after one that is not counted."""
+    module = deepcopy(module).to(device).train()
+    call = _training_step(module, torch.randn(batch_size, 3, *image_size, device=device), autocast_dtype)
+    call()
+    return _seconds(call, device, steps)
+
+
+def _training_step(
+    module: nn.Module, batch: Tensor, autocast_dtype: torch.dtype | None = None
+) -> Callable[[], object]:
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.0, weight_decay=0.0)
 
     def step() -> None:
         optimizer.zero_grad()
-        module(batch).logsumexp(-1).mean().backward()
+        with torch.autocast(batch.device.type, autocast_dtype, enabled=autocast_dtype is not None):
+            loss = module(batch).float().logsumexp(-1).mean()
+        loss.backward()
         optimizer.step()
 
     return step
 
 
+def _seconds(call: Callable[[], object], device: str, calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return (time.perf_counter() - start) / calls
+
+
 def _median_seconds(call: Callable[[], object], device: str) -> float:
     """Return the median over groups of calls; each group long enough to be timed well."""
 
-    def seconds(calls: int) -> float:
-        start = time.perf_counter()
-        for _ in range(calls):
-            call()
-        if device == "cuda":
-            torch.cuda.synchronize()
-        return (time.perf_counter() - start) / calls
-
-    seconds(2)  # warm-up
-    calls = max(1, int(MEASURED_SECONDS / REPEATS / max(seconds(1), 1e-6)))
-    return sorted(seconds(calls) for _ in range(REPEATS))[REPEATS // 2]
+    _seconds(call, device, 2)  # warm-up
+    calls = max(1, int(MEASURED_SECONDS / REPEATS / max(_seconds(call, device, 1), 1e-6)))
+    return sorted(_seconds(call, device, calls) for _ in range(REPEATS))[REPEATS // 2]

@@ -55,8 +55,8 @@ def remembered_bf16_ratio(device: str) -> float:
 
 def measure_bf16_ratio(device: str) -> float:
     """Time forward and backward of a Transformer's MLP and of a 3x3 convolution; return the smaller gain."""
-    tokens = torch.randn(16, 197, 384, device=device)
-    features = torch.randn(16, 64, 28, 28, device=device)
+    tokens = torch.randn(8, 197, 384, device=device)
+    features = torch.randn(8, 64, 28, 28, device=device)
     mlp = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384)).to(device)
     convolution = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)).to(device)
     return min(_gain(mlp, tokens, device), _gain(convolution, features, device))
