@@ -20,10 +20,11 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
-def make_optimizer(module: nn.Module, settings: OptimizerSettings) -> Optimizer:
+def make_optimizer(module: nn.Module, settings: OptimizerSettings, scaled_gradients: bool = False) -> Optimizer:
+    """Return the recipe's optimizer; a fused one would undo fp16's loss scaling by itself, behind the clipping."""
     groups = parameter_groups(module, settings.weight_decay)
     if settings.name == "adamw":
-        return AdamW(groups, lr=settings.lr, betas=settings.betas, fused=True)
+        return AdamW(groups, lr=settings.lr, betas=settings.betas, fused=not scaled_gradients)
     return DecoupledSGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 

@@ -58,9 +58,15 @@ class Classification(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._close_epoch("validation", self.validation_loss, self.validation_top1)
 
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        # Lightning's own refuses every fused optimizer under autocast, scaled gradients or not.
+        if gradient_clip_val is not None:
+            nn.utils.clip_grad_norm_(self.model.parameters(), gradient_clip_val)
+
     def configure_optimizers(self):
         recipe = self.recipe
-        optimizer = make_optimizer(self.model, recipe.optimizer)
+        scaled_gradients = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        optimizer = make_optimizer(self.model, recipe.optimizer, scaled_gradients)
         steps_per_epoch = int(self.trainer.estimated_stepping_batches) // recipe.schedule.epochs
         schedule = make_schedule(optimizer, recipe.optimizer.lr, recipe.schedule, steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
