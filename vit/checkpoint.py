@@ -141,7 +141,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise UserError(f"{path} was not written by vit: it names no architecture, classes and preprocessing")
     description = json.loads(text)
     if description["format_version"] > FORMAT_VERSION:
-        raise UserError(f"{path} is of format {description['format_version']}; this vit reads {FORMAT_VERSION}: update it")
+        raise UserError(
+            f"{path} is of format {description['format_version']}; this vit reads {FORMAT_VERSION}: update it"
+        )
     return description, weights
 
 

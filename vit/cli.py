@@ -7,7 +7,7 @@ import sys
 import traceback
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,7 +15,7 @@ from . import __version__
 from . import recipe as recipes
 from .errors import Interrupted, UserError
 
-UsageError = typer.BadParameter.__base__  # click's, which typer carries inside
+UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
 DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 
 app = typer.Typer(
@@ -56,7 +56,9 @@ def train(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="a run folder or a model file")],
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="a folder or dataset; else the model's own")] = None,
+    data: Annotated[
+        str | None, typer.Argument(metavar="[DATA]", help="a folder or dataset; else the model's own")
+    ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     out: Out = None,
 ) -> None:

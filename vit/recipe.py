@@ -4,20 +4,36 @@ A recipe is complete in one file. All mistakes are reported at once, each with i
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, field, fields, is_dataclass
-from functools import partial
+from dataclasses import asdict, field, fields
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
-from pydantic import ValidationError, TypeAdapter  # noqa: I001
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic.dataclasses import dataclass
 
 from .errors import UserError, nearest
-from .table import Table, option_errors
+from .recipe_mistakes import Tables, schema_mistakes, table_mistakes
+from .table import named_options
 
-section = partial(dataclass, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+S = TypeVar("S")
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
+def section(cls: type[S]) -> type[S]:
+    """Make a class a part of the recipe: frozen, checked, and closed to unknown keys."""
+    return dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))  # type: ignore[return-value]
+
 
 Fraction = Annotated[float, Field(gt=0, le=1)]
 PartialFraction = Annotated[float, Field(ge=0, lt=1)]
@@ -28,19 +44,16 @@ def _both_sides(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
-def _named_options(entry: Any) -> Any:
-    """Turn `flip` into `{flip: {}}`, so that every step of `augment` is one name with its options."""
-    return {entry: {}} if isinstance(entry, str) else {n: o or {} for n, o in entry.items()}
+Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Field(min_length=1, max_length=1)]
 
 
-Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(_named_options), Field(min_length=1, max_length=1)]
-
-
-@section()
+@section
 class Data:
     name: str = "digits"  # a dataset of `vit recipes`' kind, or "folder"
     path: str | None = None  # where the images are; None: the dataset's own place
-    image_size: Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)]  # pixels: side, or [height, width]
+    image_size: Annotated[
+        tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)
+    ]  # pixels: side, or [height, width]
     crop_fraction: Fraction = 1.0  # of the resized image's side, kept by the centre crop in evaluation
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: Channels | None = None  # per channel, of pixels in [0, 1]; None: the dataset's own
@@ -52,21 +65,21 @@ class Data:
     workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes
 
 
-@section()
+@section
 class Mixing:
     mixup: NonNegativeFloat = 0.0  # a of Beta(a, a); 0 is off
     cutmix: NonNegativeFloat = 0.0
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0  # of mixing a batch
 
 
-@section()
+@section
 class Model:
     name: str
     pretrained: bool | str | None = None
     options: dict[str, Any] = field(default_factory=dict)  # written beside `name` in the YAML
 
 
-@section()
+@section
 class Optimizer:
     name: Literal["adamw", "sgd"] = "adamw"
     lr: PositiveFloat = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
@@ -75,7 +88,7 @@ class Optimizer:
     betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of AdamW
 
 
-@section()
+@section
 class Schedule:
     epochs: PositiveInt
     warmup_epochs: NonNegativeFloat = 0.0  # linear, from 0 to lr
@@ -86,7 +99,7 @@ class Schedule:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs})")
 
 
-@section()
+@section
 class Training:
     batch_size: PositiveInt = 128
     label_smoothing: PartialFraction = 0.0
@@ -97,13 +110,13 @@ class Training:
     seed: NonNegativeInt = 0
 
 
-@section()
+@section
 class Logging:
     wandb: bool = False
     project: str = "vit"
 
 
-@section()
+@section
 class Recipe:
     data: Data
     augment: tuple[Step, ...] = ()
@@ -125,15 +138,7 @@ class Recipe:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
 
-class Tables(NamedTuple):
-    """The names that a recipe may use, each with a function whose keywords are the recipe's options."""
-
-    models: Table
-    datasets: Table
-    transforms: Table
-
-
-@section()
+@section
 class Comparison:
     recipes: Annotated[list[str], Field(min_length=1)]
     seeds: PositiveInt = 3  # trainings by model and fraction, seeds 0, 1, ...
@@ -191,7 +196,7 @@ def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Reci
     if isinstance(values.get("model"), dict):
         values["model"] = _gather_options(values["model"])
     recipe, mistakes = _validate(Recipe, values)
-    mistakes += _table_mistakes(values, tables)
+    mistakes += table_mistakes(values, tables)
     _refuse(mistakes, where)
     assert isinstance(recipe, Recipe)
     return recipe
@@ -281,63 +286,7 @@ def _validate(cls: type, values: dict[str, Any]) -> tuple[Any, list[str]]:
     try:
         return TypeAdapter(cls).validate_python(values), []
     except ValidationError as error:
-        mistakes = [_describe(cls, e["type"], e["loc"], e["msg"], e["input"]) for e in error.errors()]
-        return None, list(dict.fromkeys(mistakes))
-
-
-def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, given: Any) -> str:
-    path, owner = _path(cls, location)
-    key = str(path[-1]) if path else ""
-    dotted = ".".join(str(part) for part in path)
-    if kind == "unexpected_keyword_argument":
-        names = _names(owner)
-        where = f"keys of {'.'.join(path[:-1])}" if path[:-1] else "sections"
-        return f"{dotted} is not a recipe key{nearest(key, names)} ({where}: {', '.join(f.name for f in fields(owner))})"
-    if kind in ("missing", "missing_argument"):
-        return f"{dotted} is missing"
-    message = message.removeprefix("Value error, ").removeprefix("Input ").lower()
-    return f"{dotted}: {message}" + ("" if isinstance(given, dict) or kind == "value_error" else f", given {given!r}")
-
-
-def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
-    """Return the dotted path of an error and the section it lies in, without pydantic's names of union members."""
-    path: list[str] = []
-    owner = cls
-    for part in location:
-        known = {f.name: f.type for f in fields(owner)}
-        path.append(str(part))
-        if not is_dataclass(known.get(str(part))):
-            break
-        owner = known[str(part)]  # type: ignore[assignment]
-    return path, owner
-
-
-def _table_mistakes(values: dict[str, Any], tables: Tables) -> list[str]:
-    mistakes: list[str] = []
-    data = values.get("data")
-    name = data.get("name", "digits") if isinstance(data, dict) else "digits"
-    if name not in tables.datasets:
-        allowed = ", ".join(tables.datasets)
-        mistakes.append(f"data.name: there is no {name}{nearest(str(name), tables.datasets)} ({allowed})")
-    model = values.get("model")
-    if isinstance(model, dict) and isinstance(model.get("name"), str) and not model["name"].startswith("timm/"):
-        name = model["name"]
-        if name not in tables.models:
-            guess = nearest(name, tables.models)
-            mistakes.append(f"model.name: there is no {name}{guess} (see `vit models`, or timm/<name>)")
-        else:
-            mistakes += option_errors("model", tables.models[name], name, model["options"], {"num_classes", "image_size"})
-    steps = values.get("augment")
-    for i, step in enumerate(steps if isinstance(steps, list | tuple) else []):
-        if not isinstance(step, str | dict):
-            continue
-        for name, options in _named_options(step).items():
-            if name not in tables.transforms:
-                allowed = ", ".join(tables.transforms)
-                mistakes.append(f"augment.{i}: there is no {name}{nearest(name, tables.transforms)} ({allowed})")
-            else:
-                mistakes += option_errors(f"augment.{i}.{name}", tables.transforms[name], name, options, set())
-    return mistakes
+        return None, schema_mistakes(cls, error)
 
 
 def _refuse(mistakes: list[str], where: str) -> None:

@@ -77,10 +77,20 @@ def option_errors(path: str, function: Callable[..., Any], owner: str, given: di
         try:
             TypeAdapter(options[name].annotation).validate_python(value)
         except ValidationError as error:
-            yield f"{path}.{name}: {error.errors()[0]['msg'].lower()}, given {value!r}"
+            yield f"{path}.{name}: {plain(error.errors()[0]['msg'])}, given {value!r}"
     for name, option in options.items():
         if option.default is REQUIRED and name not in given:
             yield f"{path}.{name} is missing: {owner} needs it"
+
+
+def plain(message: str) -> str:
+    """Return pydantic's message as a part of a sentence: "should be a valid integer"."""
+    return message.removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0].lower()
+
+
+def named_options(entry: Any) -> Any:
+    """Turn the short forms `flip` and `{flip: null}` into `{flip: {}}`: a name with its options."""
+    return {entry: {}} if isinstance(entry, str) else {name: options or {} for name, options in entry.items()}
 
 
 @cache

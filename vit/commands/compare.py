@@ -59,7 +59,7 @@ def compare(
         return compare_finished(sources, out)
     if len(sources) > 1:
         raise UserError(
-            f"given: {', '.join(map(str, sources))}; allowed: one comparison, or finished run folders (with recipe.yaml)"
+            f"given: {', '.join(map(str, sources))}; allowed: one comparison, or run folders (with recipe.yaml)"
         )
     comparison = recipes.load_comparison(sources[0], overrides or {})
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
@@ -94,7 +94,9 @@ def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     names = [Path(source).stem for source in comparison.recipes]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise UserError(f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names")
+        raise UserError(
+            f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names"
+        )
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
         for seed in range(comparison.seeds)

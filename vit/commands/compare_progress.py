@@ -12,8 +12,8 @@ from ..run_folder import clock
 class Work(Protocol):
     """One training: what it is called, how much it is beside the others, and whose speed it has."""
 
-    model: str
-
+    @property
+    def model(self) -> str: ...
     def title(self) -> str: ...
     def work(self) -> float: ...
 
@@ -25,7 +25,12 @@ class CompareProgress:
         self.total, self.left, self.jobs = len(planned), list(missing), jobs
         self.rates: dict[str, float] = {}  # seconds a unit of work, by model
         console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
         self.bar = Progress(*columns, console=console) if console.is_terminal else None
 
     def __enter__(self) -> "CompareProgress":
@@ -55,4 +60,6 @@ class CompareProgress:
 
     def _seconds_left(self) -> float:
         typical = sum(self.rates.values()) / len(self.rates)
-        return sum(t.work() * self.rates.get(t.model, typical) for t in self.left) / min(self.jobs, max(1, len(self.left)))
+        return sum(t.work() * self.rates.get(t.model, typical) for t in self.left) / min(
+            self.jobs, max(1, len(self.left))
+        )

@@ -24,7 +24,13 @@ from ..models import create_model, family
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
-from ..training.callbacks import ExponentialMovingAverage, LastCheckpoint, RunRecord, TrainingProgress, peak_memory_bytes
+from ..training.callbacks import (
+    ExponentialMovingAverage,
+    LastCheckpoint,
+    RunRecord,
+    TrainingProgress,
+    peak_memory_bytes,
+)
 from ..training.precision import LIGHTNING_NAMES, resolve_device, resolve_precision
 from ..training.task import Classification, PrepareBatch
 from .inputs import load_recipe, new_folder
@@ -65,7 +71,9 @@ def train(
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.environment, environment())
     record = RunRecord(run.metrics)
-    task = Classification(module, recipe, len(data.classes), batch_preparation(recipe, preprocessing, len(data.classes)))
+    task = Classification(
+        module, recipe, len(data.classes), batch_preparation(recipe, preprocessing, len(data.classes))
+    )
     trainer = L.Trainer(
         max_epochs=recipe.schedule.epochs,
         accelerator="gpu" if device == "cuda" else "cpu",

@@ -16,6 +16,7 @@ with warnings.catch_warnings():  # it would ask a server whether there is a newe
 
 import cv2
 
+
 def random_resized_crop(
     size: tuple[int, int], *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 1.3333)
 ) -> A.BasicTransform:
@@ -69,6 +70,8 @@ def randaugment(size: tuple[int, int], *, num_ops: int = 2, magnitude: int = 9) 
     return A.Lambda(image=apply, name="randaugment", p=1.0)
 
 
-def random_erasing(size: tuple[int, int], *, p: float = 0.25, scale: tuple[float, float] = (0.02, 0.33)) -> A.BasicTransform:
+def random_erasing(
+    size: tuple[int, int], *, p: float = 0.25, scale: tuple[float, float] = (0.02, 0.33)
+) -> A.BasicTransform:
     """Zhong et al. 2020, arXiv:1708.04896."""
     return A.Erasing(scale=scale, fill="random", p=p)

@@ -6,6 +6,7 @@ A source function returns the splits that exist; `load` cuts the missing ones fr
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -110,7 +111,7 @@ def load(data: Data) -> Dataset:
 def digits(*, path: str | None = None) -> Source:
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     grey = np.round(bunch.images * (255 / 16)).astype(np.uint8)
     images = Images(
         ids=tuple(f"digit-{i:04d}" for i in range(len(grey))),
@@ -118,7 +119,9 @@ def digits(*, path: str | None = None) -> Source:
         pixels=np.repeat(grey[..., None], 3, axis=-1),
     )
     # Mean and deviation of all pixels, 4.88 and 6.02 of 16.
-    return Source(tuple("0123456789"), {"train": images}, (0.305,) * 3, (0.376,) * 3, small=True)
+    return Source(
+        tuple("0123456789"), {"train": images}, mean=(0.305, 0.305, 0.305), std=(0.376, 0.376, 0.376), small=True
+    )
 
 
 def folder(*, path: str | None = None) -> Source:

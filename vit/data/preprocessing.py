@@ -7,8 +7,8 @@ from functools import partial
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
-from torchvision.transforms.v2 import InterpolationMode  # noqa: I001
+from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
+from torchvision.transforms.v2 import InterpolationMode
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     scale = max(height / image.height, width / image.width)
     resized = [max(height, int(image.height * scale)), max(width, int(image.width * scale))]
     if resized != [image.height, image.width]:
-        image = F.resize(image, resized, InterpolationMode(preprocessing.interpolation))
+        image = resize(image, resized, InterpolationMode(preprocessing.interpolation))
     if (image.height, image.width) != preprocessing.image_size:
-        image = F.center_crop(image, list(preprocessing.image_size))
+        image = center_crop(image, list(preprocessing.image_size))
     return image
 
 
@@ -45,4 +45,4 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
-    return normalize(F.pil_to_tensor(to_size(preprocessing, image.convert("RGB"))), preprocessing)
+    return normalize(pil_to_tensor(to_size(preprocessing, image.convert("RGB"))), preprocessing)

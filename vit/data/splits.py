@@ -15,7 +15,7 @@ def choose(ids: Sequence[str], labels: np.ndarray, fraction: float, seed: int, p
     chosen = np.zeros(len(ids), dtype=bool)
     rank = np.array([derive_seed(seed, purpose, name) for name in ids])
     for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
+        members = np.flatnonzero(labels == label).tolist()
         count = max(1, round(fraction * len(members)))
         order = sorted(members, key=lambda i: (rank[i], ids[i]))
         chosen[order[:count]] = True

@@ -1,4 +1,4 @@
-"""Name -> model. Every entry is a plain function of keywords that returns an nn.Module, ready without recipe or Lightning.
+"""Name -> model: plain functions of keywords that return an nn.Module, ready without recipe or Lightning.
 
 Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from outside too.
 """
@@ -48,7 +48,7 @@ def create_model(
     `pretrained=True` loads timm's published weights into a `timm/<name>` model; a path to a model file is read by
     `vit.checkpoint`. Raises UserError for an unknown name or option, or for sizes that do not fit together.
     """
-    size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
+    size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
     if name.startswith("timm/"):
         return _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained is True, options)
     if name not in MODELS:

@@ -109,7 +109,7 @@ class ResNet(nn.Module):
         self.initialize()
 
     def initialize(self) -> None:
-        """Draw He-normal convolutions, and start every residual branch at zero (Goyal et al. 2017, arXiv:1706.02677)."""
+        """Draw He-normal convolutions, and let every residual branch start at zero (arXiv:1706.02677, section 5.1)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -3,6 +3,8 @@
 B images, N tokens (CLS and patches), D embed_dim, H heads. Module names are timm's, so that weights pass both ways.
 """
 
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,6 +20,11 @@ class PatchEmbedding(nn.Module):
     def __init__(self, patch_size: tuple[int, int], embed_dim: int):
         super().__init__()
         self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
+        nn.init.trunc_normal_(
+            self.proj.weight, std=(3 * prod(patch_size)) ** -0.5
+        )  # of its fan-in, as the paper's code
+        assert self.proj.bias is not None
+        nn.init.zeros_(self.proj.bias)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, height, width]
         x = self.proj(images)  # [B, D, rows, columns]
@@ -72,7 +79,8 @@ class VisionTransformer(nn.Module):
 
     images [B, 3, height, width] -> logits [B, num_classes]. `drop_path` is the rate of the last block; it grows
     linearly from 0. `position_std` is the deviation of the positions' initial values: the paper's is small beside the
-    patches, and little data learns where a patch lies much sooner from a larger one. Raises ValueError when the patches do not tile the image, or the heads do not divide the width.
+    patches, and little data learns where a patch lies much sooner from a larger one. Raises ValueError when the
+    patches do not tile the image, or the heads do not divide the width.
     """
 
     def __init__(
@@ -109,12 +117,10 @@ class VisionTransformer(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
-        for qkv in (block.attn.qkv for block in self.blocks):  # three matrices, drawn as three
-            for weight in qkv.weight.chunk(3):
-                nn.init.xavier_uniform_(weight)
-        fan_in = self.patch_embed.proj.weight[0].numel()
-        nn.init.trunc_normal_(self.patch_embed.proj.weight, std=fan_in**-0.5)
-        nn.init.zeros_(self.patch_embed.proj.bias)
+        for module in self.blocks.modules():
+            if isinstance(module, Attention):
+                for weight in module.qkv.weight.chunk(3):  # three matrices in one, drawn as three
+                    nn.init.xavier_uniform_(weight)
         nn.init.normal_(self.cls_token, std=1e-6)
         nn.init.normal_(self.pos_embed, std=position_std)
         nn.init.zeros_(self.head.weight)

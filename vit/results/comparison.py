@@ -75,10 +75,13 @@ def compare_runs(runs: list[Run]) -> dict[str, Any]:
         "pairs": _pairs(full),
         "data_efficiency": [
             {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group)}
-            for (name, fraction), group in sorted(groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1]))
+            for (name, fraction), group in sorted(
+                groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1])
+            )
         ],
         "calibration": [
-            {"model": name} | {key: _mean(group, key) for key in ("ece", "nll", "brier")} for name, group in full.items()
+            {"model": name} | {key: _mean(group, key) for key in ("ece", "nll", "brier")}
+            for name, group in full.items()
         ],
         "robustness": [],
         "ledger": _ledger({name: group[0].recipe for name, group in full.items()}),
@@ -90,9 +93,7 @@ def compare_runs(runs: list[Run]) -> dict[str, Any]:
             name: [float(np.mean(recalls)) for recalls in zip(*(_recalls(run) for run in group), strict=True)]
             for name, group in full.items()
         },
-        "curves": [
-            {"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest
-        ],
+        "curves": [{"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest],
         "training": _training(runs),
     }
 

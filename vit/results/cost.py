@@ -123,9 +123,7 @@ def seconds_per_training_step(
     return _seconds(call, device, steps)
 
 
-def _training_step(
-    module: nn.Module, batch: Tensor, autocast_dtype: torch.dtype | None = None
-) -> Callable[[], object]:
+def _training_step(module: nn.Module, batch: Tensor, autocast_dtype: torch.dtype | None = None) -> Callable[[], object]:
     optimizer = torch.optim.AdamW(module.parameters(), lr=0.0, weight_decay=0.0)
 
     def step() -> None:

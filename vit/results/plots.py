@@ -6,14 +6,21 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito: safe for all eyes
+COLORS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)  # Okabe and Ito: safe for all eyes
 MARKERS = {"vit": "o", "cnn": "s"}
 MOST_CLASSES_SHOWN = 20
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vit",  # fixed ids: the same results give the same file
     "svg.fonttype": "none",  # text stays text
     "font.family": "sans-serif",
@@ -56,7 +63,9 @@ def accuracy(results: dict[str, Any]) -> Figure:
     axes = figure.subplots()
     for y, (model, look) in enumerate(_looks(results)):
         top1 = model["top1"]
-        axes.plot([top1["low"], top1["high"]], [y, y], color=look["color"], linewidth=3, alpha=0.35, solid_capstyle="butt")
+        axes.plot(
+            [top1["low"], top1["high"]], [y, y], color=look["color"], linewidth=3, alpha=0.35, solid_capstyle="butt"
+        )
         axes.plot(top1["seeds"], [y + 0.22] * len(top1["seeds"]), ".", color=look["color"], markersize=5, alpha=0.7)
         axes.plot(top1["mean"], y, look["marker"], color=look["color"], markersize=8)
     axes.set_yticks(range(len(models)), [model["name"] for model in models])
@@ -93,7 +102,9 @@ def learning_curves(results: dict[str, Any]) -> Figure:
     """Validation accuracy by images seen and by seconds: the seeds thin, their mean thick."""
     figure = Figure(figsize=(9, 3.6))
     for axes, (key, label) in zip(
-        figure.subplots(1, 2, sharey=True), (("images_seen", "training images seen"), ("seconds", "seconds of training")), strict=True
+        figure.subplots(1, 2, sharey=True),
+        (("images_seen", "training images seen"), ("seconds", "seconds of training")),
+        strict=True,
     ):
         for model, look in _looks(results):
             curves = [curve for curve in results["curves"] if curve["model"] == model["name"]]
@@ -122,9 +133,7 @@ def data_efficiency(results: dict[str, Any]) -> Figure:
         axes.fill_between(
             x, [r["top1"]["low"] for r in rows], [r["top1"]["high"] for r in rows], color=look["color"], alpha=0.1, lw=0
         )
-        axes.plot(
-            x, [r["top1"]["mean"] for r in rows], look["marker"] + "-", color=look["color"], label=model["name"]
-        )
+        axes.plot(x, [r["top1"]["mean"] for r in rows], look["marker"] + "-", color=look["color"], label=model["name"])
     axes.set_xscale("log")
     ticks = sorted({row["images"] for row in results["data_efficiency"]})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
@@ -149,7 +158,15 @@ def confusion(results: dict[str, Any]) -> Figure:
     for axes, (name, table) in zip(grid, errors.items(), strict=False):
         axes.imshow(np.ma.masked_equal(table, 0), cmap="OrRd", vmin=0, vmax=most)
         for i, j in zip(*np.nonzero(table), strict=True):
-            axes.text(j, i, table[i, j], ha="center", va="center", fontsize=7, color="white" if table[i, j] > most / 2 else "#333333")
+            axes.text(
+                j,
+                i,
+                table[i, j],
+                ha="center",
+                va="center",
+                fontsize=7,
+                color="white" if table[i, j] > most / 2 else "#333333",
+            )
         axes.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0, fontsize=8)
         axes.set_yticks(range(len(classes)), classes, fontsize=8)
         axes.set_title(f"{name}: {table.sum()} errors of {tables[name].sum():,}", fontsize=9)

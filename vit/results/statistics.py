@@ -50,7 +50,9 @@ def paired_test(a: np.ndarray, b: np.ndarray) -> PairedTest:
     seeds (Bouthillier et al. 2021, arXiv:2103.03098: a test that ignores it finds differences between reruns).
     """
     if a.shape[1] != b.shape[1]:
-        raise ValueError(f"models were tested on {a.shape[1]} and {b.shape[1]} images; a paired test needs the same ones")
+        raise ValueError(
+            f"models were tested on {a.shape[1]} and {b.shape[1]} images; a paired test needs the same ones"
+        )
     difference, variance, freedom = _mean_variance(a.mean(0) - b.mean(0), [a.mean(1), b.mean(1)])
     half = _half_width(variance, freedom)
     if variance == 0:

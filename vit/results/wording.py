@@ -46,8 +46,16 @@ def verdict(results: dict[str, Any]) -> list[str]:
     rivals = _rivals(results["models"])
     if rivals is None:
         model = results["models"][0]
-        return [f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.", *caveats(results)]
-    return [_accuracy_sentence(results, *rivals), _cost_sentence(*rivals), *_little_data(results, *rivals), *caveats(results)]
+        return [
+            f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.",
+            *caveats(results),
+        ]
+    return [
+        _accuracy_sentence(results, *rivals),
+        _cost_sentence(*rivals),
+        *_little_data(results, *rivals),
+        *caveats(results),
+    ]
 
 
 def caveats(results: dict[str, Any]) -> list[str]:
@@ -58,7 +66,9 @@ def caveats(results: dict[str, Any]) -> list[str]:
         keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
         found.append(f"The recipes differ in more than the model ({', '.join(keys)}): the difference may be theirs.")
     if len(seeds) == 1:
-        found.append("One seed only: how much a second training would differ is not known, so intervals are too narrow.")
+        found.append(
+            "One seed only: how much a second training would differ is not known, so intervals are too narrow."
+        )
     pretrained = {row["key"]: row for row in ledger["differences"]}.get("model.pretrained")
     if pretrained:
         found.append("Some models started from pretrained weights and others did not.")
@@ -94,7 +104,9 @@ def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, 
     if pair["verdict"] == NO_DIFFERENCE:
         hint = ""
         if pair["p_value"] < SIGNIFICANCE:
-            hint = f" Alone, without that adjustment, the pair would count as different (p = {p_value(pair['p_value'])})."
+            hint = (
+                f" Alone, without that adjustment, the pair would count as different (p = {p_value(pair['p_value'])})."
+            )
         return f"No detectable difference between {_called(a)} and {_called(b)}: {numbers}, {difference}.{hint}"
     return f"{_called(ahead)} is more accurate than {_called(behind)}: {numbers}, {difference}."
 

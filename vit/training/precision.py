@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -46,10 +47,8 @@ def remembered_bf16_ratio(device: str) -> float:
         known = {}
     if key not in known:
         known[key] = measure_bf16_ratio(device)
-        try:
+        with suppress(OSError):  # a home that cannot be written costs a measurement a run
             write_text(MEMORY, json.dumps(known, indent=2))
-        except OSError:
-            pass  # a home that cannot be written costs a measurement a run
     return known[key]
 
 
