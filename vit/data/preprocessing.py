@@ -7,8 +7,7 @@ from functools import partial
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.functional import center_crop, pil_to_tensor, resize
-from torchvision.transforms.v2 import InterpolationMode
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 
 @dataclass(frozen=True)
@@ -32,9 +31,11 @@ def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     scale = max(height / image.height, width / image.width)
     resized = [max(height, int(image.height * scale)), max(width, int(image.width * scale))]
     if resized != [image.height, image.width]:
-        image = resize(image, resized, InterpolationMode(preprocessing.interpolation))
+        image = image.resize((resized[1], resized[0]), Image.Resampling[preprocessing.interpolation.upper()])
     if (image.height, image.width) != preprocessing.image_size:
-        image = center_crop(image, list(preprocessing.image_size))
+        height, width = preprocessing.image_size
+        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
+        image = image.crop((left, top, left + width, top + height))
     return image
 
 
