@@ -1,0 +1,212 @@
+import csv
+import html.parser
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import vit
+from vit.errors import UserError
+from vit.run_folder import read_json
+
+COMPARISON = """recipes: [digits_vit, digits_resnet_se]
+seeds: 2
+fractions: [0.3, 0.6]
+overrides: {schedule.epochs: 3, schedule.warmup_epochs: 1, model.drop_path: 0.05}
+"""
+TIMED = {"train_seconds", "train_images_per_second", "images_per_second", "latency_ms", "peak_memory_bytes"}
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("comparison") / "two.yaml"
+    path.write_text(COMPARISON)
+    return path
+
+
+@pytest.fixture(scope="module")
+def report(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return vit.compare(comparison, out=tmp_path_factory.mktemp("report"))
+
+
+def untimed(folder: Path) -> dict:
+    """Return results.json without what a clock or a memory counter measured."""
+    results = read_json(folder / "results.json")
+    results.pop("environment")
+    results["models"] = [{k: v for k, v in model.items() if k not in TIMED} for model in results["models"]]
+    results["curves"] = [{k: v for k, v in curve.items() if k != "seconds"} for curve in results["curves"]]
+    return results
+
+
+def test_the_comparison_folder_holds_what_the_contract_says(report: Path) -> None:
+    assert {"report.html", "report.md", "results.json", "results.csv", "runs"} <= {p.name for p in report.iterdir()}
+    results = read_json(report / "results.json")
+    promised = {"models", "pairs", "data_efficiency", "calibration", "robustness", "ledger"}
+    assert promised <= results.keys()
+    model = results["models"][0]
+    assert {"name", "family", "parameters", "macs", "top1", "ece", "nll"} | TIMED <= model.keys()
+    assert {"mean", "std", "low", "high", "seeds"} == model["top1"].keys()
+    assert [model["family"] for model in results["models"]] == ["vit", "cnn"]
+    (pair,) = results["pairs"]
+    assert {"a", "b", "difference", "low", "high", "p_value", "p_adjusted", "verdict"} <= pair.keys()
+    assert len(results["data_efficiency"]) == 4
+
+
+def test_the_numbers_are_those_of_the_runs(report: Path) -> None:
+    results = read_json(report / "results.json")
+    for model in results["models"]:
+        found = [
+            read_json(report / "runs" / model["name"] / f"fraction-0.6-seed-{seed}" / "evaluation" / "test.json")[
+                "top1"
+            ]
+            for seed in (0, 1)
+        ]
+        assert model["top1"]["seeds"] == pytest.approx(found)
+        assert model["top1"]["mean"] == pytest.approx(sum(found) / 2)
+    with (report / "results.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["top1_mean"]) for row in rows] == [r["top1"]["mean"] for r in results["data_efficiency"]]
+
+
+def test_the_ledger_names_what_differs(report: Path) -> None:
+    ledger = read_json(report / "results.json")["ledger"]
+    assert ledger["only_models_differ"]
+    assert "model.name" in {row["key"] for row in ledger["differences"]}
+    assert ledger["matched"]["optimizer.lr"] == 0.002
+
+
+def test_the_same_command_gives_the_same_results(comparison: Path, report: Path, tmp_path: Path) -> None:
+    assert untimed(vit.compare(comparison, out=tmp_path)) == untimed(report)
+
+
+def test_what_is_done_is_not_done_again(comparison: Path, report: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(report, folder)
+    kept = folder / "runs" / "digits_vit" / "fraction-0.6-seed-0" / "model.safetensors"
+    lost = folder / "runs" / "digits_vit" / "fraction-0.6-seed-1"
+    written = kept.stat().st_mtime_ns
+    shutil.rmtree(lost)
+    vit.compare(comparison, out=folder)
+    assert kept.stat().st_mtime_ns == written
+    assert lost.is_dir()
+    assert untimed(folder) == untimed(report)
+
+
+def test_finished_runs_are_compared(report: Path, tmp_path: Path) -> None:
+    runs = sorted((report / "runs").glob("*/fraction-0.6-seed-*"))
+    results = untimed(vit.compare(runs, out=tmp_path))
+    expected = untimed(report)
+    for name, ours in zip(("vit", "resnet_cifar_se"), expected["models"], strict=True):
+        found = next(model for model in results["models"] if model["name"] == name)
+        assert found["top1"] == ours["top1"]
+    pair = results["pairs"][0]
+    assert {abs(pair["difference"])} == {abs(expected["pairs"][0]["difference"])}
+
+
+def test_other_settings_do_not_mix_into_a_folder(comparison: Path, report: Path) -> None:
+    before = (report / "results.json").read_bytes()
+    with pytest.raises(UserError, match="started with other settings"):
+        vit.compare(comparison, out=report, overrides={"optimizer.lr": 0.1})
+    assert (report / "results.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recipes: [digits_vit, cifar10_resnet18]", r"data\.name is digits in digits_vit and cifar10"),
+        ("recipes: [digits_vit, digits_vit]", "digits_vit is given twice"),
+        ("recipes: [digits_vit, digits_resnett]", "did you mean digits_resnet"),
+        ("recipes: [digits_vit]\nfractions: [2]", r"fractions\.0: should be less than or equal to 1"),
+        ("recipes: []", "recipes: list should have at least 1 item"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "wrong.yaml").write_text(text)
+    with pytest.raises(UserError, match=message):
+        vit.compare(tmp_path / "wrong.yaml", out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_runs_that_were_not_evaluated_are_named(digits_run, tmp_path: Path) -> None:
+    run = shutil.copytree(digits_run.path, tmp_path / "run")
+    shutil.rmtree(run / "evaluation", ignore_errors=True)
+    with pytest.raises(UserError, match="not evaluated yet.*vit evaluate"):
+        vit.compare([run, run], out=tmp_path / "out")
+
+
+def test_an_interrupted_comparison_says_how_to_continue(comparison: Path, report: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "interrupted"
+    command = [sys.executable, "-m", "vit", "compare", str(comparison), "--out", str(folder)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, to every process of the command
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert f"continue with:\n  vit compare {comparison} --out {folder}" in errors
+    assert "Traceback" not in errors
+    subprocess.run(command, check=True, capture_output=True)
+    assert untimed(folder) == untimed(report)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a page would fetch, and its headings."""
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.fetched: list[str] = []
+        self.headings: list[str] = []
+        self._in_heading = False
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        fetches = {"script": "src", "img": "src", "link": "href", "iframe": "src", "use": "xlink:href", "image": "href"}
+        address = values.get(fetches.get(tag, ""))
+        if address and not address.startswith("#"):
+            self.fetched.append(address)
+        self._in_heading = tag == "h2"
+
+    def handle_data(self, data: str) -> None:
+        if self._in_heading:
+            self.headings.append(data)
+            self._in_heading = False
+
+
+def test_the_page_is_complete_and_fetches_nothing(report: Path) -> None:
+    text = (report / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert page.fetched == []
+    assert "url(http" not in text and "@import" not in text
+    assert len(page.headings) == 9
+    assert text.count("<svg") == 5
+    for name in ("digits_vit", "digits_resnet_se"):
+        assert name in text
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_a_browser_shows_the_page_without_complaint(report: Path, tmp_path: Path) -> None:
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    command += ["--disable-component-update", "--disable-sync", "--no-first-run", "--enable-logging=stderr", "--v=0"]
+    command += [f"--user-data-dir={tmp_path}/profile", "--dump-dom", (report / "report.html").as_uri()]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "CONSOLE" not in shown.stderr
+    page = Page(shown.stdout)
+    assert page.headings == Page((report / "report.html").read_text(encoding="utf-8")).headings
+
+
+def test_the_markdown_twin_holds_the_same_tables(report: Path) -> None:
+    text = (report / "report.md").read_text(encoding="utf-8")
+    results = read_json(report / "results.json")
+    for model in results["models"]:
+        assert f"| {model['name']} | " in text
+        assert f"{100 * model['top1']['mean']:.1f} %" in text
+    for line in text.splitlines():
+        if line.startswith("!["):
+            assert (report / line.split("(")[1].rstrip(")")).is_file()

@@ -1,0 +1,103 @@
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vit
+from vit.commands import predict as predict_command
+from vit.commands.inputs import load_recipe
+from vit.data import datasets
+from vit.errors import UserError
+from vit.run_folder import RunFolder, read_json
+
+
+def test_evaluation_writes_what_the_contract_says(digits_run: RunFolder) -> None:
+    evaluation = vit.evaluate(digits_run.path)
+    scores = read_json(digits_run.scores("test"))
+    promised = {"num_images", "top1", "top5", "nll", "brier", "ece", "balanced_accuracy", "macro_f1"}
+    promised |= {"top1_low", "top1_high", "per_class", "confusion"}
+    assert promised <= scores.keys()
+    assert scores == evaluation.scores
+    with np.load(digits_run.logits("test"), allow_pickle=False) as arrays:
+        assert arrays["logits"].shape == (scores["num_images"], 10)
+        assert (arrays["logits"].argmax(1) == arrays["labels"]).mean() == pytest.approx(scores["top1"])
+    test = datasets.load(load_recipe(digits_run.recipe).data).test
+    assert scores["num_images"] == len(test) == len(set(test.ids))
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_other_splits_are_evaluated_whole(digits_run: RunFolder, split: str) -> None:
+    images = datasets.load(load_recipe(digits_run.recipe).data).split(split)
+    assert vit.evaluate(digits_run.path, split=split).scores["num_images"] == len(images)
+
+
+def test_an_unknown_split_is_refused(digits_run: RunFolder) -> None:
+    with pytest.raises(UserError, match="there is no split tset; did you mean test"):
+        vit.evaluate(digits_run.path, split="tset")
+
+
+def test_predict_agrees_with_evaluate_on_every_image(photo_run: RunFolder, photo_root: Path) -> None:
+    vit.evaluate(photo_run.path)
+    with np.load(photo_run.logits("test"), allow_pickle=False) as arrays:
+        ids, logits = arrays["ids"], arrays["logits"]
+    loaded = vit.load(photo_run.path)
+    rows = loaded.predict([photo_root / name for name in ids])
+    expected = torch.from_numpy(logits).softmax(-1)
+    assert len(rows) == len(ids)
+    for row, probabilities in zip(rows, expected, strict=True):
+        assert row["classes"][0] == loaded.classes[int(probabilities.argmax())]
+        assert row["probabilities"][0] == pytest.approx(float(probabilities.max()), abs=1e-5)
+
+
+def test_a_model_file_is_enough(photo_run: RunFolder, photo_root: Path, tmp_path: Path) -> None:
+    alone = shutil.copy(photo_run.model, tmp_path / "mine.safetensors")
+    image = next(photo_root.rglob("*.jpg"))
+    assert vit.load(alone).predict([image]) == vit.load(photo_run.path).predict([image])
+
+
+def test_another_class_count_is_refused(digits_run: RunFolder, photo_root: Path) -> None:
+    with pytest.raises(UserError, match=r"the data has 3 classes .* the model 10"):
+        vit.evaluate(digits_run.path, photo_root)
+
+
+def test_a_model_is_evaluated_on_another_folder(photo_run: RunFolder, photo_root: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(photo_root, copy)
+    evaluation = vit.evaluate(photo_run.path, copy, out=tmp_path / "scores")
+    assert evaluation.folder.scores("test").is_file()
+    assert evaluation.scores["num_images"] > 0
+
+
+def test_predict_takes_folders_and_prints_three_ways(photo_run: RunFolder, photo_root: Path) -> None:
+    rows = vit.load(photo_run.path).predict(sorted(photo_root.rglob("*.*")), top=2)
+    same = predict_command.predict(photo_run.path, [photo_root], top=2)
+    assert same == rows
+    assert json.loads(predict_command.show(rows, "json")) == rows
+    lines = list(csv.DictReader(io.StringIO(predict_command.show(rows, "csv"))))
+    assert [line["class_1"] for line in lines] == [row["classes"][0] for row in rows]
+    assert rows[0]["classes"][0] in predict_command.show(rows, "table")
+
+
+def test_predict_names_what_it_cannot_read(digits_run: RunFolder, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(UserError, match=r"broken\.png: not an image of a known format"):
+        predict_command.predict(digits_run.path, [broken])
+    with pytest.raises(UserError, match="no such file or folder"):
+        predict_command.predict(digits_run.path, [tmp_path / "absent.png"])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no images"):
+        predict_command.predict(digits_run.path, [tmp_path / "empty"])
+
+
+def test_a_grey_and_a_large_image_are_predicted(digits_run: RunFolder, tmp_path: Path) -> None:
+    Image.new("L", (500, 300), 200).save(tmp_path / "grey.png")
+    (row,) = predict_command.predict(digits_run.path, [tmp_path / "grey.png"], top=20)
+    assert len(row["classes"]) == 10
+    assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)

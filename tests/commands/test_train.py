@@ -1,0 +1,152 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import vit
+from vit.errors import UserError
+from vit.run_folder import RunFolder, read_json
+
+SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "data.fraction": 0.3}
+
+
+def test_a_run_folder_holds_what_the_contract_says(digits_run: RunFolder) -> None:
+    assert digits_run.recipe.is_file()
+    assert digits_run.last_checkpoint.is_file()
+    assert {"processor", "cores", "versions", "date", "command"} <= read_json(digits_run.environment).keys()
+    summary = read_json(digits_run.summary)
+    promised = {"model", "parameters", "macs", "epochs", "images_seen", "seconds", "train_images_per_second"}
+    promised |= {"peak_memory_bytes", "device", "precision", "validation_top1"}
+    assert promised <= summary.keys()
+    assert summary["epochs"] == 3
+    assert summary["images_seen"] == 3 * (summary["training_images"] // 64) * 64
+
+
+def test_metrics_hold_one_row_an_epoch(digits_run: RunFolder) -> None:
+    with digits_run.metrics.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["epoch"]) for row in rows] == [1, 2, 3]
+    assert [int(row["images_seen"]) for row in rows] == sorted({int(row["images_seen"]) for row in rows})
+    assert float(rows[-1]["validation_top1"]) == pytest.approx(read_json(digits_run.summary)["validation_top1"])
+    assert float(rows[-1]["lr"]) < float(rows[0]["lr"])
+
+
+def test_training_learns(digits_run: RunFolder) -> None:
+    assert read_json(digits_run.summary)["validation_top1"] > 0.5
+
+
+def test_the_same_recipe_gives_the_same_weights(tmp_path: Path) -> None:
+    overrides = SHORT | {"mixing.mixup": 0.2, "training.ema_decay": 0.9, "model.drop_path": 0.2}
+    runs = [vit.train("digits_vit", out=tmp_path / name, overrides=overrides, quiet=True) for name in ("a", "b")]
+    first, second = (load_file(run.model) for run in runs)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    other = vit.train("digits_vit", out=tmp_path / "c", overrides=overrides | {"training.seed": 1}, quiet=True)
+    assert not torch.equal(load_file(other.model)["head.weight"], first["head.weight"])
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_precisions_and_optimizers_train(tmp_path: Path, precision: str, optimizer: str) -> None:
+    overrides = SHORT | {"training.precision": precision, "optimizer.name": optimizer, "training.clip_norm": 1.0}
+    run = vit.train("digits_resnet", out=tmp_path / "run", overrides=overrides, quiet=True)
+    assert read_json(run.summary)["precision"] == precision
+
+
+def test_a_timm_model_trains(tmp_path: Path) -> None:
+    overrides = SHORT | {"model": {"name": "timm/test_vit"}, "data.image_size": 32, "schedule.epochs": 2}
+    run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides, quiet=True)
+    assert vit.load(run.path).module(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
+
+
+def test_training_starts_from_a_model_file_and_replaces_the_head(
+    digits_run: RunFolder, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    overrides = {
+        "model.pretrained": str(digits_run.path),
+        "data.name": "folder",
+        "data.path": str(photo_folder),
+        "data.image_size": 32,
+        "training.batch_size": 8,
+        "schedule.epochs": 1,
+        "schedule.warmup_epochs": 0,
+        "optimizer.lr": 1e-9,
+    }
+    run = vit.train("digits_resnet", out=tmp_path / "run", overrides=overrides)
+    assert "new: fc.weight, fc.bias" in capsys.readouterr().err
+    before, after = load_file(digits_run.model), load_file(run.model)
+    assert torch.allclose(before["layer1.0.conv1.weight"], after["layer1.0.conv1.weight"], atol=1e-6)
+
+
+def test_weights_of_another_architecture_are_refused(digits_run: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"does not fit the recipe's model: missing .*se\."):
+        vit.train(
+            "digits_resnet_se",
+            out=tmp_path / "run",
+            overrides=SHORT | {"model.pretrained": str(digits_run.path)},
+            quiet=True,
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_not_written_over(digits_run: RunFolder) -> None:
+    with pytest.raises(UserError, match="--resume, or choose another --out"):
+        vit.train("digits_resnet", out=digits_run.path)
+    with pytest.raises(UserError, match="other settings"):
+        vit.train("digits_resnet", out=digits_run.path, overrides={"schedule.epochs": 9}, resume=True)
+
+
+def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="not empty"):
+        vit.train("digits_resnet", out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"training.precision": "fp16"}, "fp16 needs a GPU"),
+        ({"data.name": "folder", "data.path": "nowhere"}, "there is no folder nowhere"),
+        ({"data.name": "folder"}, "data.path is missing"),
+        ({"model.patch_size": 3}, "patch_size 3 does not divide image_size"),
+        ({"model.pretrained": True}, "no published weights"),
+        ({"model.pretrained": "nothing.safetensors"}, "neither a run folder nor a model file"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(tmp_path: Path, overrides: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        vit.train("digits_vit", out=tmp_path / "run", overrides=overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_killed_run_resumes_to_the_same_end(tmp_path: Path) -> None:
+    settings = ["schedule.epochs=16", "training.ema_decay=0.99", "mixing.mixup=0.2", "mixing.cutmix=1.0"]
+    settings += ["model.drop_path=0.1", "model.depth=2"]
+    whole, killed = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "killed")
+    command = [sys.executable, "-m", "vit", "train", "digits_vit", *settings, "--out"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([*command, str(killed.path)], env=environment, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    while not killed.last_checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert killed.last_checkpoint.exists() and not killed.model.exists()
+
+    subprocess.run([*command, str(whole.path)], env=environment, check=True, capture_output=True)
+    subprocess.run([*command, str(killed.path), "--resume"], env=environment, check=True, capture_output=True)
+    expected, found = load_file(whole.model), load_file(killed.model)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert numbers(whole) == numbers(killed)
+
+
+def numbers(run: RunFolder) -> list[dict[str, str]]:
+    """Return the rows of metrics.csv without the clock."""
+    with run.metrics.open() as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]

@@ -1,0 +1,155 @@
+"""What several tests share: real photographs, folders cut from them, and modules with nothing left at its initial value."""
+
+import os
+import shutil
+import sys
+import tarfile
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+DATA = Path(os.environ.get("VIT_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
+TILES = ((0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (0.3, 0.3), (0.15, 0.15), (0.1, 0.3), (0.3, 0.1), (0.2, 0.0))
+CIFAR_TRAIN, CIFAR_TEST = 6, 2  # images of each class that `cifar_folder` holds
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Let every test that uses torch draw the same numbers, whichever tests ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def photographs() -> list[Path]:
+    """One hundred ImageNet photographs, one a class folder, of many sizes."""
+    found = sorted((DATA / "imagenet-samples").glob("*/*.JPEG"))
+    if not found:
+        pytest.skip(f"no photographs below {DATA / 'imagenet-samples'}; VIT_TEST_DATA names their folder")
+    return found
+
+
+@pytest.fixture(scope="session")
+def photo_root(tmp_path_factory: pytest.TempPathFactory, photographs: list[Path]) -> Path:
+    """Three class folders of eight small images each, cut from a photograph of that class; sides and formats differ."""
+    root = tmp_path_factory.mktemp("photo_root") / "photos"
+    for photograph in (photographs[3], photographs[40], photographs[77]):
+        cut_tiles(photograph, root / photograph.parent.name)
+    return root
+
+
+@pytest.fixture
+def photo_folder(photo_root: Path, tmp_path: Path) -> Path:
+    """A copy of `photo_root` that a test may spoil."""
+    return Path(shutil.copytree(photo_root, tmp_path / "photos"))
+
+
+def cut_tiles(photograph: Path, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    with Image.open(photograph) as image:
+        rgb = image.convert("RGB")
+    for number, (left, top) in enumerate(TILES):
+        corner = (int(left * rgb.width), int(top * rgb.height))
+        tile = rgb.crop((*corner, corner[0] + int(0.7 * rgb.width), corner[1] + int(0.7 * rgb.height)))
+        tile.resize((48 + number, 40)).save(folder / f"{number}.{'jpg' if number % 2 else 'png'}")
+
+
+@pytest.fixture(scope="session")
+def cifar_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first few images of every class of CIFAR-10, in train/<class> and test/<class>."""
+    archive = DATA / "cifar10.tar.xz"
+    if not archive.is_file():
+        pytest.skip(f"there is no {archive}; VIT_TEST_DATA names its folder")
+    root = tmp_path_factory.mktemp("cifar10")
+    kept = {"train": CIFAR_TRAIN, "test": CIFAR_TEST}
+    taken: dict[Path, int] = {}
+    with tarfile.open(archive) as members:
+        for member in members:
+            path = Path(member.name)
+            if member.isfile() and taken.get(path.parent, 0) < kept[path.parts[0]]:
+                taken[path.parent] = taken.get(path.parent, 0) + 1
+                write_member(members, member, root / path)
+    return root
+
+
+def write_member(members: tarfile.TarFile, member: tarfile.TarInfo, path: Path) -> None:
+    content = members.extractfile(member)
+    assert content is not None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.read())
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., bytes]:
+    """Return the function from an image and a format's options to the bytes of its file."""
+
+    def to_bytes(image: Image.Image, form: str, **options) -> bytes:
+        buffer = BytesIO()
+        image.save(buffer, form, **options)
+        return buffer.getvalue()
+
+    return to_bytes
+
+
+@pytest.fixture(scope="session")
+def randomize() -> Callable:
+    """Return the function that draws every parameter and buffer of a module anew, so that none hides behind 0 or 1."""
+    import torch
+
+    def draw(module, seed: int = 0):
+        generator = torch.Generator().manual_seed(seed)
+        for name, tensor in module.state_dict().items():
+            if not tensor.is_floating_point():
+                continue
+            if name.endswith("running_var"):
+                tensor.uniform_(0.5, 1.5, generator=generator)
+            elif tensor.ndim > 1:
+                tensor.normal_(0, tensor[0].numel() ** -0.5, generator=generator)
+            else:
+                tensor.normal_(1.0 if name.endswith("weight") else 0.0, 0.2, generator=generator)
+        return module
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def outputs_at() -> Callable:
+    """Return the function (module, images, names) -> what the named submodules give, and the logits under ""."""
+    import torch
+
+    def run(module, images, names: Iterable[str]) -> dict[str, torch.Tensor]:
+        seen: dict[str, torch.Tensor] = {}
+        hooks = [
+            module.get_submodule(name).register_forward_hook(
+                lambda _, __, out, name=name: seen.update({name: out.clone()})  # timm's next ReLU works in place
+            )
+            for name in names
+        ]
+        with torch.no_grad():
+            seen[""] = module.eval()(images)
+        for hook in hooks:
+            hook.remove()
+        return seen
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def assert_same_outputs(outputs_at: Callable) -> Callable:
+    """Return the check that two modules agree at the named submodules and in their logits, to 1e-5 of values near 1."""
+
+    def check(ours, theirs, images, names: Iterable[str] = ()) -> None:
+        names = list(names)
+        left, right = outputs_at(ours, images, names), outputs_at(theirs, images, names)
+        for name in [*names, ""]:
+            assert left[name].shape == right[name].shape, name
+            assert right[name].std() > 1e-2, f"{name} is nearly constant: nothing would be compared"
+            worst = (left[name] - right[name]).abs().max().item()
+            scale = max(1.0, right[name].abs().max().item())
+            assert worst <= 1e-5 * scale, f"{name or 'logits'}: {worst:.2e} apart, values up to {scale:.1f}"
+        assert (left[""] - right[""]).abs().max() <= 1e-5, "logits"
+
+    return check

@@ -1,0 +1,144 @@
+"""The command line as a user meets it: real processes, their output and exit status."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vit.cli import run
+
+ROOT = Path(__file__).parent.parent
+THREE_MISTAKES = """data: {name: digits, image_sise: 8, image_size: 8}
+model: {name: resnet_cifar}
+optimizer: {lr: fast}
+schedule: {epochs: -3}
+"""
+
+
+def vit(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vit", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ | {"COLUMNS": "120"})
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch):
+    """Return the function that carries out a command line in this process: (status, stdout, stderr)."""
+
+    def command(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.chdir(ROOT)
+        capsys.readouterr()
+        status = run(list(arguments))
+        return status, *capsys.readouterr()
+
+    return command
+
+
+def test_help_names_every_verb() -> None:
+    shown = vit("--help")
+    assert shown.returncode == 0
+    for verb in ("train", "evaluate", "predict", "compare", "check", "models", "recipes"):
+        assert f"\n  {verb} " in shown.stdout
+
+
+def test_three_mistakes_are_listed_together_without_torch(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(THREE_MISTAKES)
+    code = "import sys; from vit.cli import run; status = run(['train', 'wrong.yaml']); "
+    code += "assert 'torch' not in sys.modules; sys.exit(status)"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert shown.stderr.splitlines() == [
+        "vit: wrong.yaml: 3 mistakes",
+        "  data.image_sise is not a recipe key; did you mean image_size? (keys of data: name, path, image_size, "
+        "crop_fraction, interpolation, mean, std, validation_fraction, test_fraction, fraction, split_seed, workers)",
+        "  optimizer.lr: should be a valid number, given 'fast'",
+        "  schedule.epochs: should be greater than 0, given -3",
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["wrong.yaml"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "absent"], ["models"], ["recipes"], ["compare", "absent"]])
+def test_light_verbs_import_no_torch(arguments: list[str]) -> None:
+    code = f"import sys; from vit.cli import run; run({arguments!r}); assert 'torch' not in sys.modules"
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert shown.returncode == 0, shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian", "digits_vit"], "Did you mean 'train'?"),
+        (["train"], "Missing argument 'RECIPE'"),
+        (["train", "digits_vitt"], "did you mean digits_vit?"),
+        (["train", "digits_vit", "epochs"], "an override is KEY=VALUE"),
+        (["train", "digits_vit", "schedule.epoch=3"], "did you mean epochs?"),
+        (["train", "digits_vit", "--resume"], "--resume continues the run in --out DIR"),
+        (["train", "digits_vit", "data.name=folder", "data.path=nowhere"], "there is no folder nowhere"),
+        (["evaluate", "nowhere"], "neither a run folder nor a model file"),
+        (["predict", "nowhere", "README.md"], "neither a run folder nor a model file"),
+        (["predict", "README.md", "README.md"], "not a whole safetensors file"),
+        (["compare", "digits_vit"], "is a recipe, not a comparison"),
+        (["compare", "seeds=3"], "name a comparison first"),
+        (["check", "nowhere"], "neither a file nor a shipped recipe"),
+    ],
+)
+def test_a_users_mistake_is_one_message_and_status_two(here, arguments: list[str], message: str) -> None:
+    status, output, errors = here(*arguments)
+    assert status == 2
+    assert message in errors
+    assert "Traceback" not in errors
+    assert output == ""
+
+
+def test_a_fault_of_ours_is_told_as_one(here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vit.recipe.shipped_names", lambda: 1 / 0)
+    status, _, errors = here("recipes")
+    assert status == 1
+    assert "ZeroDivisionError" in errors and "please report it" in errors
+
+
+def test_a_run_from_recipe_to_prediction(tmp_path: Path, photo_folder: Path) -> None:
+    settings = ["data.name=folder", f"data.path={photo_folder}", "data.image_size=32", "training.batch_size=8"]
+    settings += ["schedule.epochs=1", "schedule.warmup_epochs=0"]
+    trained = vit("train", "digits_resnet_eca", *settings, "--out", "run", cwd=tmp_path)
+    assert (trained.returncode, trained.stdout) == (0, "run\n"), trained.stderr
+    assert "1/1" in trained.stderr and "images/s" in trained.stderr and "left" in trained.stderr
+    assert "Warning" not in trained.stderr
+
+    evaluated = vit("evaluate", "run", cwd=tmp_path)
+    assert evaluated.returncode == 0
+    assert evaluated.stdout.startswith("top-1 ")
+
+    image = str(next(photo_folder.rglob("*.jpg")))
+    predicted = vit("predict", "run", image, "--format", "csv", "--top", "1", cwd=tmp_path)
+    assert predicted.stdout.splitlines()[0] == "path,class_1,probability_1"
+    assert predicted.stdout.splitlines()[1].startswith(image)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda root, classes: (root / classes[0] / "zero.jpg").touch(), "zero.jpg: an empty file"),
+        (lambda root, classes: (root / classes[1] / "text.png").write_text("no"), "not an image of a known format"),
+        (lambda root, classes: (root / "nobody").mkdir(), "no image in class nobody"),
+    ],
+)
+def test_bad_data_is_refused_before_anything_is_written(
+    tmp_path: Path, photo_folder: Path, spoil, message: str
+) -> None:
+    spoil(photo_folder, sorted(path.name for path in photo_folder.iterdir()))
+    settings = ["data.name=folder", f"data.path={photo_folder}", "data.image_size=32"]
+    status, _, errors = here("train", "digits_resnet", *settings, "--out", str(tmp_path / "run"))
+    assert status == 2
+    assert message in errors
+    assert not (tmp_path / "run").exists()
+
+
+def test_check_ends_with_status_two_where_training_would_be_wrong(here, photo_folder: Path) -> None:
+    assert here("check", str(photo_folder))[0] == 0
+    victim = next(photo_folder.rglob("*.jpg"))
+    victim.write_bytes(victim.read_bytes()[:100])
+    status, _, errors = here("check", str(photo_folder))
+    assert status == 2
+    assert str(victim) in errors

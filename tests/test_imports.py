@@ -1,0 +1,73 @@
+"""The house's arrows: an import points to a lower floor, or stays in its own room."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vit"
+FLOORS = {
+    "errors": 0,
+    "randomness": 0,
+    "table": 0,
+    "recipe_mistakes": 0,
+    "recipe": 0,
+    "run_folder": 0,
+    "models": 1,
+    "data": 1,
+    "results": 1,
+    "checkpoint": 2,
+    "training": 2,
+    "results.report": 2,
+    "commands": 3,
+    "cli": 4,
+    "__main__": 5,
+    "__init__": 5,  # names the public functions of every floor, and imports them when they are used
+}
+ONLY_EDGE = {"vit.training.callbacks", "vit.training.task", "vit.commands.train"}  # where Lightning may stand
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Return the absolute names of the modules that a file imports, anywhere in it."""
+    here = ("vit", *path.relative_to(PACKAGE).with_suffix("").parts)
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(here[: len(here) - node.level]) if node.level else ""
+            source = ".".join(part for part in (base, node.module) if part)
+            names |= {f"{source}.{alias.name}" for alias in node.names} if node.level else {source}
+    return names
+
+
+def floor(name: str) -> int:
+    parts = name.split(".")[1:]
+    return FLOORS.get(".".join(parts[:2]), FLOORS.get(parts[0] if parts else "", FLOORS["errors"]))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_imports_point_down(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    own = "vit." + ".".join(part for part in parts if part != "__init__" or len(parts) == 1)
+    for name in imported(path):
+        if not name.startswith("vit."):
+            continue
+        same_room = name.split(".")[1] == own.split(".")[1]
+        assert same_room or floor(name) < floor(own) or floor(own) == floor(name) == 0, f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_lightning_stays_at_the_edge(path: Path) -> None:
+    own = "vit." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    uses = any(name.split(".")[0] == "lightning" for name in imported(path))
+    assert not uses or own in ONLY_EDGE
+
+
+def test_every_module_has_a_floor() -> None:
+    rooms = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in modules()}
+    assert rooms <= set(FLOORS)

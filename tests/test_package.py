@@ -1,0 +1,57 @@
+"""What is installed, and what the README promises about it."""
+
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import vit
+from vit import recipe as recipes
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_public_names_are_there() -> None:
+    for name in vit.__all__:
+        assert getattr(vit, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        vit.trian  # noqa: B018
+
+
+def test_models_are_listed_by_pattern() -> None:
+    assert {"vit_tiny", "vit_huge"} <= set(vit.list_models("vit_*"))
+    assert not set(vit.list_models("resnet*")) & set(vit.list_models("vit*"))
+
+
+@pytest.mark.skipif(shutil.which("uv") is None, reason="uv builds the wheel")
+def test_the_wheel_carries_recipes_and_templates(tmp_path: Path) -> None:
+    subprocess.run(["uv", "build", "--wheel", "--out-dir", tmp_path], cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for name in recipes.shipped_names():
+        assert f"vit/_recipes/{name}.yaml" in names
+    assert {"vit/results/templates/report.html", "vit/results/templates/report.md"} <= names
+    assert not [name for name in names if name.startswith(("tests", "tools"))]
+
+
+def test_the_readme_names_verbs_and_recipes_that_exist() -> None:
+    verbs = {"train", "evaluate", "predict", "compare", "check", "models", "recipes"}
+    assert set(re.findall(r"\bvit ([a-z]+)\b", "\n".join(re.findall(r"`vit [^`]*`|^vit .*$", README, re.M)))) <= verbs
+    for command in re.findall(r"^vit (?:train|compare) (\w+) ", README, re.M):
+        assert command in recipes.shipped_names()
+
+
+def test_the_readme_links_to_files_that_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert "://" in target or (ROOT / target).exists(), target
+
+
+def test_every_pinned_version_is_in_both_places() -> None:
+    constraints = re.findall(r'^    "([\w.-]+)==([\w.+]+)', (ROOT / "pyproject.toml").read_text(), re.M)
+    required = re.findall(r"^([\w.-]+)==([\w.+]+)", (ROOT / "requirements.txt").read_text(), re.M)
+    assert len(required) > 50
+    assert set(required) <= set(constraints)
