@@ -1,4 +1,4 @@
-"""What several tests share: real photographs, folders cut from them, and modules with nothing left at its initial value."""
+"""What several tests share: real photographs, folders cut from them, and modules with every weight drawn anew."""
 
 import os
 import shutil

@@ -125,7 +125,7 @@ def test_a_run_from_recipe_to_prediction(tmp_path: Path, photo_folder: Path) -> 
     ],
 )
 def test_bad_data_is_refused_before_anything_is_written(
-    tmp_path: Path, photo_folder: Path, spoil, message: str
+    here, tmp_path: Path, photo_folder: Path, spoil, message: str
 ) -> None:
     spoil(photo_folder, sorted(path.name for path in photo_folder.iterdir()))
     settings = ["data.name=folder", f"data.path={photo_folder}", "data.image_size=32"]

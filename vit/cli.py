@@ -150,16 +150,15 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Carry out one command line and return its exit status."""
     try:
-        app(arguments, standalone_mode=False)
+        status = app(arguments, standalone_mode=False)  # a verb returns None; typer turns Ctrl-C into 130
     except UserError as error:
         print(f"vit: {error}", file=sys.stderr)
         return MENDABLE
     except UsageError as error:
         error.show()
         return MENDABLE
-    except (typer.Abort, KeyboardInterrupt) as error:
-        cause = error.__cause__ if isinstance(error, typer.Abort) else error
-        print(f"\ninterrupted{_continuation(cause, arguments)}", file=sys.stderr)
+    except Interrupted as interruption:
+        print(f"\ninterrupted; continue with:\n  {_continuation(interruption.folder, arguments)}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:
         return DONE  # the reader of our output has left
@@ -167,7 +166,7 @@ def run(arguments: list[str]) -> int:
         traceback.print_exc()
         print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
         return FAULT_OF_OURS
-    return DONE
+    return status or DONE
 
 
 def _check_first(recipe: str, overrides: dict) -> None:
@@ -180,12 +179,11 @@ def _comparisons() -> list[str]:
     return [name for name in recipes.shipped_names() if recipes.is_comparison(name)]
 
 
-def _continuation(cause: BaseException | None, arguments: list[str]) -> str:
-    if not isinstance(cause, Interrupted):
-        return ""
+def _continuation(folder: Path, arguments: list[str]) -> str:
+    """Return the command line that goes on with what `arguments` began in `folder`."""
     command = [argument for argument in arguments if argument != "--resume"]
     if "--out" in command:
         place = command.index("--out")
         del command[place : place + 2]
     resume = ["--resume"] if command[0] == "train" else []
-    return "; continue with:\n  " + " ".join(["vit", *command, "--out", cause.folder.as_posix(), *resume])
+    return " ".join(["vit", *command, "--out", folder.as_posix(), *resume])

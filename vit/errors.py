@@ -12,7 +12,7 @@ class UserError(Exception):
     """
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Exception):
     """Ctrl-C during long work; what is kept in `folder` can be continued."""
 
     def __init__(self, folder: Path):

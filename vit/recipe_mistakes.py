@@ -45,15 +45,16 @@ def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, giv
 def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
     """Return the dotted path of an error and the section it lies in, without pydantic's names of union members."""
     path: list[str] = []
-    owner = cls
+    section: Any = cls
+    inside = True  # of a section; behind its keys, only a place in a list says more
     for part in location:
-        known = {f.name: f.type for f in fields(owner)}
-        path.append(str(part))
-        section = known.get(str(part))
-        if not (isinstance(section, type) and is_dataclass(section)):
+        if not inside and isinstance(part, str):
             break
-        owner = section
-    return path, owner
+        path.append(str(part))
+        child: Any = {f.name: f.type for f in fields(section)}.get(str(part)) if inside else None
+        inside = is_dataclass(child)
+        section = child if inside else section
+    return path, section
 
 
 def table_mistakes(values: Mapping[str, Any], tables: Tables) -> list[str]:

@@ -9,6 +9,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from .errors import UserError
+
 VERSIONS_KEPT = ("vit", "torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 
 
@@ -24,6 +26,18 @@ class RunFolder:
         self.model = self.path / "model.safetensors"
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
+
+    def is_finished(self, recipe: str, resume: bool) -> bool:
+        """Return whether this run has ended already; raises UserError where it would be overwritten or mixed."""
+        if not self.recipe.exists():
+            if self.path.exists() and any(self.path.iterdir()):
+                raise UserError(f"{self.path} is not empty and no run; choose another --out")
+            return False
+        if not resume:
+            raise UserError(f"{self.path} already holds a run; continue it with --resume, or choose another --out")
+        if self.recipe.read_text(encoding="utf-8") != recipe:
+            raise UserError(f"{self.path} was started with other settings ({self.recipe}); choose another --out")
+        return self.summary.exists()
 
     def scores(self, split: str) -> Path:
         return self.path / "evaluation" / f"{split}.json"

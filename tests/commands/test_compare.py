@@ -139,10 +139,17 @@ def test_runs_that_were_not_evaluated_are_named(digits_run, tmp_path: Path) -> N
         vit.compare([run, run], out=tmp_path / "out")
 
 
+def hear_interrupts() -> None:
+    """A shell's background job ignores Ctrl-C, and so would all it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_comparison_says_how_to_continue(comparison: Path, report: Path, tmp_path: Path) -> None:
     folder = tmp_path / "interrupted"
     command = [sys.executable, "-m", "vit", "compare", str(comparison), "--out", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear_interrupts
+    )
     deadline = time.monotonic() + 120
     while not list(folder.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
         time.sleep(0.05)

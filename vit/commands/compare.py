@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import recipe as recipes
 from ..data import datasets
-from ..errors import UserError
+from ..errors import Interrupted, UserError
 from ..recipe import Comparison, Recipe
 from ..results import report
 from ..results.comparison import Run, compare_runs
@@ -65,9 +65,13 @@ def compare(
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
     planned = plan(comparison, folder)
     check_same_data(planned)
+    check_same_settings(planned)
     write_text(folder / "comparison.yaml", comparison.to_yaml())
-    train_side_by_side(planned, jobs or default_jobs(planned))
-    measure_costs(planned, folder)
+    try:
+        train_side_by_side(planned, jobs or default_jobs(planned))
+        measure_costs(planned, folder)
+    except (KeyboardInterrupt, Interrupted) as error:
+        raise Interrupted(folder) from error
     return write_report(folder, [read_run(p.folder, p.model, folder) for p in planned], Path(sources[0]).stem)
 
 
@@ -128,6 +132,13 @@ def check_same_data(planned: list[PlannedRun]) -> None:
                 )
     dataset = datasets.load(first.recipe.data)
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
+
+
+def check_same_settings(planned: list[PlannedRun]) -> None:
+    """Refuse to continue runs that were started with other settings than the ones wanted now."""
+    for p in planned:
+        if p.folder.recipe.exists():
+            p.folder.is_finished(p.recipe.to_yaml(), resume=True)
 
 
 def default_jobs(planned: list[PlannedRun]) -> int:

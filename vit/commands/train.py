@@ -19,7 +19,7 @@ from ..data.datasets import Dataset
 from ..data.loading import evaluation_loader, preprocessing_of, training_loader
 from ..data.mixing import make_mixing
 from ..data.preprocessing import Preprocessing, normalize
-from ..errors import Interrupted, UserError
+from ..errors import Interrupted
 from ..models import create_model, family
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
@@ -54,7 +54,7 @@ def train(
     name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
     recipe = load_recipe(recipe, overrides)
     run = RunFolder(new_folder(out, "runs", name))
-    if refuse_or_finished(run, recipe, resume):
+    if run.is_finished(recipe.to_yaml(), resume):
         return run
     say = (lambda line: None) if quiet else (lambda line: print(line, file=sys.stderr, flush=True))
     device = resolve_device(recipe.training.device)
@@ -96,19 +96,6 @@ def train(
     write_json(run.summary, summary(recipe, module, data, record, device, precision))
     say(f"validation top-1 {record.rows[-1]['validation_top1']:.2%}; next: vit evaluate {run.path}")
     return run
-
-
-def refuse_or_finished(run: RunFolder, recipe: Recipe, resume: bool) -> bool:
-    """Return whether the run has ended already; refuse to write over one, or to continue another."""
-    if not run.recipe.exists():
-        if run.path.exists() and any(run.path.iterdir()):
-            raise UserError(f"{run.path} is not empty and no run; choose another --out")
-        return False
-    if not resume:
-        raise UserError(f"{run.path} already holds a run; continue it with --resume, or choose another --out")
-    if run.recipe.read_text(encoding="utf-8") != recipe.to_yaml():
-        raise UserError(f"{run.path} was started with other settings ({run.recipe}); choose another --out")
-    return run.summary.exists()
 
 
 def build_module(recipe: Recipe, num_classes: int, say) -> nn.Module:

@@ -1,0 +1,104 @@
+"""The evaluation transform against torchvision's, pixel for pixel, and against Pillow where torchvision has none."""
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+from torchvision.transforms import InterpolationMode
+
+from vit.data.preprocessing import Preprocessing, normalize, to_size
+from vit.data.reading import read_image
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def torchvision_transform(size: int, interpolation: str, crop_fraction: float) -> transforms.Compose:
+    return transforms.Compose(
+        [
+            transforms.Resize(int(size / crop_fraction), InterpolationMode(interpolation)),
+            transforms.CenterCrop(size),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("size", "crop_fraction"), [(224, 0.875), (96, 0.9), (33, 1.0)])
+def test_is_what_torchvision_computes_on_photographs(size, crop_fraction, interpolation, photographs):
+    ours = Preprocessing((size, size), MEAN, STD, interpolation, crop_fraction).transform()
+    theirs = torchvision_transform(size, interpolation, crop_fraction)
+    for path in photographs[::8]:
+        image = read_image(path)
+        torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "size", [(49, 98), (98, 49), (300, 200), (20, 45), (7, 500), (256, 341), (224, 224), (255, 256)]
+)
+@pytest.mark.parametrize(("side", "crop_fraction"), [(224, 0.875), (224, 1.0), (32, 1.0)])
+def test_is_what_torchvision_computes_at_any_size(size, side, crop_fraction):
+    """The longer side is a quotient that rounding must not push below a whole number: 98 / 49 * 256 is 512."""
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    image = Image.fromarray(noise)
+    ours = Preprocessing((side, side), MEAN, STD, "bilinear", crop_fraction).transform()
+    theirs = torchvision_transform(side, "bilinear", crop_fraction)
+    torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
+
+
+def test_a_small_photograph_is_enlarged_as_torchvision_does(photographs):
+    smallest = min(map(read_image, photographs), key=lambda image: image.width * image.height)
+    ours = Preprocessing((384, 384), MEAN, STD).transform()
+    torch.testing.assert_close(ours(smallest), torchvision_transform(384, "bicubic", 1.0)(smallest), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("image_size", "box"),
+    [((320, 200), (102, 64)), ((400, 200), (128, 64)), ((200, 400), (96, 192)), ((192, 128), (96, 64))],
+    ids=["wide", "wider", "tall", "fitting"],
+)
+def test_covers_an_oblong_target_without_distortion(image_size, box, photographs):
+    image = read_image(photographs[0]).resize(image_size)
+    ours = to_size(Preprocessing((64, 96), MEAN, STD, "bilinear"), image)
+    resized = image.resize(box, Image.Resampling.BILINEAR)
+    left, top = (box[0] - 96) // 2, (box[1] - 64) // 2
+    expected = resized.crop((left, top, left + 96, top + 64))
+    assert ours.size == (96, 64)
+    difference = np.abs(np.asarray(ours).astype(int) - np.asarray(expected))
+    assert difference.max() == 0
+
+
+def test_an_image_of_the_right_size_keeps_its_pixels():
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    for interpolation in ("nearest", "bilinear", "bicubic", "lanczos"):
+        kept = to_size(Preprocessing((20, 30), MEAN, STD, interpolation), Image.fromarray(noise))
+        np.testing.assert_array_equal(np.asarray(kept), noise)
+
+
+@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_interpolates_as_named(name, photographs):
+    image = read_image(photographs[0]).resize((64, 64))
+    ours = to_size(Preprocessing((40, 40), MEAN, STD, name), image)
+    np.testing.assert_array_equal(np.asarray(ours), np.asarray(image.resize((40, 40), Image.Resampling[name.upper()])))
+
+
+def test_every_mode_becomes_three_channels():
+    transform = Preprocessing((6, 4), (0.0,) * 3, (1.0,) * 3).transform()
+    for mode in ("RGB", "L", "RGBA", "P", "CMYK", "1"):
+        assert transform(Image.new(mode, (9, 9))).shape == (3, 6, 4)
+
+
+def test_normalizes_by_hand_computed_values():
+    pixels = torch.tensor([0, 255, 51], dtype=torch.uint8).view(1, 3, 1, 1).expand(2, 3, 2, 5)
+    preprocessing = Preprocessing((2, 5), (0.5, 0.4, 0.3), (0.5, 0.2, 0.1))
+    expected = torch.tensor([-1.0, 3.0, -1.0]).view(1, 3, 1, 1).expand(2, 3, 2, 5)
+    torch.testing.assert_close(normalize(pixels, preprocessing), expected)
+
+
+def test_the_transform_can_be_sent_to_another_process(photographs):
+    transform = Preprocessing((32, 48), MEAN, STD).transform()
+    image = read_image(photographs[0])
+    assert pickle.loads(pickle.dumps(transform))(image).equal(transform(image))

@@ -1,0 +1,170 @@
+"""Tests and intervals against scipy, against hand-computed cases, and against what they promise, by simulation."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from vit.results.statistics import accuracy, holm, paired_test
+
+REPETITIONS = 1500
+
+
+def bernoulli(draw: np.random.Generator, chances: np.ndarray) -> np.ndarray:
+    return (draw.random(chances.shape) < chances).astype(float)
+
+
+@pytest.mark.parametrize("images", [12, 200, 5000])
+def test_with_one_seed_it_is_the_paired_t_test_of_scipy(images):
+    draw = np.random.default_rng(images)
+    a, b = bernoulli(draw, np.full((1, images), 0.7)), bernoulli(draw, np.full((1, images), 0.6))
+    found, expected = paired_test(a, b), stats.ttest_rel(a[0], b[0])
+    assert found.difference == pytest.approx(a.mean() - b.mean())
+    assert found.p_value == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high))
+
+
+def test_exchanging_the_models_turns_the_sign():
+    draw = np.random.default_rng(0)
+    a, b = bernoulli(draw, np.full((3, 90), 0.8)), bernoulli(draw, np.full((2, 90), 0.6))
+    one, other = paired_test(a, b), paired_test(b, a)
+    assert (one.difference, one.low, one.high) == pytest.approx((-other.difference, -other.high, -other.low))
+    assert one.p_value == pytest.approx(other.p_value)
+
+
+def test_models_that_never_differ_are_not_told_apart():
+    a = bernoulli(np.random.default_rng(0), np.full((1, 50), 0.5))
+    found = paired_test(a, a)
+    assert (found.difference, found.low, found.high, found.p_value) == (0, 0, 0, 1)
+
+
+def test_models_that_always_differ_are_told_apart():
+    found = paired_test(np.ones((2, 50)), np.zeros((2, 50)))
+    assert (found.difference, found.low, found.high, found.p_value) == (1, 1, 1, 0)
+
+
+def test_the_p_value_is_below_five_percent_where_the_interval_leaves_zero_out():
+    draw = np.random.default_rng(3)
+    verdicts = set()
+    for _ in range(60):
+        a, b = bernoulli(draw, np.full((3, 120), 0.7)), bernoulli(draw, np.full((3, 120), 0.63))
+        found = paired_test(a, b)
+        assert (found.p_value < 0.05) == (found.low > 0 or found.high < 0)
+        verdicts.add(found.p_value < 0.05)
+    assert verdicts == {True, False}
+
+
+def test_seeds_that_disagree_widen_the_interval_of_the_same_images():
+    steady = np.repeat(np.array([[1.0] * 60 + [0.0] * 40]), 4, axis=0)
+    unsteady = np.array([[1.0] * n + [0.0] * (100 - n) for n in (80, 40, 75, 45)])
+    other = np.tile([1.0, 0.0], (4, 50))
+    assert steady.mean() == unsteady.mean()
+    narrow, wide = paired_test(steady, other), paired_test(unsteady, other)
+    assert wide.difference == pytest.approx(narrow.difference)
+    assert wide.high - wide.low > 1.2 * (narrow.high - narrow.low)
+
+
+def test_models_on_different_images_are_not_paired():
+    with pytest.raises(ValueError, match="tested on 5 and 6 images"):
+        paired_test(np.ones((2, 5)), np.ones((2, 6)))
+
+
+@pytest.mark.parametrize(
+    ("p_values", "adjusted"),
+    [
+        ([0.01, 0.04, 0.03], [0.03, 0.06, 0.06]),
+        ([0.04, 0.01, 0.03, 0.005], [0.06, 0.03, 0.06, 0.02]),
+        ([0.5, 0.6], [1.0, 1.0]),
+        ([0.02, 0.02], [0.04, 0.04]),
+        ([0.03], [0.03]),
+        ([0.0, 1.0, 0.0], [0.0, 1.0, 0.0]),
+        ([], []),
+    ],
+)
+def test_holm_by_hand(p_values, adjusted):
+    assert holm(p_values) == pytest.approx(adjusted)
+
+
+def test_holm_keeps_the_order_and_lies_between_one_test_and_bonferroni():
+    draw = np.random.default_rng(0)
+    for count in range(1, 15):
+        p_values = draw.random(count) ** 3
+        adjusted = np.array(holm(p_values.tolist()))
+        order = np.argsort(p_values)
+        assert (np.diff(adjusted[order]) >= 0).all()
+        assert (adjusted >= p_values).all()
+        assert (adjusted <= np.minimum(1, count * p_values) + 1e-15).all()
+        assert adjusted.min() == pytest.approx(min(1, count * p_values.min()))
+
+
+def test_holm_keeps_the_chance_of_any_false_finding():
+    draw = np.random.default_rng(0)
+    false_findings = [min(holm(draw.random(6).tolist())) < 0.05 for _ in range(4000)]
+    assert np.mean(false_findings) == pytest.approx(0.05, abs=4 * (0.05 * 0.95 / 4000) ** 0.5)
+
+
+@pytest.mark.parametrize("images", [10, 400])
+def test_the_accuracy_of_one_seed_has_the_t_interval_of_its_images(images):
+    correct = bernoulli(np.random.default_rng(images), np.full((1, images), 0.5))
+    found = accuracy(correct)
+    low, high = stats.t.interval(0.95, images - 1, correct.mean(), stats.sem(correct[0]))
+    assert (found.mean, found.low, found.high) == pytest.approx((correct.mean(), low, high))
+    assert found.std is None
+
+
+def test_the_accuracy_of_seeds_names_the_deviation_between_them():
+    correct = np.array([[1.0] * n + [0.0] * (100 - n) for n in (70, 80, 90)])
+    found = accuracy(correct)
+    assert found.mean == pytest.approx(0.8)
+    assert found.std == pytest.approx(0.1)
+    assert found.high - 0.8 > stats.sem([0.7, 0.8, 0.9])
+
+
+def test_an_interval_of_accuracy_stays_between_zero_and_one():
+    assert accuracy(np.array([[1.0] * 9 + [0.0]])).high == 1
+    assert accuracy(np.array([[0.0] * 9 + [1.0]])).low == 0
+    perfect = accuracy(np.ones((3, 20)))
+    assert (perfect.low, perfect.mean, perfect.high, perfect.std) == (1, 1, 1, 0)
+
+
+def trained_pairs(seeds: int, advantage: float, seed_deviation: float, images: int = 600):
+    """Yield `correct` [S, N] of two models, over the drawing of images and of seeds.
+
+    An image is as hard for both. A training is lucky or not on all images alike; b is right more often by `advantage`.
+    """
+    draw = np.random.default_rng(seeds)
+    for _ in range(REPETITIONS):
+        difficulty = draw.uniform(0.3, 0.75, images)
+        luck = draw.normal(0, seed_deviation, (2, seeds, 1))
+        yield bernoulli(draw, difficulty + luck[0]), bernoulli(draw, difficulty + luck[1] + advantage)
+
+
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_reruns_of_one_model_are_rarely_found_different(seeds):
+    """Seed and image noise of like size, as on test sets of thousands of images."""
+    aware, unaware = [], []
+    for a, b in trained_pairs(seeds, advantage=0.0, seed_deviation=0.03):
+        aware.append(paired_test(a, b).p_value < 0.05)
+        unaware.append(stats.ttest_rel(a.mean(0), b.mean(0)).pvalue < 0.05)
+    assert np.mean(aware) <= 0.065
+    assert np.mean(unaware) > 0.12, "a test that ignores the seeds finds differences between reruns"
+
+
+@pytest.mark.parametrize("seed_deviation", [0.0, 0.03])
+def test_the_interval_of_a_difference_covers_it(seed_deviation):
+    covered = [
+        found.low <= -0.04 <= found.high
+        for found in (paired_test(a, b) for a, b in trained_pairs(3, 0.04, seed_deviation))
+    ]
+    assert np.mean(covered) >= 0.93
+
+
+@pytest.mark.parametrize("seed_deviation", [0.0, 0.03])
+def test_the_interval_of_an_accuracy_covers_it(seed_deviation):
+    estimates = [accuracy(a) for a, _ in trained_pairs(3, 0.0, seed_deviation)]
+    assert np.mean([found.low <= 0.525 <= found.high for found in estimates]) >= 0.93
+
+
+def test_a_real_difference_is_found():
+    found = [paired_test(a, b).p_value < 0.05 for a, b in trained_pairs(5, advantage=0.12, seed_deviation=0.02)]
+    assert np.mean(found) > 0.9

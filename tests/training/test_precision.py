@@ -1,0 +1,79 @@
+"""Precision and device: what cannot be is refused, and what was measured is remembered."""
+
+import json
+
+import pytest
+import torch
+
+from vit import UserError
+from vit.training import precision
+from vit.training.precision import LIGHTNING_NAMES, remembered_bf16_ratio, resolve_device, resolve_precision
+
+without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")
+
+
+@pytest.fixture
+def memory(tmp_path, monkeypatch):
+    path = tmp_path / "cache" / "precision.json"
+    monkeypatch.setattr(precision, "MEMORY", path)
+    return path
+
+
+def test_half_precision_is_refused_on_a_processor():
+    with pytest.raises(UserError, match="training.precision fp16 needs a GPU: .*; use auto, bf16 or fp32"):
+        resolve_precision("fp16", "cpu")
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_what_is_asked_for_is_taken_without_measuring(name, memory):
+    assert resolve_precision(name, "cpu") == (name, "asked for")
+    assert not memory.exists()
+
+
+@without_gpu
+def test_a_gpu_that_is_not_there_is_refused():
+    with pytest.raises(UserError, match="training.device is cuda, and torch sees no GPU here; use cpu or auto"):
+        resolve_device("cuda")
+    assert resolve_device("auto") == "cpu"
+
+
+@with_gpu
+def test_a_gpu_that_is_there_is_taken():
+    assert resolve_device("cuda") == resolve_device("auto") == "cuda"
+    assert resolve_device("cpu") == "cpu"
+
+
+def test_auto_measures_once_and_remembers(memory):
+    name, reason = resolve_precision("auto", "cpu")
+    assert name in LIGHTNING_NAMES
+    assert "bf16 measured" in reason
+    ((machine, ratio),) = json.loads(memory.read_text()).items()
+    assert ratio > 0
+    assert (name == "bf16") == (ratio >= 1.2)
+    for remembered, expected in ((7.5, "bf16"), (1.1, "fp32"), (0.3, "fp32")):
+        memory.write_text(json.dumps({machine: remembered}))
+        name, reason = resolve_precision("auto", "cpu")
+        assert name == expected
+        assert f"{remembered:.1f} times as fast" in reason
+
+
+def test_another_machine_in_the_memory_is_kept(memory):
+    memory.parent.mkdir()
+    memory.write_text(json.dumps({"another machine": 3.0}))
+    ratio = remembered_bf16_ratio("cpu")
+    known = json.loads(memory.read_text())
+    assert known.pop("another machine") == 3.0
+    assert list(known.values()) == [ratio]
+
+
+def test_a_damaged_memory_is_measured_anew(memory):
+    memory.parent.mkdir()
+    memory.write_text('{"half')
+    assert remembered_bf16_ratio("cpu") > 0
+    assert len(json.loads(memory.read_text())) == 1
+
+
+def test_a_memory_that_cannot_be_written_stops_nothing(memory):
+    memory.parent.write_text("a file where the folder should be")
+    assert remembered_bf16_ratio("cpu") > 0
