@@ -85,6 +85,18 @@ def test_training_starts_from_a_model_file_and_replaces_the_head(
     assert torch.allclose(before["layer1.0.conv1.weight"], after["layer1.0.conv1.weight"], atol=1e-6)
 
 
+def test_wandb_logs_offline_without_an_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "no-netrc"))
+    command = [sys.executable, "-m", "vit", "train", "digits_resnet", "logging.wandb=true", "data.fraction=0.3"]
+    command += ["schedule.epochs=2", "schedule.warmup_epochs=1", "--out", str(tmp_path / "run")]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "logging offline" in shown.stderr
+    (log,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
+    content = log.read_bytes()
+    assert b"validation_top1" in content and b"resnet_cifar" in content
+
+
 def test_weights_of_another_architecture_are_refused(digits_run: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"does not fit the recipe's model: missing .*se\."):
         vit.train(

@@ -140,7 +140,6 @@ def test_drop_path_grows_linearly_over_all_blocks():
         ({"stem": "5x5"}, "model.stem: .*'auto', '3x3' or '7x7', given '5x5'"),
         ({"drop_path": 1.2}, r"resnet18: drop_path must lie in \[0, 1\)"),
         ({"width": 0}, "width"),
-        ({"depths": []}, "depths"),
     ],
 )
 def test_refuses_what_does_not_fit(options, message):

@@ -21,6 +21,7 @@ from .inputs import load_recipe
 SPLITS = ("train", "validation", "test")
 MEASURED_STEPS = 3
 OPTIMIZER_COPIES = {"adamw": 4, "sgd": 3}  # weights, gradients, and the optimizer's moments
+PROBE_MACS = {"cpu": 5e10, "cuda": 2e12}  # of one measured step, so that looking stays short
 FEW_IMAGES = 10  # in a class of train: too few to learn from
 
 
@@ -108,15 +109,16 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
         pretrained=None,
         **recipe.model.options,
     )
-    batch_size = min(recipe.training.batch_size, len(dataset.train))
+    macs = count_macs(module, recipe.data.image_size)
+    batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     step = seconds_per_training_step(module, recipe.data.image_size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     state = 4 * parameters * OPTIMIZER_COPIES[recipe.optimizer.name]
     return Cost(
         parameters=parameters,
-        macs=count_macs(module, recipe.data.image_size),
-        seconds_per_epoch=step * (len(dataset.train) // batch_size),
+        macs=macs,
+        seconds_per_epoch=step / batch_size * len(dataset.train),
         epochs=recipe.schedule.epochs,
         device=device,
         state_bytes=state,
@@ -154,8 +156,12 @@ def _cost(cost: Cost) -> str:
     total = cost.seconds_per_epoch * cost.epochs
     return (
         f"cost on this machine ({cost.device}), from {MEASURED_STEPS} steps without loading: "
-        f"{clock(cost.seconds_per_epoch)} an epoch, {clock(total)} for {cost.epochs} epochs\n"
+        f"{_duration(cost.seconds_per_epoch)} an epoch, {_duration(total)} for {cost.epochs} epochs\n"
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an image; "
         f"memory {cost.state_bytes / 1e6:,.0f} MB for weights, gradients and optimizer, activations on top; "
         f"disk {(cost.checkpoint_bytes + 4 * cost.parameters) / 1e6:,.0f} MB"
     )
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else clock(seconds)

@@ -92,6 +92,10 @@ def train(
         fit(trainer, task, recipe, data, preprocessing, run.last_checkpoint if resume else None)
     except KeyboardInterrupt as error:
         raise Interrupted(run.path) from error
+    if recipe.logging.wandb:
+        import wandb
+
+        wandb.finish()  # the run is then whole on disk, or sent
     checkpoint.save(run.model, module, data.classes, preprocessing, recipe)
     write_json(run.summary, summary(recipe, module, data, record, device, precision))
     say(f"validation top-1 {record.rows[-1]['validation_top1']:.2%}; next: vit evaluate {run.path}")
@@ -131,10 +135,10 @@ def loggers(recipe: Recipe, run: RunFolder) -> list[Logger]:
     import wandb
     from lightning.pytorch.loggers import WandbLogger
 
-    offline = wandb.api.api_key is None
-    if offline:
-        print("no W&B account here: logging offline; `wandb sync` sends it later", file=sys.stderr)
-    logger = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, offline=offline)
+    mode = "online" if wandb.login(prompt=False) else "offline"
+    if mode == "offline":
+        print(f"no W&B account here: logging offline; later: wandb sync {run.path}/wandb/offline-*", file=sys.stderr)
+    logger = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, mode=mode)
     logger.log_hyperparams(recipe.to_dict())
     return [logger]
 

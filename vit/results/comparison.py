@@ -17,6 +17,7 @@ from ..run_folder import RunFolder, read_json
 from .statistics import PairedTest, accuracy, holm, paired_test
 
 SIGNIFICANCE = 0.05
+MATCHED_WITHIN = 1.1  # largest over smallest
 NO_DIFFERENCE = "no detectable difference"
 
 
@@ -84,7 +85,7 @@ def compare_runs(runs: list[Run]) -> dict[str, Any]:
             for name, group in full.items()
         ],
         "robustness": [],
-        "ledger": _ledger({name: group[0].recipe for name, group in full.items()}),
+        "ledger": _ledger({name: group[0].recipe for name, group in full.items()}) | {"budget": _budget(full)},
         "data": _data(runs, largest),
         "confusion": {
             name: np.sum([run.scores["confusion"] for run in group], axis=0).tolist() for name, group in full.items()
@@ -204,6 +205,19 @@ def _ledger(by_model: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "matched": {key: first[key] for key in keys if key not in differing},
         "only_models_differ": all(key.startswith("model.") for key in differing),
     }
+
+
+def _budget(full: dict[str, list[Run]]) -> list[dict[str, Any]]:
+    """Return what every model was given to learn with, and how far apart they are: largest over smallest."""
+    summaries = {name: group[0].summary for name, group in full.items()}
+    rows = []
+    for key in ("parameters", "macs", "images_seen", "epochs", "training_images", "precision"):
+        values = {name: summary[key] for name, summary in summaries.items()}
+        numbers = [value for value in values.values() if not isinstance(value, str)]
+        ratio = max(numbers) / max(1, min(numbers)) if numbers else None
+        matched = ratio <= MATCHED_WITHIN if ratio is not None else len(set(values.values())) == 1
+        rows.append({"key": key, "values": values, "ratio": ratio, "matched": matched})
+    return rows
 
 
 def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

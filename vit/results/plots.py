@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 COLORS = (
     "#0072B2",
@@ -89,7 +89,7 @@ def cost(results: dict[str, Any]) -> Figure:
             x, top1 = model[key] * unit, model["top1"]
             error = [[top1["mean"] - top1["low"]], [top1["high"] - top1["mean"]]]
             axes.errorbar(x, top1["mean"], error, fmt=look["marker"], color=look["color"], label=model["name"])
-        axes.set_xlim(left=0)
+        axes.set_xlim(0, 1.1 * max(model[key] * unit for model in results["models"]))
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(5))
     figure.axes[0].set_ylabel("top-1 on test")
@@ -114,6 +114,7 @@ def learning_curves(results: dict[str, Any]) -> Figure:
             mean = {k: np.mean([curve[k][:length] for curve in curves], axis=0) for k in (key, "validation_top1")}
             axes.plot(mean[key], mean["validation_top1"], color=look["color"], linewidth=2, label=model["name"])
         axes.set_xlim(left=0)
+        axes.set_ylim(bottom=_past_the_start(results))
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -178,13 +179,19 @@ def confusion(results: dict[str, Any]) -> Figure:
     return figure
 
 
+def _past_the_start(results: dict[str, Any]) -> float:
+    """Return the lowest accuracy a quarter into training: below it, curves say nothing about the end."""
+    curves = [curve["validation_top1"] for curve in results["curves"]]
+    return max(0.0, min(min(curve[len(curve) // 4 :]) for curve in curves) - 0.02)
+
+
 def _looks(results: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str, str]]]:
     for i, model in enumerate(results["models"]):
         yield model, {"color": COLORS[i % len(COLORS)], "marker": MARKERS[model["family"]]}
 
 
 def _percent(axis: Any) -> None:
-    axis.set_major_formatter(PercentFormatter(1.0, decimals=None, symbol=" %"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %" if value < 1.0001 else ""))
 
 
 def _legend(figure: Figure) -> None:

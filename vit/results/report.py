@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from ..run_folder import write_json, write_text
 from . import plots, wording
 from .comparison import accuracies_table
 
-FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting")
+FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words")
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
@@ -34,7 +33,7 @@ def render(template: str, results: dict[str, Any], figures: dict[str, str]) -> s
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {name: getattr(wording, name) for name in FILTERS} | {"compact": json.dumps}
+    environment.filters |= {name: getattr(wording, name) for name in FILTERS}
     sentences = wording.verdict(results)
     sentences = [sentence[0].upper() + sentence[1:] for sentence in sentences]
     best = max(model["top1"]["mean"] for model in results["models"])

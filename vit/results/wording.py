@@ -13,7 +13,7 @@ def percent(value: float) -> str:
 
 
 def points(value: float) -> str:
-    return f"{100 * value:+.1f}"
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def p_value(value: float) -> str:
@@ -35,10 +35,21 @@ def interval(estimate: dict[str, Any], form: Any = percent) -> str:
 def setting(value: Any) -> str:
     """Return a recipe's value as its YAML would show it."""
     if value is None:
-        return "not set"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
+        return "–"
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def budget(value: Any) -> str:
+    return value if isinstance(value, str) else amount(value)
+
+
+def words(key: str) -> str:
+    """Return `images_seen` as "images seen"."""
+    return key.replace("macs", "multiply-accumulates").replace("_", " ")
 
 
 def verdict(results: dict[str, Any]) -> list[str]:
@@ -50,12 +61,8 @@ def verdict(results: dict[str, Any]) -> list[str]:
             f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.",
             *caveats(results),
         ]
-    return [
-        _accuracy_sentence(results, *rivals),
-        _cost_sentence(*rivals),
-        *_little_data(results, *rivals),
-        *caveats(results),
-    ]
+    sentences = [_accuracy_sentence(results, *rivals), *_other_pairs(results), _cost_sentence(*rivals)]
+    return [*sentences, *_little_data(results, *rivals), *caveats(results)]
 
 
 def caveats(results: dict[str, Any]) -> list[str]:
@@ -93,22 +100,41 @@ def _rivals(models: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any
 
 def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
     pair = next(p for p in results["pairs"] if {p["a"], p["b"]} == {a["name"], b["name"]})
+    count = len(results["pairs"])
     ahead, behind = (a, b) if a["top1"]["mean"] >= b["top1"]["mean"] else (b, a)
     sign = 1 if pair["a"] == ahead["name"] else -1
     low, high = sorted((sign * pair["low"], sign * pair["high"]))
-    count = len(results["pairs"])
-    tested = f"p = {p_value(pair['p_adjusted'])}" + (f", adjusted for {count} comparisons" if count > 1 else "")
-    tested = tested.replace("= <", "<")
-    numbers = f"{percent(ahead['top1']['mean'])} against {percent(behind['top1']['mean'])} on test"
+    tested = f"p {_equals(pair['p_adjusted'])}" + (f", adjusted for {count} pairs" if count > 1 else "")
     difference = f"{points(sign * pair['difference'])} points [{points(low)}, {points(high)}], {tested}"
-    if pair["verdict"] == NO_DIFFERENCE:
-        hint = ""
-        if pair["p_value"] < SIGNIFICANCE:
-            hint = (
-                f" Alone, without that adjustment, the pair would count as different (p = {p_value(pair['p_value'])})."
-            )
-        return f"No detectable difference between {_called(a)} and {_called(b)}: {numbers}, {difference}.{hint}"
-    return f"{_called(ahead)} is more accurate than {_called(behind)}: {numbers}, {difference}."
+    if pair["verdict"] != NO_DIFFERENCE:
+        return f"{_called(ahead)} is more accurate than {_called(behind)}: {difference}."
+    hint = ""
+    if pair["p_value"] < SIGNIFICANCE:
+        hint = f" Alone, without that adjustment, the pair would count as different (p {_equals(pair['p_value'])})."
+    return f"No detectable difference in accuracy between {_called(ahead)} and {_called(behind)}: {difference}.{hint}"
+
+
+def _other_pairs(results: dict[str, Any]) -> list[str]:
+    """Return what the test found over all pairs, where there are more than the one of the first sentence."""
+    pairs = results["pairs"]
+    found = [pair for pair in pairs if pair["verdict"] != NO_DIFFERENCE]
+    if len(pairs) < 2:
+        return []
+    if not found:
+        return [f"None of the {len(pairs)} pairs of models differs detectably."]
+    told = "; ".join(pair["verdict"].replace("is more accurate", _than(pair)) for pair in found[:4])
+    more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
+    return [f"Of the {len(pairs)} pairs of models, {len(found)} differ detectably: {told}{more}."]
+
+
+def _than(pair: dict[str, Any]) -> str:
+    loser = pair["b"] if pair["difference"] > 0 else pair["a"]
+    return f"over {loser}"
+
+
+def _equals(value: float) -> str:
+    text = p_value(value)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _cost_sentence(a: dict[str, Any], b: dict[str, Any]) -> str:
@@ -132,4 +158,4 @@ def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) 
 
 
 def _called(model: dict[str, Any]) -> str:
-    return f"the {NAMES[model['family']]} {model['name']}"
+    return f"the {NAMES[model['family']]} {model['name']} ({percent(model['top1']['mean'])})"

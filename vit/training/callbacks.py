@@ -108,7 +108,7 @@ class TrainingProgress(Callback):
         self._start = time.perf_counter()
         self._first_step = trainer.global_step
         if self.console.is_terminal:
-            columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("left"))
+            columns = (BarColumn(8), TimeRemainingColumn(compact=True), TextColumn("left  {task.description}"))
             self.bar = Progress(*columns, console=self.console)
             self.bar.start()
             steps = int(trainer.estimated_stepping_batches)
@@ -129,7 +129,7 @@ class TrainingProgress(Callback):
             self._last_line = now
             left = (now - self._start) * (trainer.estimated_stepping_batches - trainer.global_step)
             left /= max(1, trainer.global_step - self._first_step)
-            print(f"{line}  {clock(left)} left", file=sys.stderr, flush=True)
+            print(f"epoch {line}  {clock(left)} left", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._stop()
@@ -140,7 +140,7 @@ class TrainingProgress(Callback):
     def _line(self, trainer: L.Trainer, scores: dict[str, float]) -> str:
         rate = self.record.images_seen / max(self.record.train_seconds, 1e-9)
         return (
-            f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  loss {scores['train_loss']:.3f}  "
+            f"{trainer.current_epoch + 1}/{trainer.max_epochs}  loss {scores['train_loss']:.3f}  "
             f"top-1 {scores['train_top1']:.1%}  validation {scores['validation_top1']:.1%}  {rate:,.0f} images/s"
         )
 
