@@ -49,7 +49,7 @@ Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Fiel
 
 @section
 class Data:
-    name: str = "digits"  # a dataset of `vit recipes`' kind, or "folder"
+    name: str = "digits"  # of DATASETS: digits, folder, cifar10, cifar100
     path: str | None = None  # where the images are; None: the dataset's own place
     image_size: Annotated[
         tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)

@@ -66,12 +66,28 @@ def test_another_class_count_is_refused(digits_run: RunFolder, photo_root: Path)
         vit.evaluate(digits_run.path, photo_root)
 
 
-def test_a_model_is_evaluated_on_another_folder(photo_run: RunFolder, photo_root: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
-    shutil.copytree(photo_root, copy)
-    evaluation = vit.evaluate(photo_run.path, copy, out=tmp_path / "scores")
-    assert evaluation.folder.scores("test").is_file()
-    assert evaluation.scores["num_images"] > 0
+def test_another_folder_is_evaluated_whole_and_by_class_name(
+    photo_run: RunFolder, photo_folder: Path, tmp_path: Path
+) -> None:
+    absent = sorted(photo_folder.iterdir())[0]
+    shutil.rmtree(absent)
+    evaluation = vit.evaluate(photo_run.path, photo_folder, out=tmp_path / "scores")
+    files = sorted(photo_folder.rglob("*.*"))
+    assert evaluation.scores["num_images"] == len(files)
+    with np.load(evaluation.folder.logits("test"), allow_pickle=False) as arrays:
+        names = [vit.load(photo_run.path).classes[label] for label in arrays["labels"]]
+        assert names == [name.split("/")[0] for name in arrays["ids"]]
+    by_class = {row["class"]: row["images"] for row in evaluation.scores["per_class"]}
+    assert by_class[absent.name] == 0
+
+
+def test_a_split_that_other_data_lacks_is_refused(photo_run: RunFolder, photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "split").mkdir()
+    shutil.copytree(photo_folder, tmp_path / "split" / "train")
+    shutil.copytree(photo_folder, tmp_path / "split" / "test")
+    assert vit.evaluate(photo_run.path, tmp_path / "split", out=tmp_path / "out").scores["num_images"] == 24
+    with pytest.raises(UserError, match=r"has no split validation \(train, test\)"):
+        vit.evaluate(photo_run.path, tmp_path / "split", split="validation")
 
 
 def test_predict_takes_folders_and_prints_three_ways(photo_run: RunFolder, photo_root: Path) -> None:

@@ -199,5 +199,6 @@ def test_lists_the_broken_files_among_many(tmp_path, photographs):
 
 def test_leaves_the_warning_filters_of_the_process_as_they_were(photographs):
     before = list(warnings.filters)
-    unreadable(photographs[:60])
-    assert warnings.filters == before
+    for _ in range(12):  # threads that leave in another order than they came spoil it only now and then
+        unreadable(photographs[:30])
+        assert warnings.filters == before

@@ -28,7 +28,7 @@ class Watch(L.Callback):
         self.weights.append(task.model.weight.detach().clone())
 
 
-@pytest.mark.filterwarnings("ignore:.*(many workers|number of training batches|LeafSpec).*")
+@pytest.mark.filterwarnings("ignore:.*(many workers|number of training batches|LeafSpec|no `val_dataloader`).*")
 def test_the_kept_weights_are_the_moving_average(tmp_path) -> None:
     torch.manual_seed(0)
     recipe = load_recipe("digits_vit", {"schedule.epochs": 1, "schedule.warmup_epochs": 0})

@@ -1,5 +1,6 @@
 """`vit evaluate`: a model and a split become logits on disk, and the scores they give."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 from .. import checkpoint
 from ..checkpoint import Loaded
 from ..data import datasets
-from ..data.datasets import Dataset, Images
+from ..data.datasets import Images
 from ..data.loading import evaluation_loader
 from ..errors import UserError
 from ..results import metrics
@@ -30,22 +31,48 @@ class Evaluation:
 def evaluate(
     model: str | Path, data: str | Path | None = None, *, split: str = "test", out: str | Path | None = None
 ) -> Evaluation:
-    """Evaluate a model on a split of its own data, or of the folder or dataset `data`, every image once, in fp32.
+    """Evaluate a model on a split of its own data, or on the folder or dataset `data`, every image once, in fp32.
 
-    Writes evaluation/<split>.npz (ids, labels, logits) and <split>.json into `out`, or into the model's run folder.
-    Raises UserError when the classes are not the model's.
+    A folder without splits is evaluated whole. Writes evaluation/<split>.npz (ids, labels, logits) and <split>.json
+    into `out`, or into the model's run folder, or for other data into evaluations/. Raises UserError for classes that
+    the model does not know.
     """
     loaded = checkpoint.load(model)
-    dataset = _dataset(loaded, data)
-    images = dataset.split(split)
+    own = loaded.recipe.data
+    if data is None or str(data) in (own.path, own.name if own.path is None else None):
+        dataset = datasets.load(own)
+        images, small, place = dataset.split(split), dataset.small, loaded.path.parent
+    else:
+        images, small = other_images(data, split, loaded.classes)
+        place = Path("evaluations") / f"{loaded.path.parent.name}-{Path(data).name}"
     datasets.check_readable(images)
-    folder = RunFolder(out if out is not None else loaded.path.parent)
-    if data is not None and out is None:
-        folder = RunFolder(Path("evaluations") / f"{loaded.path.parent.name}-{Path(data).name}")
-    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, loaded.recipe.data, dataset.small))
+    folder = RunFolder(out if out is not None else place)
+    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, own, small))
     scores = metrics.scores(logits, images.labels, list(loaded.classes))
     _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder)
+
+
+def other_images(data: str | Path, split: str, classes: tuple[str, ...]) -> tuple[Images, bool]:
+    """Return the images of a folder or dataset that the model was not trained on, labelled by the model's classes."""
+    if Path(data).is_dir():
+        source = datasets.folder(path=str(data))
+    elif data in datasets.DATASETS:
+        source = datasets.DATASETS[str(data)](path=None)
+    else:
+        raise UserError(f"{data} is neither a folder nor a dataset ({', '.join(datasets.DATASETS)})")
+    unknown = set(source.classes) - set(classes)
+    if unknown:
+        raise UserError(
+            f"the data has {len(source.classes)} classes ({_shortened(source.classes)}), "
+            f"the model {len(classes)} ({_shortened(classes)}); it cannot know {_shortened(sorted(unknown))}"
+        )
+    whole = set(source.splits) == {"train"}
+    if not whole and split not in source.splits:
+        raise UserError(f"{data} has no split {split} ({', '.join(source.splits)})")
+    images = source.splits["train" if whole else split]
+    numbers = np.array([classes.index(name) for name in source.classes])
+    return replace(images, labels=numbers[images.labels]), source.small
 
 
 def show(evaluation: Evaluation, split: str) -> str:
@@ -72,23 +99,7 @@ def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
     return np.concatenate(batches)
 
 
-def _dataset(loaded: Loaded, data: str | Path | None) -> Dataset:
-    section = loaded.recipe.data
-    if data is not None:
-        is_folder = Path(data).is_dir()
-        section = replace(section, name="folder" if is_folder else str(data), path=str(data) if is_folder else None)
-        if section.name not in datasets.DATASETS:
-            raise UserError(f"{data} is neither a folder nor a dataset ({', '.join(datasets.DATASETS)})")
-    dataset = datasets.load(section)
-    if dataset.classes != loaded.classes:
-        raise UserError(
-            f"the data has {len(dataset.classes)} classes ({_shortened(dataset.classes)}), "
-            f"the model {len(loaded.classes)} ({_shortened(loaded.classes)}); they must be the same, in name and number"
-        )
-    return dataset
-
-
-def _shortened(names: tuple[str, ...]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 

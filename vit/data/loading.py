@@ -1,6 +1,5 @@
 """Batches: which image comes when, how it is augmented, and by which process, the last without any influence."""
 
-import os
 from collections.abc import Iterator
 
 import albumentations as A
@@ -121,5 +120,5 @@ def evaluation_loader(
 
 
 def _workers(data: Data, small: bool) -> dict:
-    workers = (0 if small else min(os.cpu_count() or 1, 8)) if data.workers == "auto" else data.workers
+    workers = (0 if small else min(torch.get_num_threads(), 8)) if data.workers == "auto" else data.workers
     return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
