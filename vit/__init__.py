@@ -7,13 +7,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import Loaded, load
+    from .checkpoint import Loaded, create_model, load
     from .commands.compare import compare
     from .commands.evaluate import evaluate
     from .commands.models import list_models
     from .commands.train import train
     from .errors import UserError
-    from .models import create_model
 
 __version__ = "0.1.0"
 __all__ = ["Loaded", "UserError", "compare", "create_model", "evaluate", "list_models", "load", "train"]
@@ -22,7 +21,7 @@ _HOMES = {
     "Loaded": "vit.checkpoint",
     "UserError": "vit.errors",
     "compare": "vit.commands.compare",
-    "create_model": "vit.models",
+    "create_model": "vit.checkpoint",
     "evaluate": "vit.commands.evaluate",
     "list_models": "vit.commands.models",
     "load": "vit.checkpoint",

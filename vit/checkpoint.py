@@ -4,6 +4,7 @@ It is enough for every verb, and holds no pickle: reading it runs no code.
 """
 
 import json
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -16,17 +17,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from . import models
 from . import recipe as recipes
 from .data import DATASETS, TRANSFORMS
 from .data.preprocessing import Preprocessing
 from .data.reading import read_image
 from .errors import UserError
-from .models import MODELS, create_model
+from .models import MODELS
 from .recipe import Recipe, Tables
 from .run_folder import RunFolder
 
 FORMAT_VERSION = 1
 TABLES = Tables(MODELS, DATASETS, TRANSFORMS)
+logger = logging.getLogger("vit")
 HEADS = ("head.", "fc.")  # the part of a model that another class count replaces
 
 
@@ -61,6 +64,26 @@ class Loaded:
         return rows
 
 
+def create_model(
+    name: str,
+    *,
+    num_classes: int,
+    image_size: int | tuple[int, int] = 224,
+    pretrained: bool | str | Path | None = None,
+    **options: Any,
+) -> nn.Module:
+    """Build a model by name, from fresh weights, from timm's published ones (True), or from a model file or run folder.
+
+    Images [B, 3, height, width] to logits [B, num_classes]. Raises UserError for an unknown name or option, for sizes
+    that do not fit together, and for weights that do not fit the model.
+    """
+    published = pretrained is True
+    module = models.create_model(name, num_classes=num_classes, image_size=image_size, pretrained=published, **options)
+    if pretrained and not published:
+        logger.info(start_from(module, str(pretrained)))
+    return module
+
+
 def save(path: Path, module: nn.Module, classes: Sequence[str], preprocessing: Preprocessing, recipe: Recipe) -> None:
     """Write the model file; beside the old one first, so that a failure leaves that one whole."""
     description = {
@@ -83,7 +106,7 @@ def load(model: str | Path) -> Loaded:
     description, weights = _read(path)
     architecture = description["architecture"]
     preprocessing = Preprocessing(**{k: _tuple(v) for k, v in description["preprocessing"].items()})
-    module = create_model(
+    module = models.create_model(
         architecture["name"],
         num_classes=architecture["num_classes"],
         image_size=preprocessing.image_size,

@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 
 from .errors import UserError, nearest
-from .recipe_mistakes import Tables, schema_mistakes, table_mistakes
+from .recipe_mistakes import Tables, check_names, schema_mistakes
 from .table import named_options
 
 S = TypeVar("S")
@@ -195,9 +195,9 @@ def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Reci
     values = dict(values)
     if isinstance(values.get("model"), dict):
         values["model"] = _gather_options(values["model"])
+    values, misnamed = check_names(values, tables)
     recipe, mistakes = _validate(Recipe, values)
-    mistakes += table_mistakes(values, tables)
-    _refuse(mistakes, where)
+    _refuse(mistakes + misnamed, where)
     assert isinstance(recipe, Recipe)
     return recipe
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from .errors import nearest
-from .table import Table, named_options, option_errors, plain
+from .table import Table, check_options, named_options, plain
 
 SUPPLIED_TO_MODELS = {"num_classes", "image_size"}  # by the data, not by the recipe's `model` section
 
@@ -57,31 +57,44 @@ def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
     return path, section
 
 
-def table_mistakes(values: Mapping[str, Any], tables: Tables) -> list[str]:
-    mistakes: list[str] = []
-    data = values.get("data")
+def check_names(values: Mapping[str, Any], tables: Tables) -> tuple[dict[str, Any], list[str]]:
+    """Return a recipe's plain values with the options in their functions' types, and what is wrong with the names."""
+    checked = dict(values)
+    mistakes = _dataset_mistakes(values.get("data"), tables.datasets)
+    model, steps = values.get("model"), values.get("augment")
+    if isinstance(model, dict) and isinstance(model.get("name"), str):
+        options, found = _check_model(model["name"], model["options"], tables.models)
+        checked["model"] = model | {"options": options}
+        mistakes += found
+    if isinstance(steps, list | tuple) and all(isinstance(step, str | dict) for step in steps):
+        checked["augment"], found = _check_steps([named_options(step) for step in steps], tables.transforms)
+        mistakes += found
+    return checked, mistakes
+
+
+def _dataset_mistakes(data: Any, datasets: Table) -> list[str]:
     name = data.get("name", "digits") if isinstance(data, dict) else "digits"
-    if name not in tables.datasets:
-        allowed = ", ".join(tables.datasets)
-        mistakes.append(f"data.name: there is no {name}{nearest(str(name), tables.datasets)} ({allowed})")
-    model = values.get("model")
-    if isinstance(model, dict) and isinstance(model.get("name"), str) and not model["name"].startswith("timm/"):
-        name = model["name"]
-        if name not in tables.models:
-            guess = nearest(name, tables.models)
-            mistakes.append(f"model.name: there is no {name}{guess} (see `vit models`, or timm/<name>)")
-        else:
-            mistakes += option_errors(
-                "model", tables.models[name], name, model["options"], {"num_classes", "image_size"}
-            )
-    steps = values.get("augment")
-    for i, step in enumerate(steps if isinstance(steps, list | tuple) else []):
-        if not isinstance(step, str | dict):
-            continue
-        for name, options in named_options(step).items():
-            if name not in tables.transforms:
-                allowed = ", ".join(tables.transforms)
-                mistakes.append(f"augment.{i}: there is no {name}{nearest(name, tables.transforms)} ({allowed})")
-            else:
-                mistakes += option_errors(f"augment.{i}.{name}", tables.transforms[name], name, options, set())
-    return mistakes
+    if name in datasets:
+        return []
+    return [f"data.name: there is no {name}{nearest(str(name), datasets)} ({', '.join(datasets)})"]
+
+
+def _check_model(name: str, options: dict[str, Any], models: Table) -> tuple[dict[str, Any], list[str]]:
+    if name.startswith("timm/"):
+        return options, []
+    if name not in models:
+        return options, [f"model.name: there is no {name}{nearest(name, models)} (see `vit models`, or timm/<name>)"]
+    return check_options("model", models[name], name, options, SUPPLIED_TO_MODELS)
+
+
+def _check_steps(steps: list[dict[str, Any]], transforms: Table) -> tuple[list[dict[str, Any]], list[str]]:
+    mistakes: list[str] = []
+    for i, step in enumerate(steps):
+        for name, options in step.items():
+            if name not in transforms:
+                guess, allowed = nearest(name, transforms), ", ".join(transforms)
+                mistakes.append(f"augment.{i}: there is no {name}{guess} ({allowed})")
+            elif isinstance(options, dict):
+                step[name], found = check_options(f"augment.{i}.{name}", transforms[name], name, options)
+                mistakes += found
+    return steps, mistakes

@@ -5,7 +5,7 @@ A recipe is checked against these options without importing torch: a `Lazy` entr
 
 import ast
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -63,24 +63,29 @@ def options_of(function: Callable[..., Any]) -> dict[str, Option]:
     }
 
 
-def option_errors(path: str, function: Callable[..., Any], owner: str, given: dict[str, Any], supplied: set[str]):
-    """Yield one line for every option in `given` that `function` does not take, lacks, or cannot take so.
+def check_options(
+    path: str, function: Callable[..., Any], owner: str, given: dict[str, Any], supplied: Collection[str] = ()
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the options in the types that `function` takes, and a line for each it does not take, lacks or cannot use.
 
     `owner` names the function in the message; `supplied` are the options that the caller gives itself.
     """
     options = {name: option for name, option in options_of(function).items() if name not in supplied}
+    converted: dict[str, Any] = {}
+    mistakes: list[str] = []
     for name, value in given.items():
         if name not in options:
             allowed = ", ".join(options) or "none"
-            yield f"{path}.{name} is not an option of {owner}{nearest(name, options)} (its options: {allowed})"
+            mistakes.append(
+                f"{path}.{name} is not an option of {owner}{nearest(name, options)} (its options: {allowed})"
+            )
             continue
         try:
-            TypeAdapter(options[name].annotation).validate_python(value)
+            converted[name] = TypeAdapter(options[name].annotation).validate_python(value)
         except ValidationError as error:
-            yield f"{path}.{name}: {plain(error.errors()[0]['msg'])}, given {value!r}"
-    for name, option in options.items():
-        if option.default is REQUIRED and name not in given:
-            yield f"{path}.{name} is missing: {owner} needs it"
+            mistakes.append(f"{path}.{name}: {plain(error.errors()[0]['msg'])}, given {value!r}")
+    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
+    return converted, mistakes + [f"{path}.{name} is missing: {owner} needs it" for name in missing]
 
 
 def plain(message: str) -> str:

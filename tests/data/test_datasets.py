@@ -205,10 +205,18 @@ NO_VALIDATION = "no validation images can be taken from train"
             {},
             "no such class in train: dgo; did you mean dog?",
         ),
-        ({"cat": 9, "dog": 2}, {}, "no test images can be taken from train; .*three images or more in every class"),
-        ({"train/cat": 9, "train/dog": 2, "test/cat": 1, "test/dog": 1}, {}, NO_VALIDATION),
-        ({"cat": 9, "dog": 9}, {"test_fraction": 0}, "no test images .*data.test_fraction above 0"),
-        ({"cat": 9, "dog": 9}, {"validation_fraction": 0}, "no validation images .*data.validation_fraction above 0"),
+        (
+            {"cat": 9, "dog": 2},
+            {},
+            "no test images can be taken from train: 3 images or more are needed in every class, dog has 2",
+        ),
+        ({"train/cat": 9, "train/dog": 1, "test/cat": 1, "test/dog": 1}, {}, NO_VALIDATION),
+        ({"cat": 9, "dog": 9}, {"test_fraction": 0}, "no test images: give data.test_fraction above 0"),
+        (
+            {"cat": 9, "dog": 9},
+            {"validation_fraction": 0},
+            "no validation images: give data.validation_fraction above 0",
+        ),
     ],
     ids=["one class", "no class", "empty class", "unknown class", "few", "few left", "no test", "no validation"],
 )

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 import vit
 from vit import UserError
-from vit.models import MODELS, create_model, family
+from vit.checkpoint import create_model
+from vit.models import MODELS, family
 from vit.models.drop_path import DropPath
 from vit.models.vision_transformer import Attention, PatchEmbedding, VisionTransformer
 

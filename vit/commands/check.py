@@ -106,7 +106,6 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
         recipe.model.name,
         num_classes=len(dataset.classes),
         image_size=recipe.data.image_size,
-        pretrained=None,
         **recipe.model.options,
     )
     macs = count_macs(module, recipe.data.image_size)

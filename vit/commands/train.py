@@ -105,11 +105,10 @@ def train(
 def build_module(recipe: Recipe, num_classes: int, say) -> nn.Module:
     """Build the recipe's model, with the weights it starts from."""
     model, size = recipe.model, recipe.data.image_size
-    module = create_model(
-        model.name, num_classes=num_classes, image_size=size, pretrained=model.pretrained, **model.options
-    )
-    if isinstance(model.pretrained, str):
-        say(checkpoint.start_from(module, model.pretrained))
+    published = model.pretrained is True
+    module = create_model(model.name, num_classes=num_classes, image_size=size, pretrained=published, **model.options)
+    if model.pretrained and not published:
+        say(checkpoint.start_from(module, str(model.pretrained)))
     if family(module) == "cnn":  # convolutions are faster so, on CPUs and GPUs
         module = module.to(memory_format=torch.channels_last)
     return module

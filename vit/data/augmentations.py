@@ -4,6 +4,8 @@ The arguments before the star are the caller's; those behind it are the recipe's
 """
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -63,11 +65,11 @@ def randaugment(size: tuple[int, int], *, num_ops: int = 2, magnitude: int = 9) 
     from torchvision.transforms.v2 import InterpolationMode, RandAugment
 
     operations = RandAugment(num_ops, magnitude, interpolation=InterpolationMode.BILINEAR, fill=[128, 128, 128])
+    return A.Lambda(image=partial(_apply_to_pixels, operations), name="randaugment", p=1.0)
 
-    def apply(image: np.ndarray, **_: object) -> np.ndarray:
-        return np.asarray(operations(Image.fromarray(image)))
 
-    return A.Lambda(image=apply, name="randaugment", p=1.0)
+def _apply_to_pixels(operations: Callable, pixels: np.ndarray, **_: object) -> np.ndarray:
+    return np.asarray(operations(Image.fromarray(pixels)))
 
 
 def random_erasing(

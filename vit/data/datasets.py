@@ -92,9 +92,12 @@ def load(data: Data) -> Dataset:
     """Return the splits that a recipe's `data` section describes; raises UserError for what is not there."""
     source = DATASETS[data.name](path=data.path)
     parts = dict(source.splits)
-    for name, fraction in (("test", data.test_fraction), ("validation", data.validation_fraction)):
-        if name not in parts:
-            parts["train"], parts[name] = _cut(parts["train"], fraction, data.split_seed, name)
+    missing = [name for name in ("test", "validation") if name not in parts]
+    for i, name in enumerate(missing):
+        fraction = data.test_fraction if name == "test" else data.validation_fraction
+        _check_enough(parts["train"], source.classes, fraction, name, needed=1 + len(missing) - i)
+        chosen = splits.choose(parts["train"].ids, parts["train"].labels, fraction, data.split_seed, name)
+        parts["train"], parts[name] = parts["train"].where(~chosen), parts["train"].where(chosen)
     train = parts["train"]
     if data.fraction < 1:
         train = train.where(splits.choose(train.ids, train.labels, data.fraction, data.split_seed, "fraction"))
@@ -128,14 +131,11 @@ def folder(*, path: str | None = None) -> Source:
     root = Path(path)
     if not root.is_dir():
         raise UserError(f"data.path: there is no folder {root}")
-    found = {
-        name: root / folder_name
-        for name, folder_names in SPLIT_FOLDERS.items()
-        for folder_name in folder_names
-        if (root / folder_name).is_dir()
-    }
-    if "train" not in found:
+    found = _split_folders(root)
+    if not found:
         found = {"train": root}
+    if "train" not in found:
+        raise UserError(f"{root} holds {', '.join(path.name for path in found.values())}, and no train/ to learn from")
     classes = _class_names(found["train"])
     return Source(classes, {name: _class_folders(root, place, classes) for name, place in found.items()})
 
@@ -160,13 +160,29 @@ def check_readable(*parts: Images) -> None:
         raise UserError("\n".join([f"{count} cannot be read; mend or remove:", *lines]))
 
 
-def _cut(images: Images, fraction: float, seed: int, purpose: str) -> tuple[Images, Images]:
-    counts = np.bincount(images.labels)
-    if fraction == 0 or counts[counts > 0].min() < 3:
-        fix = f"data.{purpose}_fraction above 0, three images or more in every class, or a {purpose}/ folder"
-        raise UserError(f"no {purpose} images can be taken from train; what is needed: {fix}")
-    chosen = splits.choose(images.ids, images.labels, fraction, seed, purpose)
-    return images.where(~chosen), images.where(chosen)
+def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:
+    counts = np.bincount(images.labels, minlength=len(classes))
+    fewest = int(counts.argmin())
+    if fraction == 0:
+        raise UserError(f"no {purpose} images: give data.{purpose}_fraction above 0, or a {purpose}/ folder")
+    if counts[fewest] < needed:
+        raise UserError(
+            f"no {purpose} images can be taken from train: {needed} images or more are needed in every class, "
+            f"{classes[fewest]} has {counts[fewest]}; add images, or give a {purpose}/ folder"
+        )
+
+
+def _split_folders(root: Path) -> dict[str, Path]:
+    """Return the folders that are splits, by the split's name; upper and lower case are the same."""
+    found: dict[str, Path] = {}
+    for path in sorted(root.iterdir()):
+        split = next((name for name, known in SPLIT_FOLDERS.items() if path.name.lower() in known), None)
+        if split is None or not path.is_dir():
+            continue
+        if split in found:
+            raise UserError(f"{root}: {found[split].name}/ and {path.name}/ are both the {split} split; keep one")
+        found[split] = path
+    return found
 
 
 def _class_names(root: Path) -> tuple[str, ...]:

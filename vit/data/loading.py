@@ -48,6 +48,7 @@ class TrainingImages(TorchDataset):
         self.preprocessing = preprocessing
         self.augmentation = Augmentation(recipe, preprocessing.image_size)
         self.seed = recipe.training.seed
+        self.zooms = preprocessing.crop_fraction < 1 and not self.augmentation.crops_to_size
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
         epoch, index = key
@@ -56,7 +57,7 @@ class TrainingImages(TorchDataset):
 
     def _pixels(self, index: int) -> np.ndarray:
         stored = self.images.pixels
-        if stored is not None and stored.shape[1:3] == self.preprocessing.image_size:
+        if stored is not None and stored.shape[1:3] == self.preprocessing.image_size and not self.zooms:
             return stored[index]
         image = self.images.read(index)
         return np.asarray(image if self.augmentation.crops_to_size else to_size(self.preprocessing, image))

@@ -28,10 +28,12 @@ class Preprocessing:
 def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     """Bring an image to the model's size, as in evaluation, and leave its pixels in [0, 255]."""
     height, width = (int(side / preprocessing.crop_fraction) for side in preprocessing.image_size)
-    scale = max(height / image.height, width / image.width)
-    resized = [max(height, int(image.height * scale)), max(width, int(image.width * scale))]
-    if resized != [image.height, image.width]:
-        image = image.resize((resized[1], resized[0]), Image.Resampling[preprocessing.interpolation.upper()])
+    if height * image.width >= width * image.height:  # the height decides; torchvision rounds the other side down
+        resized = (int(height * image.width / image.height), height)
+    else:
+        resized = (width, int(width * image.height / image.width))
+    if resized != image.size:
+        image = image.resize(resized, Image.Resampling[preprocessing.interpolation.upper()])
     if (image.height, image.width) != preprocessing.image_size:
         height, width = preprocessing.image_size
         left, top = round((image.width - width) / 2), round((image.height - height) / 2)

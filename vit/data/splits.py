@@ -17,6 +17,8 @@ def choose(ids: Sequence[str], labels: np.ndarray, fraction: float, seed: int, p
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label).tolist()
         count = max(1, round(fraction * len(members)))
+        if fraction < 1:
+            count = min(count, max(1, len(members) - 1))  # a part never takes the last image of a class
         order = sorted(members, key=lambda i: (rank[i], ids[i]))
         chosen[order[:count]] = True
     return chosen

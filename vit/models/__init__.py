@@ -6,7 +6,7 @@ Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from o
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, nearest
-from ..table import Lazy, Table, option_errors
+from ..table import Lazy, Table, check_options
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,24 +39,24 @@ def create_model(
     *,
     num_classes: int,
     image_size: int | tuple[int, int] = 224,
-    pretrained: bool | str | None = None,
+    pretrained: bool = False,
     **options: Any,
 ) -> "nn.Module":
     """Build the model `name` of MODELS, or `timm/<name>` of timm.
 
-    The module takes images [B, 3, height, width] and returns logits [B, num_classes].
-    `pretrained=True` loads timm's published weights into a `timm/<name>` model; a path to a model file is read by
-    `vit.checkpoint`. Raises UserError for an unknown name or option, or for sizes that do not fit together.
+    The module takes images [B, 3, height, width] and returns logits [B, num_classes]. `pretrained` loads timm's
+    published weights into a `timm/<name>` model; weights in files are `vit.checkpoint`'s. Raises UserError for an
+    unknown name or option, or for sizes that do not fit together.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
     if name.startswith("timm/"):
-        return _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained is True, options)
+        return _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained, options)
     if name not in MODELS:
         raise UserError(f"there is no model {name}{nearest(name, MODELS)} (see `vit models`, or timm/<name>)")
-    mistakes = list(option_errors("model", MODELS[name], name, options, {"num_classes", "image_size"}))
+    options, mistakes = check_options("model", MODELS[name], name, options, {"num_classes", "image_size"})
     if mistakes:
         raise UserError("\n".join(mistakes))
-    if pretrained is True:
+    if pretrained:
         raise UserError(f"{name} has no published weights of its own; give a model file, or timm/<name>")
     try:
         return MODELS[name](num_classes=num_classes, image_size=size, **options)

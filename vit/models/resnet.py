@@ -90,6 +90,8 @@ class ResNet(nn.Module):
         drop_path: float = 0.0,
     ):
         super().__init__()
+        if min(width, *depths) < 1:
+            raise ValueError(f"width {width} and depths {list(depths)} must be positive")
         make_block = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
         small = stem == "3x3" or (stem == "auto" and min(image_size) <= SMALL_IMAGE)
         self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if small else nn.Conv2d(3, width, 7, 2, 3, bias=False)

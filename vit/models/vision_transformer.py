@@ -97,6 +97,8 @@ class VisionTransformer(nn.Module):
         position_std: float = 0.02,
     ):
         super().__init__()
+        if min(patch_size, embed_dim, depth, num_heads) < 1 or mlp_ratio <= 0:
+            raise ValueError("patch_size, embed_dim, depth, num_heads and mlp_ratio must be positive")
         if any(side % patch_size for side in image_size):
             raise ValueError(f"patch_size {patch_size} does not divide image_size {list(image_size)}")
         if embed_dim % num_heads:

@@ -75,7 +75,27 @@ def _attention_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
     return scores * (query.shape[-1] + value.shape[-1])  # q k', then its softmax times v
 
 
-_FORMULAS: dict[Any, Callable[[tuple, dict, Tensor], int]] = {
+def _multi_head_attention_macs(args: tuple, kwargs: dict, result: tuple[Tensor, Tensor | None]) -> int:
+    """Count torch's own attention, [tokens, images, width] in and out: projections of q, k, v and back, and products."""
+    query, key = args[0], args[1]
+    queries, keys, width = query.numel(), key.numel(), query.shape[-1]  # numbers of values, tokens times width
+    projections = (2 * queries + 2 * keys) * width
+    return projections + 2 * queries * key.shape[0]
+
+
+def _einsum_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
+    """Count a product of two tensors: every output value sums over the indices that do not come out."""
+    inputs, output = args[0].replace(" ", "").split("->")
+    operands = args[1] if isinstance(args[1], list | tuple) else args[1:]
+    sizes = {
+        letter: size
+        for names, operand in zip(inputs.split(","), operands, strict=True)
+        for letter, size in zip(reversed(names.replace("...", "")), reversed(operand.shape), strict=False)
+    }
+    return result.numel() * prod(size for letter, size in sizes.items() if letter not in output)
+
+
+_FORMULAS: dict[Any, Callable[[tuple, dict, Any], int]] = {
     F.linear: _linear_macs,
     F.conv1d: _convolution_macs,
     F.conv2d: _convolution_macs,
@@ -84,6 +104,8 @@ _FORMULAS: dict[Any, Callable[[tuple, dict, Tensor], int]] = {
     Tensor.matmul: _linear_macs,
     Tensor.__matmul__: _linear_macs,
     torch.bmm: _linear_macs,
+    torch.einsum: _einsum_macs,
+    F.multi_head_attention_forward: _multi_head_attention_macs,
 }
 
 

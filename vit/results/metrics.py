@@ -8,14 +8,22 @@ from typing import Any
 import numpy as np
 from scipy.special import log_softmax, softmax
 
+from ..errors import UserError
+
 CONFIDENCE = 0.95
 Z = 1.959963984540054  # of a two-sided 95 % interval
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """Return everything that evaluation/<split>.json holds."""
+    """Return everything that evaluation/<split>.json holds; raises UserError for logits that are not finite."""
     logits = logits.astype(np.float64)
+    wrong = int((~np.isfinite(logits)).any(1).sum())
+    if wrong:
+        raise UserError(
+            f"the model's outputs are not finite (nan or infinite) on {wrong:,} of {len(labels):,} images: "
+            "its training diverged; a lower optimizer.lr, or training.clip_norm=1.0, usually helps"
+        )
     predictions = logits.argmax(1)
     table = confusion(predictions, labels, len(classes))
     correct = predictions == labels

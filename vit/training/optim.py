@@ -9,7 +9,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from ..recipe import Optimizer as OptimizerSettings
 from ..recipe import Schedule
 
-UNDECAYED = ("cls_token", "pos_embed")  # learned, but not weights of a linear map
+UNDECAYED = ("_token", "pos_embed")  # learned, but not weights of a linear map
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
