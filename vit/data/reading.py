@@ -72,7 +72,7 @@ def _complaint(path: Path) -> str | None:
 
 def _upright(image: Image.Image) -> Image.Image:
     """Turn an image as its EXIF orientation says; the rest of the EXIF block is not read, however odd it is."""
-    turn = TURNS.get(image.getexif().get(ORIENTATION))
+    turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
     return image.transpose(turn) if turn is not None else image
 
 

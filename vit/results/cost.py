@@ -76,7 +76,7 @@ def _attention_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
 
 
 def _multi_head_attention_macs(args: tuple, kwargs: dict, result: tuple[Tensor, Tensor | None]) -> int:
-    """Count torch's own attention, [tokens, images, width] in and out: projections of q, k, v and back, and products."""
+    """Count torch's own attention, [tokens, images, width] in and out: q, k, v, the products, and the way back."""
     query, key = args[0], args[1]
     queries, keys, width = query.numel(), key.numel(), query.shape[-1]  # numbers of values, tokens times width
     projections = (2 * queries + 2 * keys) * width
