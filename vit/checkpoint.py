@@ -30,7 +30,7 @@ from .run_folder import RunFolder
 FORMAT_VERSION = 1
 TABLES = Tables(MODELS, DATASETS, TRANSFORMS)
 logger = logging.getLogger("vit")
-HEADS = ("head.", "fc.")  # the part of a model that another class count replaces
+HEADS = ("head.", "fc.", "classifier.")  # the part of a model that another class count replaces
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Loaded:
             some = [Path(path) for path in paths[start : start + batch_size]]
             inputs = torch.stack([self.transform(read_image(path)) for path in some])
             with torch.inference_mode():
-                best = self.module(inputs).softmax(-1).topk(min(top, len(self.classes)))
+                logits = self.module(inputs.to(next(self.module.parameters()).device)).float()
+            best = logits.softmax(-1).topk(min(top, len(self.classes)))
             for path, values, indices in zip(some, best.values.tolist(), best.indices.tolist(), strict=True):
                 rows.append({"path": str(path), "classes": [self.classes[i] for i in indices], "probabilities": values})
         return rows

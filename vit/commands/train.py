@@ -5,13 +5,14 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from torch import nn
+from torch.utils.data import DataLoader
 
 from .. import checkpoint
 from ..data import datasets
@@ -19,8 +20,8 @@ from ..data.datasets import Dataset
 from ..data.loading import evaluation_loader, preprocessing_of, training_loader
 from ..data.mixing import make_mixing
 from ..data.preprocessing import Preprocessing, normalize
-from ..errors import Interrupted
-from ..models import create_model, family
+from ..errors import Interrupted, UserError
+from ..models import create_model
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
@@ -68,6 +69,9 @@ def train(
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{recipe.model.name}: {count_parameters(module):,} parameters; {precision} on {device} ({why})")
 
+    loaders = make_loaders(recipe, data, preprocessing)
+    wandb_mode = find_wandb_mode(recipe, run)
+
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.environment, environment())
     record = RunRecord(run.metrics)
@@ -80,8 +84,8 @@ def train(
         devices=1,
         precision=LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
         gradient_clip_val=recipe.training.clip_norm,
-        callbacks=callbacks(recipe, run, record, quiet),
-        logger=loggers(recipe, run),
+        callbacks=callbacks(recipe, run, record, device, quiet),
+        logger=loggers(recipe, run, wandb_mode),
         default_root_dir=run.path,
         num_sanity_val_steps=0,
         enable_progress_bar=False,
@@ -89,15 +93,15 @@ def train(
         use_distributed_sampler=False,
     )
     try:
-        fit(trainer, task, recipe, data, preprocessing, run.last_checkpoint if resume else None)
+        fit(trainer, task, loaders, run.last_checkpoint if resume else None)
     except KeyboardInterrupt as error:
         raise Interrupted(run.path) from error
-    if recipe.logging.wandb:
+    checkpoint.save(run.model, module, data.classes, preprocessing, recipe)
+    write_json(run.summary, summary(recipe, module, data, record, device, precision))
+    if wandb_mode:
         import wandb
 
         wandb.finish()  # the run is then whole on disk, or sent
-    checkpoint.save(run.model, module, data.classes, preprocessing, recipe)
-    write_json(run.summary, summary(recipe, module, data, record, device, precision))
     say(f"validation top-1 {record.rows[-1]['validation_top1']:.2%}; next: vit evaluate {run.path}")
     return run
 
@@ -109,8 +113,6 @@ def build_module(recipe: Recipe, num_classes: int, say) -> nn.Module:
     module = create_model(model.name, num_classes=num_classes, image_size=size, pretrained=published, **model.options)
     if model.pretrained and not published:
         say(checkpoint.start_from(module, str(model.pretrained)))
-    if family(module) == "cnn":  # convolutions are faster so, on CPUs and GPUs
-        module = module.to(memory_format=torch.channels_last)
     return module
 
 
@@ -119,41 +121,55 @@ def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes:
     return lambda images, labels: mix(normalize(images, preprocessing), labels)
 
 
-def callbacks(recipe: Recipe, run: RunFolder, record: RunRecord, quiet: bool) -> list[Callback]:
+def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) -> tuple[DataLoader, DataLoader]:
+    """Return the loaders of training and validation; raises UserError for transforms that refuse their options."""
+    try:
+        train = training_loader(recipe, data, preprocessing)
+    except ValueError as error:
+        raise UserError(f"augment: {error}") from error
+    return train, evaluation_loader(data.validation, preprocessing, recipe.data, data.small)
+
+
+def callbacks(recipe: Recipe, run: RunFolder, record: RunRecord, device: str, quiet: bool) -> list[Callback]:
     found: list[Callback] = [record, LastCheckpoint(run.checkpoints)]
     if recipe.training.ema_decay:
-        found.append(ExponentialMovingAverage(recipe.training.ema_decay))
+        found.append(ExponentialMovingAverage(recipe.training.ema_decay, device))
     if not quiet:
         found.append(TrainingProgress(record))
     return found
 
 
-def loggers(recipe: Recipe, run: RunFolder) -> list[Logger]:
+def find_wandb_mode(recipe: Recipe, run: RunFolder) -> Literal["online", "offline"] | None:
+    """Return how W&B will log, or None where the recipe does not ask for it; raises UserError for a refused key."""
     if not recipe.logging.wandb:
-        return []
+        return None
     import wandb
+    from wandb.errors import AuthenticationError
+
+    try:
+        known = wandb.login(prompt=False)
+    except AuthenticationError as error:
+        raise UserError(f"W&B refuses its key: {error}; log in again, or set WANDB_MODE=offline") from error
+    if known:
+        return "online"
+    print(f"no W&B account here: logging offline; later: wandb sync {run.path}/wandb/offline-*", file=sys.stderr)
+    return "offline"
+
+
+def loggers(recipe: Recipe, run: RunFolder, wandb_mode: Literal["online", "offline"] | None) -> list[Logger]:
+    if wandb_mode is None:
+        return []
     from lightning.pytorch.loggers import WandbLogger
 
-    mode = "online" if wandb.login(prompt=False) else "offline"
-    if mode == "offline":
-        print(f"no W&B account here: logging offline; later: wandb sync {run.path}/wandb/offline-*", file=sys.stderr)
-    logger = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, mode=mode)
+    logger = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, mode=wandb_mode)
     logger.log_hyperparams(recipe.to_dict())
     return [logger]
 
 
 def fit(
-    trainer: L.Trainer,
-    task: Classification,
-    recipe: Recipe,
-    data: Dataset,
-    preprocessing: Preprocessing,
-    last_checkpoint: Path | None,
+    trainer: L.Trainer, task: Classification, loaders: tuple[DataLoader, DataLoader], last_checkpoint: Path | None
 ) -> None:
-    loaders = (
-        training_loader(recipe, data, preprocessing),
-        evaluation_loader(data.validation, preprocessing, recipe.data, data.small),
-    )
+    """Train to the end, from the last checkpoint where there is one; raises KeyboardInterrupt when interrupted."""
     start = last_checkpoint if last_checkpoint and last_checkpoint.exists() else None
     with warnings.catch_warnings():
         # Both are our decisions: small sets load in the main process, and an epoch may have few steps.
@@ -165,6 +181,8 @@ def fit(
             trainer.fit(task, *loaders, ckpt_path=start, weights_only=False)  # our own file, with Python numbers in it
         except SystemExit as error:  # Lightning turns Ctrl-C into exit(1)
             raise KeyboardInterrupt from error
+        except UserError as error:  # a loading process sends its traceback with the message
+            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
     if trainer.interrupted:
         raise KeyboardInterrupt
 

@@ -6,6 +6,7 @@ The arguments before the star are the caller's; those behind it are the recipe's
 import warnings
 from collections.abc import Callable
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -20,16 +21,24 @@ import cv2
 
 
 def random_resized_crop(
-    size: tuple[int, int], *, scale: tuple[float, float] = (0.08, 1.0), ratio: tuple[float, float] = (0.75, 1.3333)
+    size: tuple[int, int],
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (0.75, 1.3333),
+    interpolation: Literal["bilinear", "bicubic"] = "bicubic",
 ) -> A.BasicTransform:
-    """Szegedy et al. 2015, arXiv:1409.4842: `scale` of the area, `ratio` of width to height."""
-    return A.RandomResizedCrop(size, scale=scale, ratio=ratio, interpolation=cv2.INTER_AREA)
+    """Szegedy et al. 2015, arXiv:1409.4842: `scale` of the area, `ratio` of width to height.
+
+    `interpolation` enlarges; a crop that shrinks is averaged over areas, which does not alias.
+    """
+    method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
+    return A.RandomResizedCrop(size, scale=scale, ratio=ratio, interpolation=method, area_for_downscale="image")
 
 
 def random_crop(size: tuple[int, int], *, padding: int = 4) -> A.BaseCompose:
     height, width = size
     padded = A.PadIfNeeded(height + 2 * padding, width + 2 * padding, border_mode=cv2.BORDER_CONSTANT, fill=0)
-    return A.Sequential([padded, A.RandomCrop(height, width)])
+    return A.Sequential([padded, A.RandomCrop(height, width)], p=1.0)
 
 
 def horizontal_flip(size: tuple[int, int], *, p: float = 0.5) -> A.BasicTransform:

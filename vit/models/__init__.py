@@ -48,9 +48,21 @@ def create_model(
     published weights into a `timm/<name>` model; weights in files are `vit.checkpoint`'s. Raises UserError for an
     unknown name or option, or for sizes that do not fit together.
     """
+    import torch
+
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
     if name.startswith("timm/"):
-        return _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained, options)
+        module = _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained, options)
+    else:
+        module = _create_own(name, num_classes, size, pretrained, options)
+    if family(module) == "cnn":  # convolutions are faster so, on CPUs and GPUs
+        module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return module
+
+
+def _create_own(
+    name: str, num_classes: int, size: tuple[int, int], pretrained: bool, options: dict[str, Any]
+) -> "nn.Module":
     if name not in MODELS:
         raise UserError(f"there is no model {name}{nearest(name, MODELS)} (see `vit models`, or timm/<name>)")
     options, mistakes = check_options("model", MODELS[name], name, options, {"num_classes", "image_size"})
@@ -82,5 +94,5 @@ def _create_timm(
             return timm.create_model(name, img_size=size, **options)
         except TypeError:  # most CNNs take images of any size and no such argument
             return timm.create_model(name, **options)
-    except (TypeError, AssertionError, RuntimeError, OSError) as error:
+    except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:
         raise UserError(f"timm could not build {name} with {options}: {error}") from error

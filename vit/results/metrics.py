@@ -9,8 +9,8 @@ import numpy as np
 from scipy.special import log_softmax, softmax
 
 from ..errors import UserError
+from .statistics import score_interval
 
-CONFIDENCE = 0.95
 Z = 1.959963984540054  # of a two-sided 95 % interval
 CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
@@ -94,8 +94,5 @@ def per_class(table: np.ndarray) -> list[dict[str, Any]]:
 
 
 def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
-    """Return the 95 % score interval of a proportion (Wilson 1927); it holds near 0 and 1 too."""
-    share = successes / trials
-    centre = (share + Z**2 / (2 * trials)) / (1 + Z**2 / trials)
-    half = Z / (1 + Z**2 / trials) * np.sqrt(share * (1 - share) / trials + Z**2 / (4 * trials**2))
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    """Return the 95 % score interval of a proportion (Wilson 1927)."""
+    return score_interval(successes / trials, trials, Z)

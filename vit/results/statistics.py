@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-CONFIDENCE = 0.95
+LEVEL = 0.05  # of every test and, as its complement, of every interval
+POWER = 0.8
 
 
 @dataclass(frozen=True)
@@ -23,43 +24,52 @@ class Estimate:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The difference a - b of two accuracies on the same images, its 95 % interval and two-sided p-value."""
+    """The difference a - b of two accuracies on the same images, its 95 % interval and two-sided p-value.
+
+    `detectable` is the true difference that the test, adjusted for all pairs, would find four times in five.
+    """
 
     difference: float
     low: float
     high: float
     p_value: float
+    detectable: float
 
 
 def accuracy(correct: np.ndarray) -> Estimate:
     """Estimate the accuracy of a model, over the drawing of test images and of seeds.
 
-    Variance of the mean: between images, of their mean over seeds, by N; plus between seeds, by S. A t quantile with
-    Satterthwaite's degrees of freedom. For one seed the second part is unknown and left out.
+    The score interval (Wilson 1927) of as many independent images as would give the mean its variance, which has a
+    part from the images and a part from the seeds (see `_spread`), with a t quantile. For one seed the second part is
+    unknown and left out.
     """
-    mean, variance, freedom = _mean_variance(correct.mean(0), [correct.mean(1)])
-    half = _half_width(variance, freedom)
+    mean = float(correct.mean())
+    spread = _spread(correct.mean(0), [correct])
+    effective = mean * (1 - mean) / spread.variance if spread.variance > 0 else correct.shape[1]
+    low, high = score_interval(mean, effective, _quantile(spread.freedom))
     std = float(correct.mean(1).std(ddof=1)) if len(correct) > 1 else None
-    return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half), std)
+    return Estimate(mean, low, high, std)
 
 
-def paired_test(a: np.ndarray, b: np.ndarray) -> PairedTest:
-    """Test whether two models differ in accuracy on the images they both saw.
+def paired_test(a: np.ndarray, b: np.ndarray, pairs: int = 1) -> PairedTest:
+    """Test whether two models differ in accuracy on the images they both saw; `pairs` of models are tested in all.
 
     The paired t-test on per-image differences of the seeds' means, its variance widened by the variance between
     seeds (Bouthillier et al. 2021, arXiv:2103.03098: a test that ignores it finds differences between reruns).
     """
     if a.shape[1] != b.shape[1]:
-        raise ValueError(
-            f"models were tested on {a.shape[1]} and {b.shape[1]} images; a paired test needs the same ones"
-        )
-    difference, variance, freedom = _mean_variance(a.mean(0) - b.mean(0), [a.mean(1), b.mean(1)])
-    half = _half_width(variance, freedom)
-    if variance == 0:
+        raise ValueError(f"models were tested on {a.shape[1]} and {b.shape[1]} images; a pair needs the same ones")
+    by_image = a.mean(0) - b.mean(0)
+    difference = float(by_image.mean())
+    spread = _spread(by_image, [a, b])
+    error = np.sqrt(spread.variance)
+    half = _quantile(spread.freedom) * error
+    if error == 0:
         p_value = 1.0 if difference == 0 else 0.0
     else:
-        p_value = float(2 * stats.t.sf(abs(difference) / np.sqrt(variance), freedom))
-    return PairedTest(difference, difference - half, difference + half, p_value)
+        p_value = float(2 * stats.t.sf(abs(difference) / error, spread.freedom))
+    detectable = (_quantile(spread.freedom, LEVEL / pairs) + stats.t.ppf(POWER, spread.freedom)) * error
+    return PairedTest(difference, difference - half, difference + half, p_value, float(detectable))
 
 
 def holm(p_values: list[float]) -> list[float]:
@@ -72,14 +82,41 @@ def holm(p_values: list[float]) -> list[float]:
     return adjusted
 
 
-def _mean_variance(by_image: np.ndarray, by_seed: list[np.ndarray]) -> tuple[float, float, float]:
-    """Return a mean, the variance of that mean, and Satterthwaite's degrees of freedom."""
+def score_interval(share: float, trials: float, quantile: float) -> tuple[float, float]:
+    """Return the interval of a proportion (Wilson 1927); it stays in [0, 1] and holds near both ends."""
+    centre = (share + quantile**2 / (2 * trials)) / (1 + quantile**2 / trials)
+    spread = share * (1 - share) / trials + quantile**2 / (4 * trials**2)
+    half = quantile / (1 + quantile**2 / trials) * np.sqrt(spread)
+    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """The variance of a mean, and its degrees of freedom."""
+
+    variance: float
+    freedom: float
+
+
+def _spread(by_image: np.ndarray, models: list[np.ndarray]) -> _Spread:
+    """Return the variance of the mean of `by_image` [N] when images and the seeds of `models` [S, N] are random.
+
+    Two crossed random effects: the variance between images by N, and between seeds by S, each of which holds the
+    variance of single answers; that is taken off once (Searle et al. 1992, Variance Components, ch. 5). Satterthwaite's
+    degrees of freedom.
+    """
     parts = [(by_image.var(ddof=1) / len(by_image), len(by_image) - 1)]
-    parts += [(seeds.var(ddof=1) / len(seeds), len(seeds) - 1) for seeds in by_seed if len(seeds) > 1]
-    variance = sum(part for part, _ in parts)
+    answers = 0.0
+    for correct in (correct for correct in models if len(correct) > 1):
+        seeds, images = correct.shape
+        residuals = correct - correct.mean(0) - correct.mean(1, keepdims=True) + correct.mean()
+        answers += (residuals**2).sum() / ((seeds - 1) * (images - 1)) / (seeds * images)
+        parts.append((correct.mean(1).var(ddof=1) / seeds, seeds - 1))
+    total = sum(part for part, _ in parts)
+    variance = max(total - answers, max(part for part, _ in parts))
     weights = sum(part**2 / freedom for part, freedom in parts)
-    return float(by_image.mean()), float(variance), float(variance**2 / weights) if weights else np.inf
+    return _Spread(float(variance), float(variance**2 / weights) if weights else np.inf)
 
 
-def _half_width(variance: float, freedom: float) -> float:
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * np.sqrt(variance))
+def _quantile(freedom: float, level: float = LEVEL) -> float:
+    return float(stats.t.ppf(1 - level / 2, freedom))

@@ -25,7 +25,7 @@ class ExponentialMovingAverage(WeightAveraging):
     The decay grows with the updates, min(decay, (1 + n) / (10 + n)), so that short runs forget their start.
     """
 
-    def __init__(self, decay: float):
+    def __init__(self, decay: float, device: str = "cpu"):
         def average(averaged: list, current: list, count: Any) -> None:
             n = int(count)
             weight = 1 - min(decay, (1 + n) / (10 + n))
@@ -35,7 +35,11 @@ class ExponentialMovingAverage(WeightAveraging):
                 else:  # BatchNorm's count of batches
                     old.copy_(new)
 
-        super().__init__(multi_avg_fn=average)
+        super().__init__(device=device, multi_avg_fn=average)
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # A run that resumes after its last epoch trains no step, and so never meets on_train_end.
+        self._copy_average_to_current(pl_module)
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -150,11 +154,13 @@ class TrainingProgress(Callback):
             self.bar = None
 
 
-def peak_memory_bytes(device: str) -> int:
-    """Return the most memory held so far: of the GPU where there is one, else of this process."""
+def peak_memory_bytes(device: str) -> int | None:
+    """Return the most memory held so far: of the GPU where there is one, else of this process; None if not known."""
     if device == "cuda":
         return torch.cuda.max_memory_allocated()
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -23,6 +23,11 @@ def resolve_device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
+def available_device(device: str) -> str:
+    """Return the device a model was trained on where it is here, else the best there is: weights run anywhere."""
+    return resolve_device("auto") if device == "cuda" else resolve_device(device)
+
+
 def resolve_precision(precision: str, device: str) -> tuple[str, str]:
     """Return "fp32", "bf16" or "fp16", and the reason in words; raises UserError for fp16 on a CPU."""
     if precision == "fp16" and device == "cpu":
@@ -54,8 +59,9 @@ def remembered_bf16_ratio(device: str) -> float:
 
 def measure_bf16_ratio(device: str) -> float:
     """Time forward and backward of a Transformer's MLP and of a 3x3 convolution; return the smaller gain."""
-    tokens = torch.randn(8, 197, 384, device=device)
-    features = torch.randn(8, 64, 28, 28, device=device)
+    batch_size = 256 if device == "cuda" else 8  # a GPU that is not filled shows the cost of starting kernels
+    tokens = torch.randn(batch_size, 197, 384, device=device)
+    features = torch.randn(batch_size, 64, 28, 28, device=device).to(memory_format=torch.channels_last)
     mlp = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384)).to(device)
     convolution = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)).to(device)
     return min(_gain(mlp, tokens, device), _gain(convolution, features, device))

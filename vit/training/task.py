@@ -28,7 +28,8 @@ class Classification(L.LightningModule):
         self.model = model
         self.recipe = recipe
         self.prepare_batch = prepare_batch
-        self.train_loss, self.validation_loss = MeanMetric(), MeanMetric()
+        self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is no number shows
+        self.validation_loss = MeanMetric(nan_strategy="disable")
         accuracy = {"num_classes": num_classes, "average": "micro", "validate_args": False}
         self.train_top1, self.validation_top1 = MulticlassAccuracy(**accuracy), MulticlassAccuracy(**accuracy)
         self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}
