@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "vit"
-FLOORS = {
+FLOORS: dict[str, float] = {
     "errors": 0,
     "randomness": 0,
     "table": 0,
@@ -16,6 +16,7 @@ FLOORS = {
     "models": 1,
     "data": 1,
     "results": 1,
+    "tables": 1.5,
     "checkpoint": 2,
     "training": 2,
     "results.report": 2,
@@ -45,7 +46,7 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-def floor(name: str) -> int:
+def floor(name: str) -> float:
     parts = name.split(".")[1:]
     return FLOORS.get(".".join(parts[:2]), FLOORS.get(parts[0] if parts else "", FLOORS["errors"]))
 

@@ -2,9 +2,9 @@ import pytest
 import yaml
 
 from vit import recipe as recipes
-from vit.commands.inputs import TABLES
 from vit.errors import UserError
 from vit.recipe import Comparison, Recipe
+from vit.tables import TABLES
 
 GOOD = {
     "data": {"name": "digits", "image_size": 8},

@@ -19,16 +19,14 @@ from torch import Tensor, nn
 
 from . import models
 from . import recipe as recipes
-from .data import DATASETS, TRANSFORMS
 from .data.preprocessing import Preprocessing
 from .data.reading import read_image
 from .errors import UserError
-from .models import MODELS
-from .recipe import Recipe, Tables
+from .recipe import Recipe
 from .run_folder import RunFolder
+from .tables import TABLES
 
 FORMAT_VERSION = 1
-TABLES = Tables(MODELS, DATASETS, TRANSFORMS)
 logger = logging.getLogger("vit")
 HEADS = ("head.", "fc.", "classifier.")  # the part of a model that another class count replaces
 

@@ -3,6 +3,7 @@
 Each command is imported inside its verb, so that help and a bad recipe answer without torch.
 """
 
+import shlex
 import sys
 import traceback
 from enum import StrEnum
@@ -95,8 +96,11 @@ def compare(
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
     if not (Path(sources[0]) / "recipe.yaml").is_file():
-        for recipe in recipes.load_comparison(sources[0], overrides).recipes:
-            recipes.find(recipe)
+        from .commands.inputs import load_comparison
+
+        load_comparison(sources[0], overrides)
+    elif overrides:
+        raise UserError(f"finished runs are taken as they are; {', '.join(overrides)} cannot change them")
     from .commands import compare as command
 
     folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs)
@@ -186,4 +190,4 @@ def _continuation(folder: Path, arguments: list[str]) -> str:
         place = command.index("--out")
         del command[place : place + 2]
     resume = ["--resume"] if command[0] == "train" else []
-    return " ".join(["vit", *command, "--out", folder.as_posix(), *resume])
+    return shlex.join(["vit", *command, "--out", folder.as_posix(), *resume])

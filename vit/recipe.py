@@ -57,7 +57,7 @@ class Data:
     crop_fraction: Fraction = 1.0  # of the resized image's side, kept by the centre crop in evaluation
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
     mean: Channels | None = None  # per channel, of pixels in [0, 1]; None: the dataset's own
-    std: Annotated[tuple[PositiveFloat, PositiveFloat, PositiveFloat], Field()] | None = None
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     validation_fraction: PartialFraction = 0.1  # taken from train where there is no validation split
     test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
     fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones

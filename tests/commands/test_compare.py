@@ -19,6 +19,7 @@ seeds: 2
 fractions: [0.3, 0.6]
 overrides: {schedule.epochs: 3, schedule.warmup_epochs: 1, model.drop_path: 0.05}
 """
+OTHER_VIT = {"schedule.epochs": 3, "schedule.warmup_epochs": 1, "data.fraction": 0.6, "optimizer.lr": 0.001}
 TIMED = {"train_seconds", "train_images_per_second", "images_per_second", "latency_ms", "peak_memory_bytes"}
 
 
@@ -108,6 +109,17 @@ def test_finished_runs_are_compared(report: Path, tmp_path: Path) -> None:
     assert {abs(pair["difference"])} == {abs(expected["pairs"][0]["difference"])}
 
 
+def test_runs_of_other_settings_are_other_models(report: Path, digits_run, tmp_path: Path) -> None:
+    other = vit.train("digits_vit", out=tmp_path / "other", overrides=OTHER_VIT, quiet=True)
+    vit.evaluate(other.path)
+    run = report / "runs" / "digits_vit" / "fraction-0.6-seed-0"
+    results = untimed(vit.compare([run, other.path], out=tmp_path / "out"))
+    assert [model["name"] for model in results["models"]] == ["vit", "vit_2"]
+    assert {row["key"] for row in results["ledger"]["differences"]} == {"model.drop_path", "optimizer.lr"}
+    with pytest.raises(UserError, match="are the same training"):
+        vit.compare([run, run], out=tmp_path / "twice")
+
+
 def test_other_settings_do_not_mix_into_a_folder(comparison: Path, report: Path) -> None:
     before = (report / "results.json").read_bytes()
     with pytest.raises(UserError, match="started with other settings"):
@@ -122,6 +134,8 @@ def test_other_settings_do_not_mix_into_a_folder(comparison: Path, report: Path)
         ("recipes: [digits_vit, digits_vit]", "digits_vit is given twice"),
         ("recipes: [digits_vit, digits_resnett]", "did you mean digits_resnet"),
         ("recipes: [digits_vit]\nfractions: [2]", r"fractions\.0: should be less than or equal to 1"),
+        ("recipes: [digits_vit]\noverrides: {training.seed: 3}", "is what a comparison varies; set seeds instead"),
+        ("recipes: [digits_vit]\noverrides: {model.dept: 3}", "did you mean depth"),
         ("recipes: []", "recipes: list should have at least 1 item"),
     ],
 )
@@ -136,7 +150,7 @@ def test_runs_that_were_not_evaluated_are_named(digits_run, tmp_path: Path) -> N
     run = shutil.copytree(digits_run.path, tmp_path / "run")
     shutil.rmtree(run / "evaluation", ignore_errors=True)
     with pytest.raises(UserError, match="not evaluated yet.*vit evaluate"):
-        vit.compare([run, run], out=tmp_path / "out")
+        vit.compare([run], out=tmp_path / "out")
 
 
 def hear_interrupts() -> None:

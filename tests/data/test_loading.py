@@ -9,9 +9,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vit.commands.inputs import load_recipe
 from vit.data import DATASETS, TRANSFORMS, datasets
 from vit.data.datasets import Dataset, Images
-from vit.data.loading import EpochOrder, TrainingImages, evaluation_loader, preprocessing_of, training_loader
+from vit.data.loading import (
+    Augmentation,
+    EpochOrder,
+    TrainingImages,
+    evaluation_loader,
+    preprocessing_of,
+    training_loader,
+)
 from vit.data.preprocessing import Preprocessing, normalize, to_size
 from vit.data.reading import read_image
 from vit.models import MODELS
@@ -225,3 +233,12 @@ def test_a_resizing_crop_is_taken_from_the_whole_photograph(tmp_path, photograph
     covered = np.asarray(to_size(preprocessing, image))
     assert np.abs(crop - whole).mean() < 2
     assert np.abs(covered - whole).mean() > 5
+
+
+def test_a_random_crop_is_taken_of_every_image():
+    recipe = load_recipe("cifar10_resnet18", {"augment": [{"random_crop": {"padding": 4}}]})
+    augmentation = Augmentation(recipe, (32, 32))
+    white = np.full((32, 32, 3), 255, dtype=np.uint8)
+    bordered = [bool((augmentation(white, seed) == 0).any()) for seed in range(400)]
+    # All offsets but the middle one of 9 x 9 show the padding.
+    assert np.mean(bordered) > 0.95

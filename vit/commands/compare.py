@@ -1,24 +1,29 @@
 """`vit compare`: many trainings, one test set, one report."""
 
+import csv
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from hashlib import file_digest
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-from .. import recipe as recipes
+import numpy as np
+
 from ..data import datasets
 from ..errors import Interrupted, UserError
-from ..recipe import Comparison, Recipe
+from ..recipe import Comparison, Recipe, override
 from ..results import report
-from ..results.comparison import Run, compare_runs
-from ..run_folder import RunFolder, environment, read_json, write_json, write_text
+from ..results.comparison import Run, check_same_images, compare_runs
+from ..run_folder import RunFolder, available_cores, environment, read_json, write_json, write_text
+from ..tables import TABLES
 from .compare_progress import CompareProgress
-from .inputs import load_recipe
+from .inputs import load_comparison, load_recipe
 
 DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")  # they decide which image is where
 
@@ -61,7 +66,7 @@ def compare(
         raise UserError(
             f"given: {', '.join(map(str, sources))}; allowed: one comparison, or run folders (with recipe.yaml)"
         )
-    comparison = recipes.load_comparison(sources[0], overrides or {})
+    comparison = load_comparison(sources[0], overrides)
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
     planned = plan(comparison, folder)
     check_same_data(planned)
@@ -72,25 +77,48 @@ def compare(
         measure_costs(planned, folder)
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(folder) from error
-    return write_report(folder, [read_run(p.folder, p.model, folder) for p in planned], Path(sources[0]).stem)
+    return write_report(folder, planned, Path(sources[0]).stem)
 
 
 def compare_finished(sources: Sequence[str | Path], out: str | Path | None) -> Path:
     """Write the report of runs that exist; each must have been evaluated on the same test images."""
     folder = Path(out) if out is not None else Path("comparisons") / "finished"
-    planned = [finished(RunFolder(source)) for source in sources]
+    planned = name_finished([RunFolder(source) for source in sources])
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
+    check_same_images([read_run(p, {}) for p in planned])
     measure_costs(planned, folder)
-    return write_report(folder, [read_run(p.folder, p.model, folder) for p in planned], "finished runs")
+    return write_report(folder, planned, "finished runs")
 
 
-def finished(run: RunFolder) -> PlannedRun:
-    recipe = load_recipe(run.recipe)
+def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
+    """Return finished runs, those of one recipe under one name: its settings but for seed and fraction are the same.
+
+    Raises UserError for the same model, seed and fraction given twice.
+    """
+    planned: list[PlannedRun] = []
+    names: dict[str, str] = {}
+    for folder in folders:
+        recipe = load_recipe(folder.recipe)
+        fraction, seed = recipe.data.fraction, recipe.training.seed
+        kind = override(recipe, {"data.fraction": 1.0, "training.seed": 0}, TABLES).to_yaml()
+        if kind not in names:
+            names[kind] = unused_name(recipe, set(names.values()))
+        run = PlannedRun(names[kind], recipe, fraction, seed, folder)
+        twin = next((p for p in planned if (p.model, p.fraction, p.seed) == (run.model, fraction, seed)), None)
+        if twin:
+            raise UserError(f"{folder.path} and {twin.folder.path} are the same training: settings and seed are equal")
+        planned.append(run)
+    return planned
+
+
+def unused_name(recipe: Recipe, taken: set[str]) -> str:
+    """Return the model's name with its attention module, numbered where another recipe has it."""
     attention = recipe.model.options.get("attention", "none")
     name = recipe.model.name + ("" if attention == "none" else f"_{attention}")
-    return PlannedRun(name, recipe, recipe.data.fraction, recipe.training.seed, run)
+    numbered = (f"{name}_{i}" for i in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)
 
 
 def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
@@ -146,20 +174,32 @@ def default_jobs(planned: list[PlannedRun]) -> int:
     import torch
 
     on_gpu = any(p.recipe.training.device != "cpu" for p in planned) and torch.cuda.is_available()
-    return 1 if on_gpu else min(len(planned), os.cpu_count() or 1)
+    return 1 if on_gpu else min(len(planned), available_cores())
 
 
 def train_side_by_side(planned: list[PlannedRun], jobs: int) -> None:
     """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, available_cores() // jobs)
     missing = [p for p in planned if not p.folder.scores("test").exists()]
     with CompareProgress(planned, missing, jobs) as progress, processes(jobs) as pool:
         if missing:
             pool.submit(decide_precision, missing[0], threads).result()
         futures: dict[Future, PlannedRun] = {pool.submit(train_and_evaluate, p, threads): p for p in missing}
         for future in as_completed(futures):
-            top1, seconds = future.result()
-            progress.finished(futures[future], top1, seconds)
+            progress.finished(futures[future], *result_of(future, futures[future]))
+
+
+def result_of(future: Future, planned: PlannedRun) -> tuple[float, float]:
+    """Return what a training gave; its mistake is told with its name, the trainings that ended are kept."""
+    try:
+        return future.result()
+    except UserError as error:
+        raise UserError(f"{planned.title()}: {error}") from error
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"{planned.title()}: its process was ended from outside, most likely for lack of memory; "
+            "fewer --jobs or a smaller training.batch_size help, and what is done is kept"
+        ) from error
 
 
 def decide_precision(planned: PlannedRun, threads: int) -> None:
@@ -210,8 +250,8 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def measure_costs(planned: list[PlannedRun], folder: Path) -> None:
     """Time each model once, alone on the machine, after all training is done."""
-    first = {p.model: p for p in planned}
-    missing = [p for p in first.values() if not cost_file(folder, p.model).exists()]
+    first = {p.model: p for p in reversed(planned)}
+    missing = [p for p in first.values() if not is_measured(p, folder)]
     with processes(1) as pool:
         for p in missing:
             write_json(cost_file(folder, p.model), pool.submit(measure_cost, p).result())
@@ -221,25 +261,55 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     from .. import checkpoint
     from ..models import family
     from ..results.cost import measure
-    from ..training.precision import resolve_device
+    from ..training.precision import available_device
 
     loaded = checkpoint.load(planned.folder.path)
     training = planned.recipe.training
     timings = measure(
-        loaded.module, loaded.preprocessing.image_size, training.batch_size, resolve_device(training.device)
+        loaded.module, loaded.preprocessing.image_size, training.batch_size, available_device(training.device)
     )
-    return {"family": family(loaded.module)} | asdict(timings)
+    return {"family": family(loaded.module), "model_digest": digest(planned.folder.model)} | asdict(timings)
+
+
+def is_measured(planned: PlannedRun, folder: Path) -> bool:
+    path = cost_file(folder, planned.model)
+    return path.exists() and read_json(path)["model_digest"] == digest(planned.folder.model)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def cost_file(folder: Path, model: str) -> Path:
     return folder / "costs" / f"{model}.json"
 
 
-def read_run(run: RunFolder, model: str, folder: Path) -> Run:
-    return Run.read(run, model, read_json(cost_file(folder, model)))
+def read_run(planned: PlannedRun, cost: dict[str, Any]) -> Run:
+    """Return what is kept of a run, for the report."""
+    folder = planned.folder
+    with np.load(folder.logits("test"), allow_pickle=False) as arrays:
+        ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
+    with folder.metrics.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    surroundings = read_json(folder.environment)
+    return Run(
+        model=planned.model,
+        fraction=planned.fraction,
+        seed=planned.seed,
+        recipe=planned.recipe.to_dict(),
+        summary=read_json(folder.summary),
+        scores=read_json(folder.scores("test")),
+        ids=ids,
+        labels=labels,
+        logits=logits,
+        curve={name: [float(row[name]) for row in rows] for name in rows[0]},
+        cost=cost,
+        machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
+    )
 
 
-def write_report(folder: Path, runs: list[Run], title: str) -> Path:
-    results = compare_runs(runs) | {"title": title, "environment": environment()}
-    report.write(folder, results)
+def write_report(folder: Path, planned: list[PlannedRun], title: str) -> Path:
+    runs = [read_run(p, read_json(cost_file(folder, p.model))) for p in planned]
+    report.write(folder, compare_runs(runs) | {"title": title, "environment": environment()})
     return folder

@@ -15,9 +15,10 @@ from ..data import datasets
 from ..data.datasets import Images
 from ..data.loading import evaluation_loader
 from ..errors import UserError
+from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, write_json
-from ..training.precision import resolve_device
+from ..training.precision import available_device
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def evaluate(
     """
     loaded = checkpoint.load(model)
     own = loaded.recipe.data
-    if data is None or str(data) in (own.path, own.name if own.path is None else None):
+    if data is None or is_own(own, data):
         dataset = datasets.load(own)
         images, small, place = dataset.split(split), dataset.small, loaded.path.parent
     else:
@@ -51,6 +52,13 @@ def evaluate(
     scores = metrics.scores(logits, images.labels, list(loaded.classes))
     _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder)
+
+
+def is_own(own: Data, data: str | Path) -> bool:
+    """Return whether `data` is what the model was trained on, however its path is written."""
+    if own.path is None:
+        return str(data) == own.name
+    return Path(data).resolve() == Path(own.path).resolve()
 
 
 def other_images(data: str | Path, split: str, classes: tuple[str, ...]) -> tuple[Images, bool]:
@@ -92,7 +100,7 @@ def show(evaluation: Evaluation, split: str) -> str:
 
 def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
     """Return the logits [N, C] of every image of a loader, in its order, computed in fp32."""
-    device = resolve_device(loaded.recipe.training.device)
+    device = available_device(loaded.recipe.training.device)
     module = loaded.module.to(device)
     with torch.inference_mode():
         batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]

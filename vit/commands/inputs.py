@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe as recipes
-from ..data import DATASETS, TRANSFORMS
 from ..errors import UserError
-from ..models import MODELS
-from ..recipe import Recipe, Tables
-
-TABLES = Tables(MODELS, DATASETS, TRANSFORMS)
+from ..recipe import Comparison, Recipe
+from ..tables import TABLES
 
 
 def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -19,6 +16,17 @@ def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None
     if isinstance(source, Recipe):
         return recipes.override(source, overrides or {}, TABLES)
     return recipes.load(source, overrides or {}, TABLES)
+
+
+def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Comparison:
+    """Return a checked comparison, all of whose recipes are right under its overrides."""
+    comparison = recipes.load_comparison(source, overrides or {})
+    varied = {"data.fraction": "fractions", "training.seed": "seeds"}
+    for key in varied.keys() & comparison.overrides.keys():
+        raise UserError(f"{key} is what a comparison varies; set {varied[key]} instead")
+    for recipe in comparison.recipes:
+        load_recipe(recipe, comparison.overrides)
+    return comparison
 
 
 def new_folder(out: str | Path | None, root: str, name: str) -> Path:

@@ -3,17 +3,14 @@
 Pure: the same runs give the same results. Timings are the only values that were not computed from logits.
 """
 
-import csv
 from collections import defaultdict
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ..errors import UserError
-from ..run_folder import RunFolder, read_json
 from .statistics import PairedTest, accuracy, holm, paired_test
 
 SIGNIFICANCE = 0.05
@@ -36,27 +33,7 @@ class Run:
     logits: np.ndarray
     curve: dict[str, list[float]]
     cost: dict[str, Any]
-
-    @classmethod
-    def read(cls, folder: RunFolder, model: str, cost: dict[str, Any]) -> "Run":
-        recipe = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-        with np.load(folder.logits("test"), allow_pickle=False) as arrays:
-            ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
-        with folder.metrics.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        return cls(
-            model=model,
-            fraction=recipe["data"]["fraction"],
-            seed=recipe["training"]["seed"],
-            recipe=recipe,
-            summary=read_json(folder.summary),
-            scores=read_json(folder.scores("test")),
-            ids=ids,
-            labels=labels,
-            logits=logits,
-            curve={name: [float(row[name]) for row in rows] for name in rows[0]},
-            cost=cost,
-        )
+    machine: str
 
     def correct(self) -> np.ndarray:
         return (self.logits.argmax(1) == self.labels).astype(float)
@@ -64,7 +41,7 @@ class Run:
 
 def compare_runs(runs: list[Run]) -> dict[str, Any]:
     """Return everything that results.json holds; raises UserError for runs tested on different images."""
-    _check_same_images(runs)
+    check_same_images(runs)
     groups: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for run in runs:
         groups[run.model, run.fraction].append(run)
@@ -99,7 +76,7 @@ def compare_runs(runs: list[Run]) -> dict[str, Any]:
     }
 
 
-def _check_same_images(runs: list[Run]) -> None:
+def check_same_images(runs: list[Run]) -> None:
     first = runs[0]
     for run in runs:
         if not (np.array_equal(run.ids, first.ids) and np.array_equal(run.labels, first.labels)):
@@ -126,7 +103,8 @@ def _model(name: str, group: list[Run]) -> dict[str, Any]:
         "train_images_per_second": cost["train_images_per_second"],
         "images_per_second": cost["images_per_second"],
         "latency_ms": cost["latency_ms"],
-        "peak_memory_bytes": max(run.summary["peak_memory_bytes"] for run in group),
+        "peak_memory_bytes": _most([run.summary["peak_memory_bytes"] for run in group]),
+        "validation_top1": float(np.mean([run.summary["validation_top1"] for run in group])),
         "precision": summary["precision"],
         "timed_on": {key: cost[key] for key in ("device", "threads", "batch_size", "train_batch_size")},
     }
@@ -135,7 +113,7 @@ def _model(name: str, group: list[Run]) -> dict[str, Any]:
 def _pairs(full: dict[str, list[Run]]) -> list[dict[str, Any]]:
     correct = {name: np.stack([run.correct() for run in group]) for name, group in full.items()}
     couples = list(combinations(full, 2))
-    tests = [paired_test(correct[a], correct[b]) for a, b in couples]
+    tests = [paired_test(correct[a], correct[b], pairs=len(couples)) for a, b in couples]
     adjusted = holm([test.p_value for test in tests])
     return [
         {"a": a, "b": b} | asdict(test) | {"p_adjusted": p, "verdict": _verdict(a, b, test, p)}
@@ -156,6 +134,11 @@ def _top1(group: list[Run]) -> dict[str, Any]:
 
 def _mean(group: list[Run], key: str) -> float:
     return float(np.mean([run.scores[key] for run in group]))
+
+
+def _most(values: list[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return max(known) if known else None
 
 
 def _recalls(run: Run) -> list[float]:
@@ -179,12 +162,12 @@ def _data(runs: list[Run], largest: float) -> dict[str, Any]:
 
 
 def _training(runs: list[Run]) -> dict[str, Any]:
-    seeds = sorted({run.seed for run in runs})
     return {
-        "seeds": seeds,
+        "seeds": sorted({run.seed for run in runs}),
         "fractions": sorted({run.fraction for run in runs}),
         "runs": len(runs),
         "threads": sorted({run.summary["threads"] for run in runs}),
+        "machines": sorted({run.machine for run in runs}),
     }
 
 

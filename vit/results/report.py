@@ -11,7 +11,7 @@ from ..run_folder import write_json, write_text
 from . import plots, wording
 from .comparison import accuracies_table
 
-FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words")
+FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory")
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:

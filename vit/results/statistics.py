@@ -87,7 +87,7 @@ def score_interval(share: float, trials: float, quantile: float) -> tuple[float,
     centre = (share + quantile**2 / (2 * trials)) / (1 + quantile**2 / trials)
     spread = share * (1 - share) / trials + quantile**2 / (4 * trials**2)
     half = quantile / (1 + quantile**2 / trials) * np.sqrt(spread)
-    return float(max(0.0, centre - half)), float(min(1.0, centre + half))
+    return float(min(share, max(0.0, centre - half))), float(max(share, min(1.0, centre + half)))
 
 
 @dataclass(frozen=True)
