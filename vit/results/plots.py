@@ -20,6 +20,7 @@ COLORS = (
 )  # Okabe and Ito: safe for all eyes
 MARKERS = {"vit": "o", "cnn": "s"}
 MOST_CLASSES_SHOWN = 20
+LEGEND_CHARACTERS = 105  # that fit on one line
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "vit",  # fixed ids: the same results give the same file
     "svg.fonttype": "none",  # text stays text
@@ -170,7 +171,7 @@ def confusion(results: dict[str, Any]) -> Figure:
             )
         axes.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0, fontsize=8)
         axes.set_yticks(range(len(classes)), classes, fontsize=8)
-        axes.set_title(f"{name}: {table.sum()} errors of {tables[name].sum():,}", fontsize=9)
+        axes.set_title(f"{name}\n{table.sum():,} errors of {tables[name].sum():,}", fontsize=9)
         axes.set_xlabel("predicted", fontsize=8)
         axes.set_ylabel("true", fontsize=8)
         axes.grid(visible=False)
@@ -196,7 +197,8 @@ def _percent(axis: Any) -> None:
 
 def _legend(figure: Figure) -> None:
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), fontsize=9)
+    columns = max(1, int(LEGEND_CHARACTERS / (max(map(len, labels)) + 6)))  # 6: the sign and the space around
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), columns), fontsize=9)
 
 
 def _svg(figure: Figure) -> str:
