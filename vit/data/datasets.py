@@ -55,7 +55,14 @@ class Images:
         """Decode every file now; for sets of small images, all of one size."""
         if self.pixels is not None:
             return self
-        return replace(self, pixels=np.stack([np.asarray(self.read(i)) for i in range(len(self))]))
+        arrays = [np.asarray(self.read(i)) for i in range(len(self))]
+        odd = next((i for i, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
+        if odd is not None:
+            height, width = arrays[0].shape[:2]
+            raise UserError(
+                f"{self.ids[odd]} is not {width}x{height} as {self.ids[0]}; for other images: data.name=folder"
+            )
+        return replace(self, pixels=np.stack(arrays))
 
 
 @dataclass(frozen=True)
