@@ -25,9 +25,11 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if folder.exists():
         sys.exit(f"{folder} exists; the time of the whole comparison is measured, so it must start anew")
+    folder.mkdir(parents=True)
     start = time.perf_counter()
-    subprocess.run(["vit", "compare", "compare_digits", "--out", folder], check=True)
+    subprocess.run(["vit", "compare", "compare_digits"], cwd=folder, check=True)
     minutes = (time.perf_counter() - start) / 60
+    folder = folder / "comparisons" / "compare_digits"
     keep(folder, ROOT / "docs" / "example")
     take_picture(folder / "report.html", ROOT / "docs" / "report.png")
     write_claims(read_json(folder / "results.json"), minutes)
