@@ -189,7 +189,7 @@ def _split_folders(root: Path) -> dict[str, Path]:
         if split in found:
             raise UserError(f"{root}: {found[split].name}/ and {path.name}/ are both the {split} split; keep one")
         found[split] = path
-    return found
+    return {split: found[split] for split in SPLIT_FOLDERS if split in found}
 
 
 def _class_names(root: Path) -> tuple[str, ...]:
