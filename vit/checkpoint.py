@@ -69,9 +69,12 @@ def create_model(
     num_classes: int,
     image_size: int | tuple[int, int] = 224,
     pretrained: bool | str | Path | None = None,
+    say: Callable[[str], object] = logger.info,
     **options: Any,
 ) -> nn.Module:
     """Build a model by name, from fresh weights, from timm's published ones (True), or from a model file or run folder.
+
+    `say` is told which weights were taken, and which part is new.
 
     Images [B, 3, height, width] to logits [B, num_classes]. Raises UserError for an unknown name or option, for sizes
     that do not fit together, and for weights that do not fit the model.
@@ -79,7 +82,7 @@ def create_model(
     published = pretrained is True
     module = models.create_model(name, num_classes=num_classes, image_size=image_size, pretrained=published, **options)
     if pretrained and not published:
-        logger.info(start_from(module, str(pretrained)))
+        say(start_from(module, pretrained))
     return module
 
 

@@ -1,27 +1,18 @@
 """How far a comparison is: a bar on a terminal, a line a training elsewhere; on stderr."""
 
 import sys
-from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ..run_folder import clock
-
-
-class Work(Protocol):
-    """One training: what it is called, how much it is beside the others, and whose speed it has."""
-
-    @property
-    def model(self) -> str: ...
-    def title(self) -> str: ...
-    def work(self) -> float: ...
+from .comparison_runs import PlannedRun
 
 
 class CompareProgress:
     """Counts the trainings that ended; the time left follows from how long each model took for its work."""
 
-    def __init__(self, planned: list, missing: list, jobs: int):
+    def __init__(self, planned: list[PlannedRun], missing: list[PlannedRun], jobs: int):
         self.total, self.left, self.jobs = len(planned), list(missing), jobs
         self.rates: dict[str, float] = {}  # seconds a unit of work, by model
         console = Console(stderr=True)
@@ -46,7 +37,7 @@ class CompareProgress:
         if self.bar:
             self.bar.stop()
 
-    def finished(self, training: Work, top1: float, seconds: float) -> None:
+    def finished(self, training: PlannedRun, top1: float, seconds: float) -> None:
         self.left.remove(training)
         self.rates[training.model] = seconds / training.work()
         done = self.total - len(self.left)

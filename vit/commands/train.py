@@ -21,7 +21,6 @@ from ..data.loading import evaluation_loader, preprocessing_of, training_loader
 from ..data.mixing import make_mixing
 from ..data.preprocessing import Preprocessing, normalize
 from ..errors import Interrupted, UserError
-from ..models import create_model
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
@@ -65,7 +64,14 @@ def train(
     datasets.check_readable(data.train, data.validation)
     preprocessing = preprocessing_of(recipe.data, data)
     L.seed_everything(recipe.training.seed, verbose=False)
-    module = build_module(recipe, len(data.classes), say)
+    module = checkpoint.create_model(
+        recipe.model.name,
+        num_classes=len(data.classes),
+        image_size=recipe.data.image_size,
+        pretrained=recipe.model.pretrained,
+        say=say,
+        **recipe.model.options,
+    )
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{recipe.model.name}: {count_parameters(module):,} parameters; {precision} on {device} ({why})")
 
@@ -78,20 +84,7 @@ def train(
     task = Classification(
         module, recipe, len(data.classes), batch_preparation(recipe, preprocessing, len(data.classes))
     )
-    trainer = L.Trainer(
-        max_epochs=recipe.schedule.epochs,
-        accelerator="gpu" if device == "cuda" else "cpu",
-        devices=1,
-        precision=LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
-        gradient_clip_val=recipe.training.clip_norm,
-        callbacks=callbacks(recipe, run, record, device, quiet),
-        logger=loggers(recipe, run, wandb_mode),
-        default_root_dir=run.path,
-        num_sanity_val_steps=0,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
+    trainer = make_trainer(recipe, run, record, device, precision, wandb_mode, quiet)
     try:
         fit(trainer, task, loaders, run.last_checkpoint if resume else None)
     except KeyboardInterrupt as error:
@@ -106,16 +99,6 @@ def train(
     return run
 
 
-def build_module(recipe: Recipe, num_classes: int, say) -> nn.Module:
-    """Build the recipe's model, with the weights it starts from."""
-    model, size = recipe.model, recipe.data.image_size
-    published = model.pretrained is True
-    module = create_model(model.name, num_classes=num_classes, image_size=size, pretrained=published, **model.options)
-    if model.pretrained and not published:
-        say(checkpoint.start_from(module, str(model.pretrained)))
-    return module
-
-
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
     mix = make_mixing(recipe.mixing, num_classes)
     return lambda images, labels: mix(normalize(images, preprocessing), labels)
@@ -128,6 +111,31 @@ def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) ->
     except ValueError as error:
         raise UserError(f"augment: {error}") from error
     return train, evaluation_loader(data.validation, preprocessing, recipe.data, data.small)
+
+
+def make_trainer(
+    recipe: Recipe,
+    run: RunFolder,
+    record: RunRecord,
+    device: str,
+    precision: str,
+    wandb_mode: Literal["online", "offline"] | None,
+    quiet: bool,
+) -> L.Trainer:
+    return L.Trainer(
+        max_epochs=recipe.schedule.epochs,
+        accelerator="gpu" if device == "cuda" else "cpu",
+        devices=1,
+        precision=LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
+        gradient_clip_val=recipe.training.clip_norm,
+        callbacks=callbacks(recipe, run, record, device, quiet),
+        logger=loggers(recipe, run, wandb_mode),
+        default_root_dir=run.path,
+        num_sanity_val_steps=0,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
 
 
 def callbacks(recipe: Recipe, run: RunFolder, record: RunRecord, device: str, quiet: bool) -> list[Callback]:
@@ -172,7 +180,7 @@ def fit(
     """Train to the end, from the last checkpoint where there is one; raises KeyboardInterrupt when interrupted."""
     start = last_checkpoint if last_checkpoint and last_checkpoint.exists() else None
     with warnings.catch_warnings():
-        # Both are our decisions: small sets load in the main process, and an epoch may have few steps.
+        # Our decisions: small sets load in the main process, an epoch may have few steps, resuming meets checkpoints.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*The number of training batches.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of torch's pytrees

@@ -32,15 +32,17 @@ class Run:
     labels: np.ndarray
     logits: np.ndarray
     curve: dict[str, list[float]]
-    cost: dict[str, Any]
     machine: str
 
     def correct(self) -> np.ndarray:
         return (self.logits.argmax(1) == self.labels).astype(float)
 
 
-def compare_runs(runs: list[Run]) -> dict[str, Any]:
-    """Return everything that results.json holds; raises UserError for runs tested on different images."""
+def compare_runs(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return everything that results.json holds, from runs and what each model costs.
+
+    Raises UserError for runs tested on different images.
+    """
     check_same_images(runs)
     groups: dict[tuple[str, float], list[Run]] = defaultdict(list)
     for run in runs:
@@ -49,7 +51,7 @@ def compare_runs(runs: list[Run]) -> dict[str, Any]:
     names = list(dict.fromkeys(run.model for run in runs))
     full = {name: groups[name, largest] for name in names if (name, largest) in groups}
     return {
-        "models": [_model(name, group) for name, group in full.items()],
+        "models": [_model(name, group, costs[name]) for name, group in full.items()],
         "pairs": _pairs(full),
         "data_efficiency": [
             {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group)}
@@ -86,8 +88,8 @@ def check_same_images(runs: list[Run]) -> None:
             )
 
 
-def _model(name: str, group: list[Run]) -> dict[str, Any]:
-    cost, summary = group[0].cost, group[0].summary
+def _model(name: str, group: list[Run], cost: dict[str, Any]) -> dict[str, Any]:
+    summary = group[0].summary
     return {
         "name": name,
         "family": cost["family"],

@@ -93,10 +93,7 @@ def cost(results: dict[str, Any]) -> Figure:
         axes.set_xlim(0, 1.1 * max(model[key] * unit for model in results["models"]))
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(5))
-    figure.axes[0].set_ylabel("top-1 on test")
-    _percent(figure.axes[0].yaxis)
-    _legend(figure)
-    return figure
+    return _with_accuracy_axis(figure, "top-1 on test")
 
 
 def learning_curves(results: dict[str, Any]) -> Figure:
@@ -119,10 +116,7 @@ def learning_curves(results: dict[str, Any]) -> Figure:
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    figure.axes[0].set_ylabel("top-1 on validation")
-    _percent(figure.axes[0].yaxis)
-    _legend(figure)
-    return figure
+    return _with_accuracy_axis(figure, "top-1 on validation")
 
 
 def data_efficiency(results: dict[str, Any]) -> Figure:
@@ -141,10 +135,7 @@ def data_efficiency(results: dict[str, Any]) -> Figure:
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("training images")
-    axes.set_ylabel("top-1 on test")
-    _percent(axes.yaxis)
-    _legend(figure)
-    return figure
+    return _with_accuracy_axis(figure, "top-1 on test")
 
 
 def confusion(results: dict[str, Any]) -> Figure:
@@ -189,6 +180,14 @@ def _past_the_start(results: dict[str, Any]) -> float:
 def _looks(results: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str, str]]]:
     for i, model in enumerate(results["models"]):
         yield model, {"color": COLORS[i % len(COLORS)], "marker": MARKERS[model["family"]]}
+
+
+def _with_accuracy_axis(figure: Figure, label: str) -> Figure:
+    """Name the accuracy that all panels share, and the models."""
+    figure.axes[0].set_ylabel(label)
+    _percent(figure.axes[0].yaxis)
+    _legend(figure)
+    return figure
 
 
 def _percent(axis: Any) -> None:

@@ -1,0 +1,137 @@
+"""The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+import numpy as np
+
+from ..data import datasets
+from ..errors import UserError
+from ..recipe import Comparison, Recipe, override
+from ..results.comparison import Run
+from ..run_folder import RunFolder, read_json
+from ..tables import TABLES
+from .inputs import load_recipe
+
+DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")  # they decide which image is where
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One training of a comparison: which model, on how much data, with which seed, and where it is kept."""
+
+    model: str
+    recipe: Recipe
+    fraction: float
+    seed: int
+    folder: RunFolder
+
+    def title(self) -> str:
+        return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
+
+    def work(self) -> float:
+        """Return how much there is to do, in epochs of the whole training set."""
+        return self.recipe.schedule.epochs * self.fraction
+
+
+def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
+    """Return every training: the models in turn, so that a first picture of all of them comes early."""
+    names = [Path(source).stem for source in comparison.recipes]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise UserError(
+            f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names"
+        )
+    changes = [
+        {"data.fraction": fraction, "training.seed": seed}
+        for seed in range(comparison.seeds)
+        for fraction in sorted(comparison.fractions, reverse=True)
+    ]
+    return [
+        PlannedRun(
+            name,
+            load_recipe(source, comparison.overrides | change),
+            change["data.fraction"],
+            change["training.seed"],
+            RunFolder(folder / "runs" / name / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
+        )
+        for change in changes
+        for name, source in zip(names, comparison.recipes, strict=True)
+    ]
+
+
+def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
+    """Return finished runs, those of one recipe under one name: its settings but for seed and fraction are the same.
+
+    Raises UserError for the same model, seed and fraction given twice.
+    """
+    planned: list[PlannedRun] = []
+    names: dict[str, str] = {}
+    for folder in folders:
+        recipe = load_recipe(folder.recipe)
+        fraction, seed = recipe.data.fraction, recipe.training.seed
+        kind = override(recipe, {"data.fraction": 1.0, "training.seed": 0}, TABLES).to_yaml()
+        if kind not in names:
+            names[kind] = unused_name(recipe, set(names.values()))
+        run = PlannedRun(names[kind], recipe, fraction, seed, folder)
+        twin = next((p for p in planned if (p.model, p.fraction, p.seed) == (run.model, fraction, seed)), None)
+        if twin:
+            raise UserError(f"{folder.path} and {twin.folder.path} are the same training: settings and seed are equal")
+        planned.append(run)
+    return planned
+
+
+def unused_name(recipe: Recipe, taken: set[str]) -> str:
+    """Return the model's name with its attention module, numbered where another recipe has it."""
+    attention = recipe.model.options.get("attention", "none")
+    name = recipe.model.name + ("" if attention == "none" else f"_{attention}")
+    numbered = (f"{name}_{i}" for i in count(2))
+    return next(free for free in chain([name], numbered) if free not in taken)
+
+
+def check_same_data(planned: list[PlannedRun]) -> None:
+    """Refuse models that would not be tested on the same images, and data that cannot be read."""
+    first = planned[0]
+    for other in planned:
+        for key in DATA_KEYS:
+            ours, theirs = getattr(first.recipe.data, key), getattr(other.recipe.data, key)
+            if ours != theirs:
+                raise UserError(
+                    f"data.{key} is {ours} in {first.model} and {theirs} in {other.model}; "
+                    "models are compared on the same images: give both one value"
+                )
+    dataset = datasets.load(first.recipe.data)
+    datasets.check_readable(dataset.train, dataset.validation, dataset.test)
+
+
+def check_same_settings(planned: list[PlannedRun]) -> None:
+    """Refuse to continue runs that were started with other settings than the ones wanted now."""
+    for p in planned:
+        if p.folder.recipe.exists():
+            p.folder.is_finished(p.recipe.to_yaml(), resume=True)
+
+
+def read_run(planned: PlannedRun) -> Run:
+    """Return what is kept of a run, for the report."""
+    folder = planned.folder
+    with np.load(folder.logits("test"), allow_pickle=False) as arrays:
+        ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
+    with folder.metrics.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    surroundings = read_json(folder.environment)
+    return Run(
+        model=planned.model,
+        fraction=planned.fraction,
+        seed=planned.seed,
+        recipe=planned.recipe.to_dict(),
+        summary=read_json(folder.summary),
+        scores=read_json(folder.scores("test")),
+        ids=ids,
+        labels=labels,
+        logits=logits,
+        curve={name: [float(row[name]) for row in rows] for name in rows[0]},
+        machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
+    )

@@ -1,0 +1,134 @@
+"""Work in processes of its own: trainings side by side, then each model timed alone."""
+
+import multiprocessing
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import asdict
+from hashlib import file_digest
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..run_folder import available_cores, read_json, write_json
+from .compare_progress import CompareProgress
+from .comparison_runs import PlannedRun
+
+
+def default_jobs(planned: list[PlannedRun]) -> int:
+    """Return one training a core on a CPU, where small models gain most so, and one at a time on a GPU."""
+    import torch
+
+    on_gpu = any(p.recipe.training.device != "cpu" for p in planned) and torch.cuda.is_available()
+    return 1 if on_gpu else min(len(planned), available_cores())
+
+
+def train_side_by_side(planned: list[PlannedRun], jobs: int) -> None:
+    """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
+    threads = max(1, available_cores() // jobs)
+    missing = [p for p in planned if not p.folder.scores("test").exists()]
+    with CompareProgress(planned, missing, jobs) as progress, processes(jobs) as pool:
+        if missing:
+            pool.submit(decide_precision, missing[0], threads).result()
+        futures: dict[Future, PlannedRun] = {pool.submit(train_and_evaluate, p, threads): p for p in missing}
+        for future in as_completed(futures):
+            progress.finished(futures[future], *result_of(future, futures[future]))
+
+
+def result_of(future: Future, planned: PlannedRun) -> tuple[float, float]:
+    """Return what a training gave; its mistake is told with its name, the trainings that ended are kept."""
+    try:
+        return future.result()
+    except UserError as error:
+        raise UserError(f"{planned.title()}: {error}") from error
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"{planned.title()}: its process was ended from outside, most likely for lack of memory; "
+            "fewer --jobs or a smaller training.batch_size help, and what is done is kept"
+        ) from error
+
+
+def decide_precision(planned: PlannedRun, threads: int) -> None:
+    """Measure what `auto` will be, once and undisturbed, so that every training chooses the same."""
+    import torch
+
+    from ..training.precision import resolve_device, resolve_precision
+
+    torch.set_num_threads(threads)
+    training = planned.recipe.training
+    resolve_precision(training.precision, resolve_device(training.device))
+
+
+def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]:
+    """Return the accuracy on test, and the seconds that it took to get there."""
+    import torch
+
+    from .evaluate import evaluate
+    from .train import train
+
+    start = time.perf_counter()
+    torch.set_num_threads(threads)
+    train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+    return evaluate(planned.folder.path).scores["top1"], time.perf_counter() - start
+
+
+@contextmanager
+def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """Yield a pool that gives every task a fresh process: its own threads, memory peak and crash.
+
+    Where the system can fork from a server, that server imports torch once for all of them. Leaving by an exception
+    ends the running tasks and drops the waiting ones.
+    """
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
+    pool = ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
+    try:
+        yield pool
+    except BaseException:
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str, Any]]:
+    """Time each model once, alone on the machine, after all training is done; return the costs by model."""
+    first = {p.model: p for p in reversed(planned)}
+    missing = [p for p in first.values() if not is_measured(p, folder)]
+    with processes(1) as pool:
+        for p in missing:
+            write_json(cost_file(folder, p.model), pool.submit(measure_cost, p).result())
+    return {model: read_json(cost_file(folder, model)) for model in first}
+
+
+def measure_cost(planned: PlannedRun) -> dict[str, Any]:
+    from .. import checkpoint
+    from ..models import family
+    from ..results.cost import measure
+    from ..training.precision import available_device
+
+    loaded = checkpoint.load(planned.folder.path)
+    training = planned.recipe.training
+    timings = measure(
+        loaded.module, loaded.preprocessing.image_size, training.batch_size, available_device(training.device)
+    )
+    return {"family": family(loaded.module), "model_digest": digest(planned.folder.model)} | asdict(timings)
+
+
+def is_measured(planned: PlannedRun, folder: Path) -> bool:
+    path = cost_file(folder, planned.model)
+    return path.exists() and read_json(path)["model_digest"] == digest(planned.folder.model)
+
+
+def digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
+def cost_file(folder: Path, model: str) -> Path:
+    return folder / "costs" / f"{model}.json"
