@@ -16,6 +16,7 @@ FLOORS: dict[str, float] = {
     "models": 1,
     "data": 1,
     "results": 1,
+    "pretrained": 1.5,
     "tables": 1.5,
     "checkpoint": 2,
     "training": 2,

@@ -1,6 +1,6 @@
 """The model file: weights, architecture, classes, preprocessing and recipe in one safetensors file.
 
-It is enough for every verb, and holds no pickle: reading it runs no code.
+It is enough for every verb, and holds no pickle: reading it runs no code. What others wrote is read by `pretrained`.
 """
 
 import json
@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from PIL import Image
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -22,24 +21,48 @@ from . import recipe as recipes
 from .data.preprocessing import Preprocessing
 from .data.reading import read_image
 from .errors import UserError
+from .pretrained import sources
+from .pretrained.class_names import synonyms
+from .pretrained.fitting import fit, options_for
+from .pretrained.sources import FORMAT_VERSION
+from .pretrained.weights import Weights
 from .recipe import Recipe
-from .run_folder import RunFolder
 from .tables import TABLES
 
-FORMAT_VERSION = 1
 logger = logging.getLogger("vit")
-HEADS = ("head.", "fc.", "classifier.")  # the part of a model that another class count replaces
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What a module is: a name of MODELS or timm/<name>, its complete options, and the number of its classes."""
+
+    name: str
+    options: dict[str, Any]
+    num_classes: int
+
+    def build(self, image_size: tuple[int, int]) -> nn.Module:
+        return models.create_model(self.name, num_classes=self.num_classes, image_size=image_size, **self.options)
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model ready to use: `module` in eval mode, its `classes` in order, and the `transform` of its images."""
+    """A model ready to use: `module` in eval mode, its `classes` in order, and the `transform` of its images.
 
-    path: Path
+    A published model without named classes has `classes` of no length: its outputs are features or an embedding. One
+    that was not trained here has no `recipe`.
+    """
+
+    source: str
     module: nn.Module
+    architecture: Architecture
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    recipe: Recipe
+    recipe: Recipe | None
+
+    @cached_property
+    def class_numbers(self) -> dict[str, int]:
+        """Every name that a folder of a class may have, and the class's place; ImageNet's WordNet numbers too."""
+        return synonyms(self.classes)
 
     @cached_property
     def transform(self) -> Callable[[Image.Image], Tensor]:
@@ -49,8 +72,10 @@ class Loaded:
     def predict(self, paths: Sequence[str | Path], top: int = 5, batch_size: int = 256) -> list[dict[str, Any]]:
         """Return, for every image file, {"path", "classes": names, "probabilities"}, the likeliest `top` first.
 
-        Raises UserError, naming the file, for an image that cannot be read.
+        Raises UserError, naming the file, for an image that cannot be read, and for a model without classes.
         """
+        if not self.classes:
+            raise UserError(f"{self.source} names no classes: fine-tune it first (vit finetune {self.source} DATA)")
         rows = []
         for start in range(0, len(paths), batch_size):
             some = [Path(path) for path in paths[start : start + batch_size]]
@@ -69,28 +94,72 @@ def create_model(
     num_classes: int,
     image_size: int | tuple[int, int] = 224,
     pretrained: bool | str | Path | None = None,
+    new_head: bool = False,
     say: Callable[[str], object] = logger.info,
     **options: Any,
 ) -> nn.Module:
-    """Build a model by name, from fresh weights, from timm's published ones (True), or from a model file or run folder.
+    """Build a model by name, with fresh weights or with pretrained ones.
 
-    `say` is told which weights were taken, and which part is new.
+    `pretrained` is True for the weights published under the name, or whatever `vit.load` takes. `new_head` gives leave
+    to replace a head of other classes; `say` is told which weights were taken, and which part is new.
 
     Images [B, 3, height, width] to logits [B, num_classes]. Raises UserError for an unknown name or option, for sizes
     that do not fit together, and for weights that do not fit the model.
     """
-    published = pretrained is True
-    module = models.create_model(name, num_classes=num_classes, image_size=image_size, pretrained=published, **options)
-    if pretrained and not published:
-        say(start_from(module, pretrained))
+    size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
+    weights = start_of(name, pretrained, options)
+    module, _ = build(name, options, num_classes, size, weights, new_head, say=say)
     return module
 
 
-def save(path: Path, module: nn.Module, classes: Sequence[str], preprocessing: Preprocessing, recipe: Recipe) -> None:
+def start_of(name: str, pretrained: bool | str | Path | None, options: dict[str, Any]) -> Weights | None:
+    """Return the weights that a model starts from, or None; True stands for those published under the model's name."""
+    if not pretrained:
+        return None
+    return sources.read(name if pretrained is True else pretrained, options)
+
+
+def build(
+    name: str,
+    options: dict[str, Any],
+    num_classes: int,
+    image_size: tuple[int, int],
+    weights: Weights | None,
+    new_head: bool = False,
+    classes: Sequence[str] | None = None,
+    say: Callable[[str], object] = logger.info,
+) -> tuple[nn.Module, Architecture]:
+    """Return a module with the weights in it, or fresh where there are none, and what it is.
+
+    The options of the architecture follow the weights; a new head drops the representation layer of the old one.
+    """
+    if weights is None:
+        options = models.complete_options(name, options) if name in models.MODELS else options
+        architecture = Architecture(name, options, num_classes)
+        return architecture.build(image_size), architecture
+    fresh_head = new_head or not weights.num_classes
+    complete = options_for(name, options, weights)
+    if fresh_head and "representation_size" in complete:
+        complete["representation_size"] = options.get("representation_size", 0)
+    architecture = Architecture(name, complete, num_classes)
+    module = architecture.build(image_size)
+    weights = weights.at(image_size, complete.get("patch_size", weights.options.get("patch_size", 0)))
+    say(fit(module, weights, new_head, classes))
+    return module, architecture
+
+
+def save(
+    path: Path,
+    module: nn.Module,
+    architecture: Architecture,
+    classes: Sequence[str],
+    preprocessing: Preprocessing,
+    recipe: Recipe,
+) -> None:
     """Write the model file; beside the old one first, so that a failure leaves that one whole."""
     description = {
         "format_version": FORMAT_VERSION,
-        "architecture": {"name": recipe.model.name, "options": recipe.model.options, "num_classes": len(classes)},
+        "architecture": asdict(architecture),
         "classes": list(classes),
         "preprocessing": asdict(preprocessing),
         "recipe": recipe.to_dict(),
@@ -103,74 +172,22 @@ def save(path: Path, module: nn.Module, classes: Sequence[str], preprocessing: P
 
 
 def load(model: str | Path) -> Loaded:
-    """Return the model of a run folder or a model file; raises UserError for anything else."""
-    path = model_file(model)
-    description, weights = _read(path)
-    architecture = description["architecture"]
-    preprocessing = Preprocessing(**{k: _tuple(v) for k, v in description["preprocessing"].items()})
-    module = models.create_model(
-        architecture["name"],
-        num_classes=architecture["num_classes"],
-        image_size=preprocessing.image_size,
-        **architecture["options"],
-    )
-    module.load_state_dict(weights)
-    recipe = recipes.parse(description["recipe"], TABLES, where=str(path))
-    return Loaded(path, module.eval(), tuple(description["classes"]), preprocessing, recipe)
+    """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
 
-
-def model_file(model: str | Path) -> Path:
-    path = Path(model)
-    if path.is_file():
-        return path
-    if RunFolder(path).model.is_file():
-        return RunFolder(path).model
-    if path.is_dir():
-        hint = "its training has not ended" if RunFolder(path).recipe.is_file() else "it is no run folder"
-        raise UserError(f"{path} holds no model.safetensors: {hint}")
-    raise UserError(f"{path} is neither a run folder nor a model file")
-
-
-def start_from(module: nn.Module, path: str | Path) -> str:
-    """Copy a model file's weights into a module of the same architecture, and say in one line what was taken.
-
-    A head of another shape stays as it is; any other difference raises UserError with the names.
+    Raises UserError for what is not there, not whole, of no known family, or not to be fetched.
     """
-    source = model_file(path)
-    _, weights = _read(source)
-    own = module.state_dict()
-    fresh = [n for n in own if n.startswith(HEADS) and (n not in weights or weights[n].shape != own[n].shape)]
-    taken = {n: t for n, t in weights.items() if not (n.startswith(HEADS) and (n in fresh or n not in own))}
-    wrong = [f"missing {n}" for n in own if n not in taken and n not in fresh]
-    wrong += [f"unexpected {n}" for n in taken if n not in own]
-    wrong += [
-        f"{n} is {list(taken[n].shape)}, not {list(own[n].shape)}"
-        for n in own
-        if n in taken and taken[n].shape != own[n].shape
-    ]
-    if wrong:
-        shown = "; ".join(wrong[:5]) + ("; ..." if len(wrong) > 5 else "")
-        raise UserError(f"{source} does not fit the recipe's model: {shown}")
-    module.load_state_dict(taken, strict=False)
-    return f"weights of {source}" + (f"; new: {', '.join(fresh)}" if fresh else "")
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("vit")
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path} is not a whole safetensors file: {error}") from error
-    if text is None:
-        raise UserError(f"{path} was not written by vit: it names no architecture, classes and preprocessing")
-    description = json.loads(text)
-    if description["format_version"] > FORMAT_VERSION:
-        raise UserError(
-            f"{path} is of format {description['format_version']}; this vit reads {FORMAT_VERSION}: update it"
-        )
-    return description, weights
-
-
-def _tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+    weights = sources.read(model)
+    size = weights.preprocessing.image_size
+    architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
+    module = architecture.build(size)
+    line = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
+    if weights.recipe is None:
+        logger.info(line)
+    return Loaded(
+        source=str(model),
+        module=module.eval(),
+        architecture=architecture,
+        classes=weights.classes or (),
+        preprocessing=weights.preprocessing,
+        recipe=None if weights.recipe is None else recipes.parse(dict(weights.recipe), TABLES, where=str(model)),
+    )

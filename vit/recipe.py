@@ -54,9 +54,11 @@ class Data:
     image_size: Annotated[
         tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)
     ]  # pixels: side, or [height, width]
-    crop_fraction: Fraction = 1.0  # of the resized image's side, kept by the centre crop in evaluation
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
-    mean: Channels | None = None  # per channel, of pixels in [0, 1]; None: the dataset's own
+    # None in the next five: as the pretrained weights were trained; without these 1.0, bicubic, center, the dataset's
+    crop_fraction: Fraction | None = None  # of the resized image's side, kept by the centre crop in evaluation
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    crop_mode: Literal["center", "squash"] | None = None  # squash: resized to the size itself, whatever its shape
+    mean: Channels | None = None  # per channel, of pixels in [0, 1]
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
     validation_fraction: PartialFraction = 0.1  # taken from train where there is no validation split
     test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
@@ -75,7 +77,8 @@ class Mixing:
 @section
 class Model:
     name: str
-    pretrained: bool | str | None = None
+    pretrained: bool | str | None = None  # true: published under the name; or a file, folder, timm or Hugging Face name
+    new_head: bool = False  # leave to replace the weights' head
     options: dict[str, Any] = field(default_factory=dict)  # written beside `name` in the YAML
 
 
@@ -131,7 +134,8 @@ class Recipe:
         """Return the recipe as the plain values that its YAML holds, every default written out."""
         values = _plain(asdict(self))  # type: ignore[arg-type]
         model = values["model"]
-        values["model"] = {"name": model["name"], "pretrained": model["pretrained"]} | model["options"]
+        options = model.pop("options")
+        values["model"] = model | options
         return values
 
     def to_yaml(self) -> str:
@@ -277,7 +281,7 @@ def _names(cls: type) -> set[str]:
 
 
 def _gather_options(model: dict[str, Any]) -> dict[str, Any]:
-    own = {"name", "pretrained"}
+    own = _names(Model) - {"options"}
     kept = {key: value for key, value in model.items() if key in own}
     return kept | {"options": {key: value for key, value in model.items() if key not in own}}
 

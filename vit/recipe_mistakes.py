@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from .errors import nearest
 from .table import Table, check_options, named_options, plain
 
-SUPPLIED_TO_MODELS = {"num_classes", "image_size"}  # by the data, not by the recipe's `model` section
+SUPPLIED_TO_MODELS = frozenset({"num_classes", "image_size"})  # by the data, not by the `model` section
 
 
 class Tables(NamedTuple):

@@ -96,22 +96,21 @@ def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:
 def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     import torch
 
-    from ..models import create_model
+    from .. import checkpoint
     from ..results.cost import count_macs, count_parameters, seconds_per_training_step
     from ..training.precision import resolve_device, resolve_precision
 
     device = resolve_device(recipe.training.device)
     precision, _ = resolve_precision(recipe.training.precision, device)
-    module = create_model(
-        recipe.model.name,
-        num_classes=len(dataset.classes),
-        image_size=recipe.data.image_size,
-        **recipe.model.options,
+    model, size = recipe.model, recipe.data.image_size
+    start = checkpoint.start_of(model.name, model.pretrained, model.options)
+    module, _ = checkpoint.build(
+        model.name, model.options, len(dataset.classes), size, start, model.new_head, dataset.classes
     )
-    macs = count_macs(module, recipe.data.image_size)
+    macs = count_macs(module, size)
     batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    step = seconds_per_training_step(module, recipe.data.image_size, batch_size, device, MEASURED_STEPS, dtype)
+    step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     state = 4 * parameters * OPTIMIZER_COPIES[recipe.optimizer.name]
     return Cost(

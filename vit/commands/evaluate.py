@@ -39,16 +39,20 @@ def evaluate(
     the model does not know.
     """
     loaded = checkpoint.load(model)
-    own = loaded.recipe.data
-    if data is None or is_own(own, data):
+    own = loaded.recipe.data if loaded.recipe else None
+    if data is None and own is None:
+        raise UserError(f"{model} was not trained here, so there are no images of its own: vit evaluate {model} DATA")
+    if own and (data is None or is_own(own, data)):
         dataset = datasets.load(own)
-        images, small, place = dataset.split(split), dataset.small, loaded.path.parent
+        images, small, place = dataset.split(split), dataset.small, run_of(model)
     else:
-        images, small = other_images(data, split, loaded.classes)
-        place = Path("evaluations") / f"{loaded.path.parent.name}-{Path(data).name}"
+        assert data is not None
+        images, small = other_images(data, split, loaded)
+        place = Path("evaluations") / f"{run_of(model).name}-{Path(data).name}"
     datasets.check_readable(images)
     folder = RunFolder(out if out is not None else place)
-    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, own, small))
+    workers = own.workers if own else "auto"
+    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, workers, small))
     scores = metrics.scores(logits, images.labels, list(loaded.classes))
     _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder)
@@ -61,7 +65,13 @@ def is_own(own: Data, data: str | Path) -> bool:
     return Path(data).resolve() == Path(own.path).resolve()
 
 
-def other_images(data: str | Path, split: str, classes: tuple[str, ...]) -> tuple[Images, bool]:
+def run_of(model: str | Path) -> Path:
+    """Return the run folder of a model, or the path that stands for it where it has none."""
+    path = Path(model)
+    return path.parent if path.is_file() else path
+
+
+def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, bool]:
     """Return the images of a folder or dataset that the model was not trained on, labelled by the model's classes."""
     if Path(data).is_dir():
         source = datasets.folder(path=str(data))
@@ -69,18 +79,20 @@ def other_images(data: str | Path, split: str, classes: tuple[str, ...]) -> tupl
         source = datasets.DATASETS[str(data)](path=None)
     else:
         raise UserError(f"{data} is neither a folder nor a dataset ({', '.join(datasets.DATASETS)})")
-    unknown = set(source.classes) - set(classes)
+    numbers = loaded.class_numbers
+    unknown = set(source.classes) - set(numbers)
     if unknown:
+        known = f"{len(loaded.classes)} ({_shortened(loaded.classes)})" if loaded.classes else "none that are named"
         raise UserError(
             f"the data has {len(source.classes)} classes ({_shortened(source.classes)}), "
-            f"the model {len(classes)} ({_shortened(classes)}); it cannot know {_shortened(sorted(unknown))}"
+            f"the model {known}; it cannot know {_shortened(sorted(unknown))}"
         )
     whole = set(source.splits) == {"train"}
     if not whole and split not in source.splits:
         raise UserError(f"{data} has no split {split} ({', '.join(source.splits)})")
     images = source.splits["train" if whole else split]
-    numbers = np.array([classes.index(name) for name in source.classes])
-    return replace(images, labels=numbers[images.labels]), source.small
+    places = np.array([numbers[name] for name in source.classes])
+    return replace(images, labels=places[images.labels]), source.small
 
 
 def show(evaluation: Evaluation, split: str) -> str:
@@ -100,7 +112,7 @@ def show(evaluation: Evaluation, split: str) -> str:
 
 def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
     """Return the logits [N, C] of every image of a loader, in its order, computed in fp32."""
-    device = available_device(loaded.recipe.training.device)
+    device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
     module = loaded.module.to(device)
     with torch.inference_mode():
         batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]

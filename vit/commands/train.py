@@ -62,15 +62,12 @@ def train(
 
     data = datasets.load(recipe.data)
     datasets.check_readable(data.train, data.validation)
-    preprocessing = preprocessing_of(recipe.data, data)
+    model = recipe.model
+    start = checkpoint.start_of(model.name, model.pretrained, model.options)
+    preprocessing = preprocessing_of(recipe.data, data, start.preprocessing if start else None)
     L.seed_everything(recipe.training.seed, verbose=False)
-    module = checkpoint.create_model(
-        recipe.model.name,
-        num_classes=len(data.classes),
-        image_size=recipe.data.image_size,
-        pretrained=recipe.model.pretrained,
-        say=say,
-        **recipe.model.options,
+    module, architecture = checkpoint.build(
+        model.name, model.options, len(data.classes), recipe.data.image_size, start, model.new_head, data.classes, say
     )
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{recipe.model.name}: {count_parameters(module):,} parameters; {precision} on {device} ({why})")
@@ -89,7 +86,7 @@ def train(
         fit(trainer, task, loaders, run.last_checkpoint if resume else None)
     except KeyboardInterrupt as error:
         raise Interrupted(run.path) from error
-    checkpoint.save(run.model, module, data.classes, preprocessing, recipe)
+    checkpoint.save(run.model, module, architecture, data.classes, preprocessing, recipe)
     write_json(run.summary, summary(recipe, module, data, record, device, precision))
     if wandb_mode:
         import wandb
@@ -110,7 +107,7 @@ def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) ->
         train = training_loader(recipe, data, preprocessing)
     except ValueError as error:
         raise UserError(f"augment: {error}") from error
-    return train, evaluation_loader(data.validation, preprocessing, recipe.data, data.small)
+    return train, evaluation_loader(data.validation, preprocessing, recipe.data.workers, data.small)
 
 
 def make_trainer(

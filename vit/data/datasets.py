@@ -15,13 +15,13 @@ from PIL import Image
 from ..errors import UserError, nearest
 from ..recipe import Data
 from . import DATASETS, splits
+from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from .reading import is_image_name, read_image, unreadable
 
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
 DIGITS_MEAN, DIGITS_STD = (0.305, 0.305, 0.305), (0.376, 0.376, 0.376)  # of all pixels: 4.88 and 6.02 of 16
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,8 @@ def load(data: Data) -> Dataset:
         train=train,
         validation=parts["validation"],
         test=parts["test"],
-        mean=data.mean or source.mean,
-        std=data.std or source.std,
+        mean=source.mean,
+        std=source.std,
         small=source.small,
     )
 

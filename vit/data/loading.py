@@ -1,6 +1,7 @@
 """Batches: which image comes when, how it is augmented, and by which process, the last without any influence."""
 
 from collections.abc import Iterator
+from typing import Literal
 
 import albumentations as A
 import numpy as np
@@ -16,10 +17,20 @@ from .datasets import Dataset, Images
 from .preprocessing import Preprocessing, to_size
 
 EVALUATION_BATCH_SIZE = 256
+Workers = int | Literal["auto"]  # loading processes
 
 
-def preprocessing_of(data: Data, dataset: Dataset) -> Preprocessing:
-    return Preprocessing(data.image_size, dataset.mean, dataset.std, data.interpolation, data.crop_fraction)
+def preprocessing_of(data: Data, dataset: Dataset, trained: Preprocessing | None = None) -> Preprocessing:
+    """Return what the recipe says; where it is silent, what the pretrained weights were trained with, or the usual."""
+    usual = trained or Preprocessing(data.image_size, dataset.mean, dataset.std)
+    return Preprocessing(
+        data.image_size,
+        data.mean or usual.mean,
+        data.std or usual.std,
+        data.interpolation or usual.interpolation,
+        data.crop_fraction or usual.crop_fraction,
+        data.crop_mode or usual.crop_mode,
+    )
 
 
 class Augmentation:
@@ -108,18 +119,18 @@ def training_loader(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessi
         batch_size=batch_size,
         sampler=EpochOrder(len(images), recipe.training.seed),
         drop_last=True,
-        **_workers(recipe.data, dataset.small),
+        **_workers(recipe.data.workers, dataset.small),
     )
 
 
 def evaluation_loader(
-    images: Images, preprocessing: Preprocessing, data: Data, small: bool, batch_size: int = EVALUATION_BATCH_SIZE
+    images: Images, preprocessing: Preprocessing, workers: Workers, small: bool, batch_size: int = EVALUATION_BATCH_SIZE
 ) -> DataLoader:
     """Return the loader that gives every image of a split once, in order: inputs [B, 3, height, width], labels [B]."""
     images = images.in_memory() if small else images
-    return DataLoader(EvaluationImages(images, preprocessing), batch_size=batch_size, **_workers(data, small))
+    return DataLoader(EvaluationImages(images, preprocessing), batch_size=batch_size, **_workers(workers, small))
 
 
-def _workers(data: Data, small: bool) -> dict:
-    workers = (0 if small else min(torch.get_num_threads(), 8)) if data.workers == "auto" else data.workers
-    return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+def _workers(workers: Workers, small: bool) -> dict:
+    count = (0 if small else min(torch.get_num_threads(), 8)) if workers == "auto" else workers
+    return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": torch.cuda.is_available()}

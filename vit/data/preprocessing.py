@@ -9,16 +9,22 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Resize to cover `image_size / crop_fraction`, crop its centre, scale to [0, 1], normalise."""
+    """Resize to cover `image_size / crop_fraction`, crop its centre, scale to [0, 1], normalise.
+
+    `crop_mode` "squash" resizes to exactly that size instead, whatever the image's shape.
+    """
 
     image_size: tuple[int, int]  # height, width
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     interpolation: str = "bicubic"
     crop_fraction: float = 1.0
+    crop_mode: str = "center"
 
     def transform(self) -> Callable[[Image.Image], Tensor]:
         """Return the function from a PIL image to a tensor [3, height, width]; it can be sent to another process."""
@@ -28,7 +34,9 @@ class Preprocessing:
 def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     """Bring an image to the model's size, as in evaluation, and leave its pixels in [0, 255]."""
     height, width = (int(side / preprocessing.crop_fraction) for side in preprocessing.image_size)
-    if height * image.width >= width * image.height:  # the height decides; torchvision rounds the other side down
+    if preprocessing.crop_mode == "squash":
+        resized = (width, height)
+    elif height * image.width >= width * image.height:  # the height decides; torchvision rounds the other side down
         resized = (int(height * image.width / image.height), height)
     else:
         resized = (width, int(width * image.height / image.width))

@@ -6,13 +6,15 @@ Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from o
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, nearest
-from ..table import Lazy, Table, check_options
+from ..table import REQUIRED, Lazy, Table, check_options, options_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 _vit = "models.vision_transformer:VisionTransformer"
 _resnet = "models.resnet:ResNet"
+SUPPLIED = frozenset({"num_classes", "image_size"})  # by the data, not by a recipe's `model` section
+HEADS = ("head", "head_dist", "fc", "classifier")
 
 MODELS: Table = {
     # Widths and depths: tables 1 of arXiv:2010.11929 and of arXiv:2106.10270 (tiny, small).
@@ -25,6 +27,7 @@ MODELS: Table = {
         _vit, "Vision Transformer, width 1280, 32 blocks", embed_dim=1280, depth=32, num_heads=16, patch_size=14
     ),
     # Depths: table 1 of arXiv:1512.03385; `resnet_cifar` is its section 4.2.
+    "resnet": Lazy(_resnet, "residual network of any blocks, depths and width"),
     "resnet18": Lazy(_resnet, "residual network, 18 layers", block="basic", depths=(2, 2, 2, 2)),
     "resnet34": Lazy(_resnet, "residual network, 34 layers", block="basic", depths=(3, 4, 6, 3)),
     "resnet50": Lazy(_resnet, "residual network, 50 layers with bottlenecks", block="bottleneck", depths=(3, 4, 6, 3)),
@@ -34,46 +37,55 @@ MODELS: Table = {
 }
 
 
+def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return every option of a model of MODELS that is not its caller's: as given, else preset, else by default."""
+    known = {key: option.default for key, option in options_of(MODELS[name]).items() if key not in SUPPLIED}
+    return {key: value for key, value in known.items() if value is not REQUIRED} | options
+
+
 def create_model(
     name: str,
     *,
     num_classes: int,
     image_size: int | tuple[int, int] = 224,
-    pretrained: bool = False,
     **options: Any,
 ) -> "nn.Module":
-    """Build the model `name` of MODELS, or `timm/<name>` of timm.
+    """Build the model `name` of MODELS, or `timm/<name>` of timm, with fresh weights.
 
-    The module takes images [B, 3, height, width] and returns logits [B, num_classes]. `pretrained` loads timm's
-    published weights into a `timm/<name>` model; weights in files are `vit.checkpoint`'s. Raises UserError for an
-    unknown name or option, or for sizes that do not fit together.
+    The module takes images [B, 3, height, width] and returns logits [B, num_classes]. Raises UserError for an unknown
+    name or option, or for sizes that do not fit together.
     """
     import torch
 
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
     if name.startswith("timm/"):
-        module = _create_timm(name.removeprefix("timm/"), num_classes, size, pretrained, options)
+        module = _create_timm(name.removeprefix("timm/"), num_classes, size, options)
     else:
-        module = _create_own(name, num_classes, size, pretrained, options)
+        module = _create_own(name, num_classes, size, options)
     if family(module) == "cnn":  # convolutions are faster so, on CPUs and GPUs
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return module
 
 
-def _create_own(
-    name: str, num_classes: int, size: tuple[int, int], pretrained: bool, options: dict[str, Any]
-) -> "nn.Module":
+def _create_own(name: str, num_classes: int, size: tuple[int, int], options: dict[str, Any]) -> "nn.Module":
     if name not in MODELS:
         raise UserError(f"there is no model {name}{nearest(name, MODELS)} (see `vit models`, or timm/<name>)")
-    options, mistakes = check_options("model", MODELS[name], name, options, {"num_classes", "image_size"})
+    options, mistakes = check_options("model", MODELS[name], name, options, SUPPLIED)
     if mistakes:
         raise UserError("\n".join(mistakes))
-    if pretrained:
-        raise UserError(f"{name} has no published weights of its own; give a model file, or timm/<name>")
     try:
         return MODELS[name](num_classes=num_classes, image_size=size, **options)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
+
+
+def head_names(module: "nn.Module") -> list[str]:
+    """Return the names of the layers that give the logits: one, or the two of a distilled model."""
+    if hasattr(module, "get_classifier"):  # of timm
+        found = module.get_classifier()  # pyright: ignore[reportCallIssue]
+        layers = found if isinstance(found, tuple) else (found,)
+        return [name for name, part in module.named_modules() if any(part is layer for layer in layers)]
+    return [name for name, part in module.named_children() if name in HEADS and part is not None]
 
 
 def family(module: "nn.Module") -> str:
@@ -81,14 +93,12 @@ def family(module: "nn.Module") -> str:
     return "vit" if any(hasattr(part, "num_heads") for part in module.modules()) else "cnn"
 
 
-def _create_timm(
-    name: str, num_classes: int, size: tuple[int, int], pretrained: bool, options: dict[str, Any]
-) -> "nn.Module":
+def _create_timm(name: str, num_classes: int, size: tuple[int, int], options: dict[str, Any]) -> "nn.Module":
     import timm
 
     if not timm.is_model(name):
         raise UserError(f"timm has no model {name}{nearest(name, timm.list_models())}")
-    options = options | {"num_classes": num_classes, "pretrained": pretrained}
+    options = options | {"num_classes": num_classes}
     try:
         try:
             return timm.create_model(name, img_size=size, **options)

@@ -73,8 +73,9 @@ def shortcut(channels: int, width: int, stride: int) -> nn.Module:
 class ResNet(nn.Module):
     """A stem, stages of residual blocks that halve the positions and double the width, mean pooling, a linear head.
 
-    images [B, 3, height, width] -> logits [B, num_classes]. `attention` stands at the end of every residual branch.
-    `stem` is 3x3 without pooling for images up to 64 pixels and 7x7 with pooling above, unless it is named.
+    images [B, 3, height, width] -> logits [B, num_classes], or features where num_classes is 0. `attention` stands at
+    the end of every residual branch. `stem` is 3x3 without pooling for images up to 64 pixels and 7x7 with
+    pooling above, unless it is named.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class ResNet(nn.Module):
                 blocks.append(make_block(channels, width << i, stride, attention, next(rates)))
                 channels = (width << i) * make_block.expansion
             self.add_module(stage, blocks)
-        self.fc = nn.Linear(channels, num_classes)
+        self.fc = nn.Linear(channels, num_classes) if num_classes else nn.Identity()
         self.initialize()
 
     def initialize(self) -> None:
@@ -121,8 +122,15 @@ class ResNet(nn.Module):
             elif isinstance(module, Bottleneck):
                 nn.init.zeros_(module.bn3.weight)
 
-    def forward(self, images: Tensor) -> Tensor:  # [B, 3, height, width]
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the head sees: [B, C]."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(images))))  # [B, C, H, W]
         for stage in self.stages:
             x = self.get_submodule(stage)(x)
-        return self.fc(x.mean((2, 3)))  # [B, num_classes]
+        return x.mean((2, 3))
+
+    def classify(self, features: Tensor) -> Tensor:
+        return self.fc(features)  # [B, num_classes]
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classify(self.features(images))

@@ -1,34 +1,69 @@
 """The Vision Transformer (Dosovitskiy et al. 2021, arXiv:2010.11929).
 
-B images, N tokens (CLS and patches), D embed_dim, H heads. Module names are timm's, so that weights pass both ways.
+B images, N tokens (the prefix: CLS and whatever stands beside it; then the patches), D embed_dim, H heads. Module names
+are timm's, so that weights pass both ways. The paper's model is the default; the options say where later families of
+weights differ from it.
 """
 
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from math import prod
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .drop_path import DropPath
+from .resampling import resample_positions
 
-NORM_EPS = 1e-6  # of the paper's code, and of timm
+ActivationName = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
+PoolName = Literal["cls", "mean", "cls_mean", "cls_dist"]
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), the approximation of GELU that OpenAI's CLIP was trained with (arXiv:1606.08415)."""
+    return x * (1.702 * x).sigmoid()
+
+
+def swiglu(x: Tensor) -> Tensor:
+    """silu(a) * b of the two halves of x: half as wide as its input (Shazeer 2020, arXiv:2002.05202)."""
+    gate, value = x.chunk(2, dim=-1)
+    return F.silu(gate) * value
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": partial(F.gelu, approximate="tanh"),
+    "quick_gelu": quick_gelu,
+    "swiglu": swiglu,
+}
+POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], tokens in the prefix) -> features
+    "cls": lambda x, prefix: x[:, 0],
+    "mean": lambda x, prefix: x[:, prefix:].mean(1),
+    "cls_mean": lambda x, prefix: torch.cat([x[:, 0], x[:, prefix:].mean(1)], dim=-1),
+    "cls_dist": lambda x, prefix: x[:, :2],
+}
 
 
 class PatchEmbedding(nn.Module):
     """Cut images into patches and embed each: one convolution whose kernel is its stride."""
 
-    def __init__(self, patch_size: tuple[int, int], embed_dim: int):
+    def __init__(self, patch_size: tuple[int, int], embed_dim: int, bias: bool = True):
         super().__init__()
-        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size)
+        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size, bias=bias)
         nn.init.trunc_normal_(
             self.proj.weight, std=(3 * prod(patch_size)) ** -0.5
         )  # of its fan-in, as the paper's code
-        assert self.proj.bias is not None
-        nn.init.zeros_(self.proj.bias)
+        if self.proj.bias is not None:
+            nn.init.zeros_(self.proj.bias)
 
     def forward(self, images: Tensor) -> Tensor:  # [B, 3, height, width]
+        if images.shape[2] % self.proj.stride[0] or images.shape[3] % self.proj.stride[1]:
+            raise ValueError(f"patches of {self.proj.kernel_size} do not tile images of {tuple(images.shape[2:])}")
         x = self.proj(images)  # [B, D, rows, columns]
-        return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows, columns, D] -> [B, N - 1, D]
+        return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows * columns, D]
 
 
 class Attention(nn.Module):
@@ -47,40 +82,70 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two layers with GELU between, applied to every token alone."""
+    """Two layers with an activation between, applied to every token alone."""
 
-    def __init__(self, embed_dim: int, hidden_dim: int):
+    def __init__(self, embed_dim: int, hidden_dim: int, activation: ActivationName = "gelu"):
         super().__init__()
-        self.fc1 = nn.Linear(embed_dim, hidden_dim)
+        self.fc1 = nn.Linear(embed_dim, hidden_dim * (2 if activation == "swiglu" else 1))
         self.fc2 = nn.Linear(hidden_dim, embed_dim)
+        self.activation = ACTIVATIONS[activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class LayerScale(nn.Module):
+    """A learned factor for every channel of a branch (Touvron et al. 2021, arXiv:2103.17239, eq. 4)."""
+
+    def __init__(self, embed_dim: int, initial: float):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.full((embed_dim,), initial))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
 
 
 class Block(nn.Module):
     """One pre-norm encoder block: tokens look at each other, then each thinks for itself."""
 
-    def __init__(self, embed_dim: int, num_heads: int, mlp_ratio: float, drop_path: float):
+    def __init__(
+        self,
+        embed_dim: int,
+        num_heads: int,
+        hidden_dim: int,
+        activation: ActivationName,
+        norm: Callable[[int], nn.Module],
+        scale: Callable[[int], nn.Module],
+        drop_path: float,
+    ):
         super().__init__()
-        self.norm1 = nn.LayerNorm(embed_dim, eps=NORM_EPS)
+        self.norm1 = norm(embed_dim)
         self.attn = Attention(embed_dim, num_heads)
-        self.norm2 = nn.LayerNorm(embed_dim, eps=NORM_EPS)
-        self.mlp = MLP(embed_dim, int(embed_dim * mlp_ratio))
+        self.ls1 = scale(embed_dim)
+        self.norm2 = norm(embed_dim)
+        self.mlp = MLP(embed_dim, hidden_dim, activation)
+        self.ls2 = scale(embed_dim)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.attn(self.norm1(x)))
-        return x + self.drop_path(self.mlp(self.norm2(x)))
+        x = x + self.drop_path(self.ls1(self.attn(self.norm1(x))))
+        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
 
 
 class VisionTransformer(nn.Module):
     """Patches, a CLS token, learned positions, `depth` blocks, and a linear head on the CLS token.
 
-    images [B, 3, height, width] -> logits [B, num_classes]. `drop_path` is the rate of the last block; it grows
-    linearly from 0. `position_std` is the deviation of the positions' initial values: the paper's is small beside the
-    patches, and little data learns where a patch lies much sooner from a larger one. Raises ValueError when the
-    patches do not tile the image, or the heads do not divide the width.
+    images [B, 3, height, width] -> logits [B, num_classes], or features where num_classes is 0. Images of another size
+    than `image_size` are taken too: the positions are then resampled to their grid. `drop_path` is the rate of the last
+    block; it grows linearly from 0. `position_std` is the deviation of the positions' initial values: the paper's is
+    small beside the patches, and little data learns where a patch lies much sooner from a larger one.
+
+    Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
+    token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
+    value; `registers`, further tokens of the prefix; `class_position`, whether the prefix has positions; `norm_before`
+    the blocks, and `patch_bias`; `representation_size`, a tanh layer before the head.
+
+    Raises ValueError when the patches do not tile the image, or the heads do not divide the width.
     """
 
     def __init__(
@@ -95,6 +160,17 @@ class VisionTransformer(nn.Module):
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
         position_std: float = 0.02,
+        activation: ActivationName = "gelu",
+        norm_eps: float = 1e-6,
+        pool: PoolName = "cls",
+        norm_after_pool: bool = False,
+        layer_scale: float | None = None,
+        class_token: bool = True,
+        class_position: bool = True,
+        registers: int = 0,
+        norm_before: bool = False,
+        patch_bias: bool = True,
+        representation_size: int = 0,
     ):
         super().__init__()
         if min(patch_size, embed_dim, depth, num_heads) < 1 or mlp_ratio <= 0:
@@ -103,14 +179,35 @@ class VisionTransformer(nn.Module):
             raise ValueError(f"patch_size {patch_size} does not divide image_size {list(image_size)}")
         if embed_dim % num_heads:
             raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
-        rows, columns = (side // patch_size for side in image_size)
-        self.patch_embed = PatchEmbedding((patch_size, patch_size), embed_dim)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, embed_dim))
-        self.pos_embed = nn.Parameter(torch.empty(1, 1 + rows * columns, embed_dim))
+        if pool != "mean" and not class_token:
+            raise ValueError(f"pool {pool} needs class_token")
+        self.patch_size = patch_size
+        self.grid = (image_size[0] // patch_size, image_size[1] // patch_size)
+        self.pool = POOLS[pool]
+        norm = partial(nn.LayerNorm, eps=norm_eps)
+        scale = nn.Identity if layer_scale is None else partial(LayerScale, initial=layer_scale)
+
+        self.patch_embed = PatchEmbedding((patch_size, patch_size), embed_dim, patch_bias)
+        counts = {"cls_token": int(class_token), "dist_token": int(pool == "cls_dist"), "reg_token": registers}
+        self.prefix = [name for name, count in counts.items() if count]
+        for name in self.prefix:
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
+        self.num_prefix = sum(counts.values())
+        self.unplaced = 0 if class_position else self.num_prefix
+        self.pos_embed = nn.Parameter(torch.empty(1, self.num_prefix - self.unplaced + prod(self.grid), embed_dim))
+        self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
-        self.blocks = nn.Sequential(*(Block(embed_dim, num_heads, mlp_ratio, rate) for rate in rates))
-        self.norm = nn.LayerNorm(embed_dim, eps=NORM_EPS)
-        self.head = nn.Linear(embed_dim, num_classes)
+        hidden_dim = round(embed_dim * mlp_ratio)
+        self.blocks = nn.Sequential(
+            *(Block(embed_dim, num_heads, hidden_dim, activation, norm, scale, rate) for rate in rates)
+        )
+        self.norm = nn.Identity() if norm_after_pool else norm(embed_dim)
+        self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
+        width = embed_dim * 2 if pool == "cls_mean" else embed_dim
+        self.pre_logits = representation(width, representation_size)
+        width = representation_size or width
+        self.head = nn.Linear(width, num_classes) if num_classes else nn.Identity()
+        self.head_dist = nn.Linear(width, num_classes) if num_classes and pool == "cls_dist" else None
         self.initialize(position_std)
 
     def initialize(self, position_std: float) -> None:
@@ -123,17 +220,41 @@ class VisionTransformer(nn.Module):
             if isinstance(module, Attention):
                 for weight in module.qkv.weight.chunk(3):  # three matrices in one, drawn as three
                     nn.init.xavier_uniform_(weight)
-        nn.init.normal_(self.cls_token, std=1e-6)
+        for name in self.prefix:
+            nn.init.normal_(self.get_parameter(name), std=1e-6)
         nn.init.normal_(self.pos_embed, std=position_std)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        for head in (self.head, self.head_dist):
+            if isinstance(head, nn.Linear):
+                nn.init.zeros_(head.weight)
+                nn.init.zeros_(head.bias)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the tokens that enter the encoder: [B, N, D], CLS first, positions added."""
-        patches = self.patch_embed(images)  # [B, N - 1, D]
-        cls = self.cls_token.expand(len(patches), -1, -1)
-        return torch.cat([cls, patches], dim=1) + self.pos_embed
+        """Return the tokens that enter the encoder: [B, N, D], the prefix first, positions added."""
+        patches = self.patch_embed(images)  # [B, rows * columns, D]
+        prefix = [self.get_parameter(name).expand(len(images), -1, -1) for name in self.prefix]
+        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        positions = resample_positions(self.pos_embed, self.grid, grid)
+        positions = F.pad(positions, (0, 0, self.unplaced, 0))  # zeros for a prefix without positions
+        return torch.cat([*prefix, patches], dim=1) + positions
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return what the head sees: [B, D], or [B, 2, D] of a distilled model."""
+        x = self.blocks(self.norm_pre(self.embed(images)))  # [B, N, D]
+        return self.pre_logits(self.fc_norm(self.pool(self.norm(x), self.num_prefix)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Return the logits [B, num_classes]: the head's, or the mean of a distilled model's two."""
+        if self.head_dist is None:
+            return self.head(features)
+        cls, dist = features.unbind(1)
+        return (self.head(cls) + self.head_dist(dist)) / 2
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.blocks(self.embed(images))  # [B, N, D]
-        return self.head(self.norm(x)[:, 0])  # [B, num_classes]
+        return self.classify(self.features(images))
+
+
+def representation(width: int, size: int) -> nn.Module:
+    """Return the layer that the paper's pre-training puts before the head (section 3.1); fine-tuning drops it."""
+    if not size:
+        return nn.Identity()
+    return nn.Sequential(OrderedDict(fc=nn.Linear(width, size), act=nn.Tanh()))

@@ -1,0 +1,131 @@
+"""Weights into a model: every tensor in its place, or a message that names the one that is not."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import nn
+
+from .. import models
+from ..errors import UserError
+from ..models import MODELS, complete_options
+from ..table import Lazy
+from .weights import Weights
+
+REPRESENTATION = "pre_logits."  # belongs to the head that it was trained with
+ATTENTION = ".se."  # the slot of a residual block; a trunk without it may start an attention of its own
+# What a recipe may change without making another model of the weights.
+CHANGEABLE = {
+    "drop_path",
+    "position_std",
+    "patch_size",
+    "pool",
+    "norm_after_pool",
+    "representation_size",
+    "layer_scale",
+}
+
+
+def options_for(name: str, given: dict[str, Any], weights: Weights) -> dict[str, Any]:
+    """Return the options of the model `name` that takes the weights: theirs, with what is given or preset over them.
+
+    Raises UserError where the model is of another kind, or where an option contradicts the weights.
+    """
+    if name.startswith("timm/"):
+        if weights.family != "timm":
+            raise UserError(f"{weights.source} ({weights.family}) was not trained as {name}; {advice(weights)}")
+        return given
+    if weights.architecture.startswith("timm/"):
+        raise UserError(f"{weights.source} holds weights of {weights.architecture}: name that model, not {name}")
+    _check_kind(name, weights)
+    facts = complete_options(weights.architecture, weights.options)
+    preset = dict(getattr(MODELS[name], "preset", {}))
+    wanted = {key: value for key, value in (preset | given).items() if value != facts.get(key)}
+    fresh = {"attention"} if facts.get("attention") == "none" else set()
+    wrong = {key: value for key, value in wanted.items() if key not in CHANGEABLE | fresh}
+    if wrong:
+        lines = [
+            f"  model.{key}: {value!r} in the recipe, {facts.get(key)!r} in the weights" for key, value in wrong.items()
+        ]
+        raise UserError(
+            "\n".join([f"{weights.source} ({weights.family}) does not fit {name}:", *lines, advice(weights)])
+        )
+    return {key: value for key, value in (facts | wanted).items() if key not in models.SUPPLIED}
+
+
+def advice(weights: Weights) -> str:
+    """Return which model of ours the weights are for."""
+    for name, entry in MODELS.items():
+        preset = getattr(entry, "preset", None)
+        same = preset and all(weights.options.get(key, value) == value for key, value in preset.items())
+        if same and _kind(name) == _kind(weights.architecture):
+            return f"these weights are for model.name={name}"
+    return f"these weights are for model.name={weights.architecture}, with the options of the weights"
+
+
+def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> str:
+    """Copy the weights into a module, and say in one line what was taken, changed and left new.
+
+    `new_head` leaves the module's head as it is. Raises UserError, with the names, for any tensor that is missing,
+    unexpected or of another shape, and for a head of other classes without that leave.
+    """
+    own = module.state_dict()
+    heads = {name for name in own if name.startswith(head_prefixes(module))}
+    if weights.num_classes and not new_head:
+        _check_head(max((len(own[name]) for name in heads), default=0), weights, classes)
+        heads = set()
+    attention = (
+        {name for name in own if ATTENTION in name} if not any(ATTENTION in n for n in weights.tensors) else set()
+    )
+    fresh = heads | attention
+    left = head_prefixes(module) if heads else ()
+    taken = {
+        name: tensor
+        for name, tensor in weights.tensors.items()
+        if not name.startswith(left) and not (heads and name.startswith(REPRESENTATION) and name not in own)
+    }
+    wrong = [f"missing {name}" for name in own if name not in taken and name not in fresh]
+    wrong += [f"unexpected {name}" for name in taken if name not in own]
+    wrong += [
+        f"{name} is {list(taken[name].shape)}, not {list(own[name].shape)}"
+        for name in own
+        if name in taken and taken[name].shape != own[name].shape
+    ]
+    if wrong:
+        shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
+        raise UserError(f"{weights.source} ({weights.family}) does not fit the model: {shown}")
+    module.load_state_dict(taken, strict=False)
+    return _line(weights, bool(heads), sorted(attention))
+
+
+def _check_kind(name: str, weights: Weights) -> None:
+    if name not in MODELS:
+        raise UserError(f"there is no model {name} (see `vit models`)")
+    if _kind(name) != _kind(weights.architecture):
+        raise UserError(f"{weights.source} ({weights.family}) does not fit {name}: {advice(weights)}")
+
+
+def _kind(name: str) -> str:
+    entry = MODELS[name]
+    return entry.name if isinstance(entry, Lazy) else name
+
+
+def head_prefixes(module: nn.Module) -> tuple[str, ...]:
+    return tuple(f"{name}." for name in models.head_names(module))
+
+
+def _check_head(count: int, weights: Weights, classes: Sequence[str] | None) -> None:
+    leave = "give leave to replace it: model.new_head=true (in Python new_head=True)"
+    if count != weights.num_classes:
+        raise UserError(f"{weights.source} has a head of {weights.num_classes} classes, the model {count}; {leave}")
+    if classes and weights.classes and tuple(classes) != weights.classes:
+        ours, theirs = ", ".join(classes[:3]), ", ".join(weights.classes[:3])
+        raise UserError(f"{weights.source} knows the classes {theirs}, ..., the data has {ours}, ...; {leave}")
+
+
+def _line(weights: Weights, new_head: bool, attention: list[str]) -> str:
+    parts = [f"weights of {weights.source} ({weights.family})", *weights.notes]
+    if new_head:
+        parts.append(f"new head in place of {weights.num_classes} classes" if weights.num_classes else "new head")
+    if attention:
+        parts.append(f"{len(attention)} tensors of the attention modules start fresh")
+    return "; ".join(parts)

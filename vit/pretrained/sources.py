@@ -1,0 +1,172 @@
+"""From what a user names to weights: a run folder, a file, a folder of a library, a published name."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..data.preprocessing import Preprocessing
+from ..errors import UserError, nearest
+from ..models import MODELS, complete_options
+from ..run_folder import RunFolder
+from . import families, files, timm_models
+from .families import Found
+from .weights import Weights
+
+FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
+NAMES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+CONFIGURATIONS = ("config.json", "preprocessor_config.json", "open_clip_config.json")
+PUBLISHED = {  # the weights that our own names stand for
+    "vit_tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+    "vit_small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "vit_base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "vit_large": "vit_large_patch16_224.augreg_in21k_ft_in1k",
+    "resnet18": "resnet18.a1_in1k",
+    "resnet34": "resnet34.a1_in1k",
+    "resnet50": "resnet50.a1_in1k",
+}
+KINDS = (
+    "a run folder, a file of weights, a name of timm (vit_small_patch16_224.augreg_in21k) or a Hugging Face id (a/b)"
+)
+
+
+def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
+    """Return the weights that `model` names, with everything known of them.
+
+    `told` are options of the architecture that the user gave, for what a file leaves open. Raises UserError for what is
+    not there, not whole, of no known family, or not to be had without a network.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return _read_folder(path, told or {})
+    if path.exists():
+        return _read_file(path, {}, told or {})
+    return _read_name(str(model), told or {})
+
+
+def published_name(model: str) -> str | None:
+    """Return the timm name that a model's name stands for, or None where it names no published weights."""
+    name = PUBLISHED.get(model, model.removeprefix("timm/"))
+    return name if timm_models.is_name(name) else None
+
+
+def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
+    name = published_name(model)
+    if name:
+        return timm_models.published(name)
+    looks_like_path = model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES
+    if model.count("/") == 1 and not looks_like_path:
+        return _read_folder(_download(model), told, source=model)
+    if looks_like_path or "/" in model:
+        raise UserError(f"there is no file or folder {model}")
+    if model in MODELS:
+        raise UserError(f"{model} has no published weights; these have: {', '.join(PUBLISHED)}, and the names of timm")
+    raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
+
+
+def _download(repository: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                repository, allow_patterns=[*CONFIGURATIONS, *NAMES, "*.index.json", "model-*.safetensors"]
+            )
+        )
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise UserError(
+            f"{repository} is no local file, and could not be fetched from Hugging Face: {timm_models.short(error)}\n"
+            f"is there a network? where there is one: hf download {repository} --local-dir FOLDER; then give it here"
+        ) from error
+
+
+def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
+    if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
+        raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
+    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
+    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    if path is None and not shards:
+        raise UserError(f"{folder} holds no weights ({', '.join(NAMES)}): it is no run folder, and no model's folder")
+    configurations = {name: files.read_json(folder / name) or {} for name in CONFIGURATIONS}
+    return _read_file(
+        path or shards[0], configurations, told, source or str(folder), shards[1:] if path is None else []
+    )
+
+
+def _read_file(
+    path: Path,
+    configurations: Mapping[str, Mapping[str, Any]],
+    told: Mapping[str, Any],
+    source: str | None = None,
+    shards: list[Path] | None = None,
+) -> Weights:
+    tensors, metadata, root = files.read(path)
+    for shard in shards or []:
+        tensors |= files.read(shard).tensors
+    if "vit" in metadata:
+        return _own(path, tensors, metadata["vit"])
+    config = configurations.get("config.json", {})
+    found = Found(
+        source=source or str(path),
+        tensors=tensors,
+        config=config,
+        processor=configurations.get("preprocessor_config.json", {}),
+        open_clip=configurations.get("open_clip_config.json", {}),
+        told=told,
+        root=root,
+    )
+    return _timm_folder(path.parent, found) if "architecture" in config else families.convert(found)
+
+
+def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
+    """Return the weights of a model file that this package wrote."""
+    values = json.loads(description)
+    if values["format_version"] > FORMAT_VERSION:
+        raise UserError(f"{path} is of format {values['format_version']}; this vit reads {FORMAT_VERSION}: update it")
+    architecture = values["architecture"]
+    preprocessing = Preprocessing(**_tuples(values["preprocessing"]))
+    name, options, grid = architecture["name"], _tuples(architecture["options"]), None
+    if name in MODELS:
+        options = complete_options(name, options)
+    if name in MODELS and "pos_embed" in tensors:
+        patch_size = options["patch_size"]
+        grid = (preprocessing.image_size[0] // patch_size, preprocessing.image_size[1] // patch_size)
+    return Weights(
+        source=str(path),
+        family="vit",
+        architecture=name,
+        options=options,
+        tensors=tensors,
+        preprocessing=preprocessing,
+        num_classes=architecture["num_classes"],
+        classes=tuple(values["classes"]),
+        grid=grid,
+        recipe=values["recipe"],
+    )
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return JSON's lists as the tuples that they were."""
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _timm_folder(folder: Path, found: Found) -> Weights:
+    """Return the weights of a folder that timm wrote: config.json names its architecture."""
+    import timm
+
+    try:
+        module = timm.create_model(f"local-dir:{folder}", pretrained=False)
+        module.load_state_dict(found.tensors)
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{found.source} is not what its config.json says, {found.config['architecture']}: {reason}"
+        ) from error
+    architecture = f"timm/{found.config['architecture']}"
+    return timm_models.of_module(module, found.source, architecture, dict(found.config.get("model_args", {})))

@@ -1,0 +1,133 @@
+"""Models of timm: taken over by our own where these compute the same, kept as timm's where they do not."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import models
+from ..data.preprocessing import Preprocessing
+from ..errors import UserError, nearest
+from ..models.vision_transformer import ACTIVATIONS
+from . import describe
+from .class_names import names_of
+from .weights import Weights
+
+SAME = 1e-4  # of the largest logit; other models of the same shapes differ by far more
+POOLS = {"token": "cls", "avg": "mean"}
+
+
+def is_name(name: str) -> bool:
+    """Return whether timm has a model of that name, with or without a tag of its weights behind a point."""
+    import timm
+
+    return timm.is_model(name)
+
+
+def published(name: str) -> Weights:
+    """Return timm's published weights, downloaded at first use; raises UserError where that fails."""
+    import timm
+
+    architecture, _, tag = name.partition(".")
+    tags = [full.partition(".")[2] for full in timm.list_pretrained(f"{architecture}.*")]
+    if tag and tag not in tags:
+        raise UserError(
+            f"timm has no weights {tag} of {architecture}{nearest(tag, tags)} ({', '.join(tags) or 'none'})"
+        )
+    try:
+        module = timm.create_model(name, pretrained=True)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"timm could not fetch the weights of {name}: {short(error)}\n"
+            "is there a network? where there is one: hf download timm/NAME --local-dir FOLDER, then give FOLDER here"
+        ) from error
+    return of_module(module, name, f"timm/{name}")
+
+
+def of_module(module: nn.Module, source: str, architecture: str, options: dict[str, Any] | None = None) -> Weights:
+    """Return the weights and facts of a timm model: under our own architecture where it computes the same."""
+    weights = Weights(
+        source=source,
+        family="timm",
+        architecture=architecture,
+        options=options or {},
+        tensors=dict(module.state_dict()),
+        preprocessing=preprocessing_of(module),
+        num_classes=module.num_classes,  # type: ignore[arg-type]
+        classes=_labels(module) or names_of(module.num_classes),  # type: ignore[arg-type]
+    )
+    return _as_ours(module, weights) or weights
+
+
+def preprocessing_of(module: nn.Module) -> Preprocessing:
+    from timm.data.config import resolve_model_data_config
+
+    config = resolve_model_data_config(module)
+    height, width = config["input_size"][1:]
+    return Preprocessing(
+        image_size=(height, width),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation="bilinear" if config["interpolation"] == "random" else config["interpolation"],
+        crop_fraction=config["crop_pct"],
+        crop_mode="squash" if config["crop_mode"] == "squash" else "center",
+    )
+
+
+def _as_ours(module: nn.Module, weights: Weights) -> Weights | None:
+    """Return the weights as those of our own model, or None where it would not compute the same."""
+    from dataclasses import replace
+
+    try:
+        name, options, grid = _described(module, weights)
+        ours = models.create_model(
+            name, num_classes=weights.num_classes, image_size=_input_size(module, weights), **options
+        )
+        ours.load_state_dict(weights.tensors)
+    except (UserError, RuntimeError, AttributeError, KeyError, StopIteration):
+        return None
+    images = torch.randn(1, 3, *_input_size(module, weights), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, found = module.eval()(images), ours.eval()(images)
+    if (expected - found).abs().max() > SAME * max(1.0, expected.abs().max().item()):
+        return None
+    return replace(weights, architecture=name, options=options, grid=grid)
+
+
+def _input_size(module: nn.Module, weights: Weights) -> tuple[int, int]:
+    size = getattr(getattr(module, "patch_embed", None), "img_size", None)
+    return tuple(size) if size else weights.preprocessing.image_size
+
+
+def _described(module: Any, weights: Weights) -> tuple[str, dict[str, Any], tuple[int, int] | None]:
+    """Return the model of ours, its options and its grid, as the parts of a timm model say them."""
+    if "conv1.weight" in weights.tensors:
+        return "resnet", describe.residual_network(weights.tensors, weights.source), None
+    block = module.blocks[0]
+    options, _ = describe.vision_transformer(
+        weights.tensors,
+        weights.source,
+        num_heads=block.attn.num_heads,
+        image_size=_input_size(module, weights),
+    )
+    options["norm_eps"] = block.norm1.eps
+    if options["pool"] != "cls_dist":
+        options["pool"] = POOLS[module.global_pool]
+    if options.get("activation") != "swiglu":
+        options["activation"] = _activation(block.mlp.act)
+    return "vit", options, module.patch_embed.grid_size
+
+
+def _activation(act: nn.Module) -> str:
+    values = torch.linspace(-6, 6, 1001)
+    elementwise = [name for name in ACTIVATIONS if name != "swiglu"]
+    return next(name for name in elementwise if torch.allclose(ACTIVATIONS[name](values), act(values), atol=1e-7))
+
+
+def _labels(module: Any) -> tuple[str, ...] | None:
+    labels = module.pretrained_cfg.get("label_names")
+    return tuple(labels) if labels else None
+
+
+def short(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
