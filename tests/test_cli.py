@@ -51,7 +51,8 @@ def test_three_mistakes_are_listed_together_without_torch(tmp_path: Path) -> Non
     assert shown.stderr.splitlines() == [
         "vit: wrong.yaml: 3 mistakes",
         "  data.image_sise is not a recipe key; did you mean image_size? (keys of data: name, path, image_size, "
-        "crop_fraction, interpolation, mean, std, validation_fraction, test_fraction, fraction, split_seed, workers)",
+        "crop_fraction, interpolation, crop_mode, mean, std, validation_fraction, test_fraction, fraction, "
+        "split_seed, workers)",
         "  optimizer.lr: should be a valid number, given 'fast'",
         "  schedule.epochs: should be greater than 0, given -3",
     ]
@@ -75,9 +76,14 @@ def test_light_verbs_import_no_torch(arguments: list[str]) -> None:
         (["train", "digits_vit", "schedule.epoch=3"], "did you mean epochs?"),
         (["train", "digits_vit", "--resume"], "--resume continues the run in --out DIR"),
         (["train", "digits_vit", "data.name=folder", "data.path=nowhere"], "there is no folder nowhere"),
-        (["evaluate", "nowhere"], "neither a run folder nor a model file"),
-        (["predict", "nowhere", "README.md"], "neither a run folder nor a model file"),
-        (["predict", "README.md", "README.md"], "not a whole safetensors file"),
+        (["evaluate", "nowhere"], "nowhere is neither a run folder, a file of weights, a name of timm"),
+        (["predict", "./nowhere", "README.md"], "there is no file or folder ./nowhere"),
+        (["predict", "README.md", "README.md"], "README.md is no file of weights known here"),
+        (["predict", "vit_huge", "README.md"], "vit_huge has no published weights"),
+        (["finetune", "vit_smal", "digits"], "did you mean vit_small?"),
+        (["finetune", "nowhere.pth", "digits"], "there is no file or folder nowhere.pth"),
+        (["export", "nowhere", "--to", "timm"], "nowhere is neither a run folder"),
+        (["export", "nowhere", "--to", "keras"], "is not one of 'timm', 'transformers'"),
         (["compare", "digits_vit"], "is a recipe, not a comparison"),
         (["compare", "seeds=3"], "name a comparison first"),
         (["check", "nowhere"], "neither a file nor a shipped recipe"),

@@ -10,12 +10,25 @@ if TYPE_CHECKING:
     from .checkpoint import Loaded, create_model, load
     from .commands.compare import compare
     from .commands.evaluate import evaluate
+    from .commands.export import export
+    from .commands.finetune import finetune
     from .commands.models import list_models
     from .commands.train import train
     from .errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Loaded", "UserError", "compare", "create_model", "evaluate", "list_models", "load", "train"]
+__all__ = [
+    "Loaded",
+    "UserError",
+    "compare",
+    "create_model",
+    "evaluate",
+    "export",
+    "finetune",
+    "list_models",
+    "load",
+    "train",
+]
 
 _HOMES = {
     "Loaded": "vit.checkpoint",
@@ -23,6 +36,8 @@ _HOMES = {
     "compare": "vit.commands.compare",
     "create_model": "vit.checkpoint",
     "evaluate": "vit.commands.evaluate",
+    "export": "vit.commands.export",
+    "finetune": "vit.commands.finetune",
     "list_models": "vit.commands.models",
     "load": "vit.checkpoint",
     "train": "vit.commands.train",

@@ -28,6 +28,7 @@ app = typer.Typer(
 )
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="settings to change")]
+MODEL_HELP = "a run folder, a file or folder of weights, a timm name, or a Hugging Face id"
 Out = Annotated[Path | None, typer.Option(metavar="DIR", help="folder to write to")]
 
 
@@ -35,6 +36,15 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+class Library(StrEnum):
+    timm = "timm"
+    transformers = "transformers"
+
+
+class Packaging(StrEnum):
+    safetensors = "safetensors"
 
 
 @app.command()
@@ -55,8 +65,25 @@ def train(
 
 
 @app.command()
+def finetune(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="a folder of images, or a dataset")],
+    settings: Settings = None,
+    out: Out = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
+) -> None:
+    """Train a pretrained model on your images, with settings chosen for both."""
+    overrides = recipes.parse_overrides(settings or [])
+    if resume and out is None:
+        raise UserError("--resume continues the run in --out DIR: say which")
+    from .commands import finetune as command
+
+    print(command.finetune(model, data, out=out, overrides=overrides, resume=resume).path)
+
+
+@app.command()
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a run folder or a model file")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     data: Annotated[
         str | None, typer.Argument(metavar="[DATA]", help="a folder or dataset; else the model's own")
     ] = None,
@@ -72,7 +99,7 @@ def evaluate(
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="a run folder or a model file")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files, or folders of them")],
     top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 5,
     form: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,
@@ -105,6 +132,19 @@ def compare(
 
     folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs)
     print((folder / "report.html").as_posix())
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
+    to: Annotated[Library, typer.Option(help="the library that is to load it")],
+    form: Annotated[Packaging, typer.Option("--format", help="the kind of file")] = Packaging.safetensors,
+    out: Out = None,
+) -> None:
+    """Write a model as timm or transformers loads it."""
+    from .commands import export as command
+
+    print(command.show(command.export(model, to=to, out=out), to))
 
 
 @app.command()
@@ -189,5 +229,5 @@ def _continuation(folder: Path, arguments: list[str]) -> str:
     if "--out" in command:
         place = command.index("--out")
         del command[place : place + 2]
-    resume = ["--resume"] if command[0] == "train" else []
+    resume = ["--resume"] if command[0] in ("train", "finetune") else []
     return shlex.join(["vit", *command, "--out", folder.as_posix(), *resume])

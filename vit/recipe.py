@@ -83,9 +83,18 @@ class Model:
 
 
 @section
+class Tuning:
+    trainable: Literal["all", "head", "lora"] | PositiveInt = "all"  # head: on features computed once; N: last N blocks
+    freeze_batch_norm: bool = False  # weights and statistics as they are
+    lora_rank: PositiveInt = 8
+    lora_alpha: PositiveInt = 16  # adapters are scaled by alpha / rank
+
+
+@section
 class Optimizer:
     name: Literal["adamw", "sgd"] = "adamw"
     lr: PositiveFloat = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
+    layer_decay: Fraction = 1.0  # factor of the learning rate from each block to the one before it
     weight_decay: NonNegativeFloat = 0.05  # decoupled; on weights, not on biases, norms, tokens or positions
     momentum: PartialFraction = 0.9  # of SGD
     betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of AdamW
@@ -96,8 +105,14 @@ class Schedule:
     epochs: PositiveInt
     warmup_epochs: NonNegativeFloat = 0.0  # linear, from 0 to lr
     final_lr: NonNegativeFloat = 0.0  # where the cosine ends
+    lower_image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_both_sides)] = None
+    raised_epochs: NonNegativeInt = 0  # the last ones, at data.image_size; those before at lower_image_size
 
     def __post_init__(self) -> None:
+        if self.raised_epochs and self.lower_image_size is None:
+            raise ValueError("raised_epochs needs lower_image_size, the size of the epochs before")
+        if self.raised_epochs > self.epochs:
+            raise ValueError(f"raised_epochs ({self.raised_epochs}) must not exceed epochs ({self.epochs})")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs})")
 
@@ -125,6 +140,7 @@ class Recipe:
     augment: tuple[Step, ...] = ()
     mixing: Mixing = Mixing()
     model: Model
+    tuning: Tuning = Tuning()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule
     training: Training = Training()

@@ -79,11 +79,6 @@ def test_another_split_seed_cuts_another_test_split():
     assert set(one.test.ids) != set(other.test.ids)
 
 
-def test_recipe_overrides_mean_and_deviation():
-    assert load("digits", mean=(0.1, 0.2, 0.3), std=(1, 2, 3)).mean == (0.1, 0.2, 0.3)
-    assert load("digits", std=(1, 2, 3)).std == (1, 2, 3)
-
-
 def test_a_split_keeps_pixels_and_labels_of_its_images():
     dataset = load("digits")
     source = datasets.digits().splits["train"]

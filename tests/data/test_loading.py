@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -192,7 +193,7 @@ def test_evaluation_gives_every_image_once_in_order(photo_folder):
     recipe = make_recipe(name="folder", path=str(photo_folder), image_size=[24, 32], workers=2)
     dataset = datasets.load(recipe.data)
     preprocessing = preprocessing_of(recipe.data, dataset)
-    batches = list(evaluation_loader(dataset.train, preprocessing, recipe.data, small=False, batch_size=4))
+    batches = list(evaluation_loader(dataset.train, preprocessing, recipe.data.workers, small=False, batch_size=4))
     assert [len(inputs) for inputs, _ in batches] == [4, 4, 4, 3]
     inputs = torch.cat([inputs for inputs, _ in batches])
     np.testing.assert_array_equal(torch.cat([labels for _, labels in batches]), dataset.train.labels)
@@ -242,3 +243,29 @@ def test_a_random_crop_is_taken_of_every_image():
     bordered = [bool((augmentation(white, seed) == 0).any()) for seed in range(400)]
     # All offsets but the middle one of 9 x 9 show the padding.
     assert np.mean(bordered) > 0.95
+
+
+def test_preprocessing_is_the_recipes_then_the_weights_then_the_usual():
+    dataset = datasets.load(load_recipe("digits_vit").data)
+    trained = Preprocessing((224, 224), (0.1, 0.2, 0.3), (1.0, 2.0, 3.0), "bilinear", 0.9, "squash")
+    silent = load_recipe("digits_vit", {"data.image_size": 16}).data
+    assert preprocessing_of(silent, dataset) == Preprocessing(
+        (16, 16), dataset.mean, dataset.std, "bicubic", 1.0, "center"
+    )
+    assert preprocessing_of(silent, dataset, trained) == replace(trained, image_size=(16, 16))
+    told = load_recipe("digits_vit", {"data.mean": [0.5, 0.5, 0.5], "data.crop_fraction": 0.8}).data
+    expected = replace(trained, image_size=(8, 8), mean=(0.5, 0.5, 0.5), crop_fraction=0.8)
+    assert preprocessing_of(told, dataset, trained) == expected
+
+
+def test_the_last_epochs_see_larger_images():
+    overrides = {"data.image_size": 16, "schedule.epochs": 3, "schedule.warmup_epochs": 0}
+    overrides |= {"schedule.lower_image_size": 8, "schedule.raised_epochs": 1}
+    recipe = load_recipe("digits_vit", overrides)
+    dataset = datasets.load(recipe.data)
+    loader = training_loader(recipe, dataset, preprocessing_of(recipe.data, dataset))
+    sides = []
+    for epoch in range(3):
+        loader.sampler.set_epoch(epoch)
+        sides.append(next(iter(loader))[0].shape[-2:])
+    assert sides == [(8, 8), (8, 8), (16, 16)]

@@ -24,7 +24,11 @@ TIMM_NAMES = {
 }
 SMALL = {"embed_dim": 24, "depth": 3, "num_heads": 3}
 FEW_BLOCKS = {"vit": SMALL} | {name: {"depth": 1} for name in TIMM_NAMES}
-FEW_BLOCKS |= {"resnet34": {"depths": (1, 1, 1, 1)}, "resnet50": {"depths": (1, 1, 1, 1)}}
+FEW_BLOCKS |= {
+    "resnet": {"block": "basic", "depths": (1, 2)},
+    "resnet34": {"depths": (1, 1, 1, 1)},
+    "resnet50": {"depths": (1, 1, 1, 1)},
+}
 
 
 def small(**options) -> VisionTransformer:
@@ -182,7 +186,7 @@ def test_drop_path_passes_everything_in_evaluation_and_at_rate_zero():
         ({"drop_path": 1.0}, r"vit_tiny: drop_path must lie in \[0, 1\), given 1.0"),
         ({"patchsize": 8}, "model.patchsize is not an option of vit_tiny; did you mean patch_size?"),
         ({"depth": "many"}, "model.depth: .*integer.*given 'many'"),
-        ({"pretrained": True}, "vit_tiny has no published weights of its own; give a model file, or timm/<name>"),
+        ({"pretrained": "nowhere.pth"}, "there is no file or folder nowhere.pth"),
     ],
 )
 def test_refuses_what_does_not_fit(options, message):

@@ -35,7 +35,7 @@ def names_of(group: dict, module: nn.Module) -> set[str]:
 @pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_is_in_one_group(name):
     module = build(name)
-    decayed, plain = (names_of(group, module) for group in parameter_groups(module, 0.1))
+    decayed, plain = (names_of(group, module) for group in parameter_groups(module, Optimizer(weight_decay=0.1)))
     assert decayed | plain == {name for name, _ in module.named_parameters()}
     assert not decayed & plain
     assert decayed
@@ -52,7 +52,7 @@ def test_biases_norms_tokens_and_positions_are_not_decayed(name):
         for own, _ in part.named_parameters(recurse=False)
         if own == "bias" or isinstance(part, norms) or own.endswith(("token", "embed", "gamma"))
     }
-    decayed, plain = parameter_groups(module, 0.1)
+    decayed, plain = parameter_groups(module, Optimizer(weight_decay=0.1))
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.1, 0.0)
     assert names_of(plain, module) == expected
 
@@ -60,7 +60,7 @@ def test_biases_norms_tokens_and_positions_are_not_decayed(name):
 def test_frozen_parameters_are_in_no_group():
     module = build("vit_tiny")
     module.patch_embed.requires_grad_(False)
-    names = set().union(*(names_of(group, module) for group in parameter_groups(module, 0.1)))
+    names = set().union(*(names_of(group, module) for group in parameter_groups(module, Optimizer(weight_decay=0.1))))
     assert names == {name for name, _ in module.named_parameters() if not name.startswith("patch_embed")}
 
 

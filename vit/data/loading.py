@@ -1,6 +1,7 @@
 """Batches: which image comes when, how it is augmented, and by which process, the last without any influence."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Literal
 
 import albumentations as A
@@ -51,22 +52,35 @@ class Augmentation:
 class TrainingImages(TorchDataset):
     """(epoch, index) -> augmented uint8 image [3, height, width] and its class number.
 
-    Unless the first step is random_resized_crop, an image is first brought to size as in evaluation.
+    Unless the first step is random_resized_crop, an image is first brought to size as in evaluation. The size is that
+    of the epoch, where the recipe raises it for the last ones.
     """
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
+        self.images = images
+        self.final = SizedImages(images, preprocessing, recipe)
+        lower = recipe.schedule.lower_image_size
+        self.before = SizedImages(images, replace(preprocessing, image_size=lower), recipe) if lower else self.final
+        self.raised_from = recipe.schedule.epochs - recipe.schedule.raised_epochs if lower else 0
+        self.seed = recipe.training.seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+        epoch, index = key
+        sized = self.final if epoch >= self.raised_from else self.before
+        seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
+        return sized.augmentation(sized.pixels(index), seed), int(self.images.labels[index])
+
+
+class SizedImages:
+    """Images of one size, and the augmentation that ends there."""
 
     def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
         self.images = images
         self.preprocessing = preprocessing
         self.augmentation = Augmentation(recipe, preprocessing.image_size)
-        self.seed = recipe.training.seed
         self.zooms = preprocessing.crop_fraction < 1 and not self.augmentation.crops_to_size
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
-        epoch, index = key
-        seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return self.augmentation(self._pixels(index), seed), int(self.images.labels[index])
-
-    def _pixels(self, index: int) -> np.ndarray:
+    def pixels(self, index: int) -> np.ndarray:
         stored = self.images.pixels
         if stored is not None and stored.shape[1:3] == self.preprocessing.image_size and not self.zooms:
             return stored[index]

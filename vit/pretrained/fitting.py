@@ -8,7 +8,7 @@ from torch import nn
 from .. import models
 from ..errors import UserError
 from ..models import MODELS, complete_options
-from ..table import Lazy
+from ..table import REQUIRED, Lazy
 from .weights import Weights
 
 REPRESENTATION = "pre_logits."  # belongs to the head that it was trained with
@@ -52,14 +52,26 @@ def options_for(name: str, given: dict[str, Any], weights: Weights) -> dict[str,
     return {key: value for key, value in (facts | wanted).items() if key not in models.SUPPLIED}
 
 
+def as_recipe(weights: Weights) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options, without the usual ones, by which a recipe names the weights' model."""
+    if weights.architecture not in MODELS:
+        return weights.architecture, weights.options
+    facts = complete_options(weights.architecture, weights.options)
+    alike = [name for name in MODELS if _kind(name) == _kind(weights.architecture)]
+    shorter = {name: _unusual(name, facts) for name in alike}
+    name = min(shorter, key=lambda name: len(shorter[name]))
+    return name, shorter[name]
+
+
 def advice(weights: Weights) -> str:
     """Return which model of ours the weights are for."""
-    for name, entry in MODELS.items():
-        preset = getattr(entry, "preset", None)
-        same = preset and all(weights.options.get(key, value) == value for key, value in preset.items())
-        if same and _kind(name) == _kind(weights.architecture):
-            return f"these weights are for model.name={name}"
-    return f"these weights are for model.name={weights.architecture}, with the options of the weights"
+    name, options = as_recipe(weights)
+    return f"these weights are for model.name={name}" + "".join(f" model.{k}={v}" for k, v in options.items())
+
+
+def _unusual(name: str, facts: dict[str, Any]) -> dict[str, Any]:
+    usual = complete_options(name, {})
+    return {key: value for key, value in facts.items() if usual.get(key, REQUIRED) != value}
 
 
 def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> str:

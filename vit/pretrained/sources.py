@@ -9,18 +9,11 @@ from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
 from ..models import MODELS, complete_options
 from ..run_folder import RunFolder
-from . import families, files, timm_models
+from . import families, files, hub, timm_models
 from .families import Found
 from .weights import Weights
 
 FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
-NAMES = (
-    "model.safetensors",
-    "pytorch_model.bin",
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
-CONFIGURATIONS = ("config.json", "preprocessor_config.json", "open_clip_config.json")
 PUBLISHED = {  # the weights that our own names stand for
     "vit_tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
     "vit_small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
@@ -61,7 +54,7 @@ def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
         return timm_models.published(name)
     looks_like_path = model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES
     if model.count("/") == 1 and not looks_like_path:
-        return _read_folder(_download(model), told, source=model)
+        return _read_folder(hub.download(model), told, source=model)
     if looks_like_path or "/" in model:
         raise UserError(f"there is no file or folder {model}")
     if model in MODELS:
@@ -69,31 +62,16 @@ def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
     raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
 
 
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    try:
-        return Path(
-            snapshot_download(
-                repository, allow_patterns=[*CONFIGURATIONS, *NAMES, "*.index.json", "model-*.safetensors"]
-            )
-        )
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise UserError(
-            f"{repository} is no local file, and could not be fetched from Hugging Face: {timm_models.short(error)}\n"
-            f"is there a network? where there is one: hf download {repository} --local-dir FOLDER; then give it here"
-        ) from error
-
-
 def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
     if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
         raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
-    path = next((folder / name for name in NAMES if (folder / name).is_file()), None)
-    shards = sorted(folder.glob("model-*-of-*.safetensors"))
+    path = next((folder / name for name in hub.WEIGHTS if (folder / name).is_file()), None)
+    shards = sorted(folder.glob(hub.SHARDS))
     if path is None and not shards:
-        raise UserError(f"{folder} holds no weights ({', '.join(NAMES)}): it is no run folder, and no model's folder")
-    configurations = {name: files.read_json(folder / name) or {} for name in CONFIGURATIONS}
+        raise UserError(
+            f"{folder} holds no weights ({', '.join(hub.WEIGHTS)}): it is no run folder, and no model's folder"
+        )
+    configurations = {name: files.read_json(folder / name) or {} for name in hub.CONFIGURATIONS}
     return _read_file(
         path or shards[0], configurations, told, source or str(folder), shards[1:] if path is None else []
     )
@@ -121,7 +99,9 @@ def _read_file(
         told=told,
         root=root,
     )
-    return _timm_folder(path.parent, found) if "architecture" in config else families.convert(found)
+    if "architecture" in config:  # as timm writes it
+        return timm_models.of_folder(path.parent, found.source, config)
+    return families.convert(found)
 
 
 def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
@@ -154,19 +134,3 @@ def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return JSON's lists as the tuples that they were."""
     return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-
-
-def _timm_folder(folder: Path, found: Found) -> Weights:
-    """Return the weights of a folder that timm wrote: config.json names its architecture."""
-    import timm
-
-    try:
-        module = timm.create_model(f"local-dir:{folder}", pretrained=False)
-        module.load_state_dict(found.tensors)
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{found.source} is not what its config.json says, {found.config['architecture']}: {reason}"
-        ) from error
-    architecture = f"timm/{found.config['architecture']}"
-    return timm_models.of_module(module, found.source, architecture, dict(found.config.get("model_args", {})))

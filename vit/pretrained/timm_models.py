@@ -1,5 +1,8 @@
 """Models of timm: taken over by our own where these compute the same, kept as timm's where they do not."""
 
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +12,7 @@ from .. import models
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
 from ..models.vision_transformer import ACTIVATIONS
-from . import describe
+from . import describe, hub
 from .class_names import names_of
 from .weights import Weights
 
@@ -34,14 +37,29 @@ def published(name: str) -> Weights:
         raise UserError(
             f"timm has no weights {tag} of {architecture}{nearest(tag, tags)} ({', '.join(tags) or 'none'})"
         )
+    config = timm.get_pretrained_cfg(name)
+    if config and config.hf_hub_id and config.hf_hub_id.startswith("timm/"):
+        return of_folder(hub.download(config.hf_hub_id), name, {"architecture": architecture})
     try:
         module = timm.create_model(name, pretrained=True)
     except (OSError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"timm could not fetch the weights of {name}: {short(error)}\n"
-            "is there a network? where there is one: hf download timm/NAME --local-dir FOLDER, then give FOLDER here"
+            f"timm could not fetch the weights of {name}: {hub.short(error)}\nis there a network?"
         ) from error
     return of_module(module, name, f"timm/{name}")
+
+
+def of_folder(folder: Path, source: str, config: Mapping[str, Any]) -> Weights:
+    """Return the weights of a folder that timm wrote: config.json names the architecture."""
+    import timm
+
+    try:
+        module = timm.create_model(f"local-dir:{folder}", pretrained=True)
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{source} is not the {config['architecture']} that its config.json says: {hub.short(error)}"
+        ) from error
+    return of_module(module, source, f"timm/{config['architecture']}", dict(config.get("model_args") or {}))
 
 
 def of_module(module: nn.Module, source: str, architecture: str, options: dict[str, Any] | None = None) -> Weights:
@@ -76,8 +94,6 @@ def preprocessing_of(module: nn.Module) -> Preprocessing:
 
 def _as_ours(module: nn.Module, weights: Weights) -> Weights | None:
     """Return the weights as those of our own model, or None where it would not compute the same."""
-    from dataclasses import replace
-
     try:
         name, options, grid = _described(module, weights)
         ours = models.create_model(
@@ -127,7 +143,3 @@ def _activation(act: nn.Module) -> str:
 def _labels(module: Any) -> tuple[str, ...] | None:
     labels = module.pretrained_cfg.get("label_names")
     return tuple(labels) if labels else None
-
-
-def short(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]

@@ -59,11 +59,12 @@ class LastCheckpoint(ModelCheckpoint):
 class RunRecord(Callback):
     """One row of metrics.csv an epoch, and the totals that the summary needs."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, seconds_before: float = 0.0):
         self.path = path
         self.rows: list[dict[str, Any]] = []
         self.images_seen = 0
-        self.train_seconds = 0.0  # of the steps and their data; validation and checkpoints are not in it
+        # Of the steps and their data, and of a frozen trunk's features before; not of validation and checkpoints.
+        self.train_seconds = seconds_before
         self._epoch_start = 0.0
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:

@@ -6,23 +6,35 @@ from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..models.layers import parameters_by_layer
 from ..recipe import Optimizer as OptimizerSettings
 from ..recipe import Schedule
 
 UNDECAYED = ("_token", "pos_embed")  # learned, but not weights of a linear map
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict]:
-    """Split the parameters in two: matrices and kernels are decayed; biases, norms, tokens and positions are not."""
-    named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
-    plain = [p for name, p in named if p.ndim <= 1 or name.endswith(UNDECAYED)]
-    decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(UNDECAYED)]
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+def parameter_groups(module: nn.Module, settings: OptimizerSettings) -> list[dict]:
+    """Split the learning parameters in two: matrices and kernels decay; biases, norms, tokens and positions do not.
+
+    With `layer_decay` d < 1 each layer has two such groups, and its learning rate is lr * d^n where n layers stand
+    between it and the logits (Clark et al. 2020, arXiv:2003.10555; for images Bao et al. 2021, arXiv:2106.08254).
+    """
+    learning = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
+    layers = parameters_by_layer(module) if settings.layer_decay < 1 else [list(learning)]
+    groups = []
+    for depth, layer in enumerate(reversed(layers)):
+        named = [(name, learning[name]) for name in layer if name in learning]
+        plain = [p for name, p in named if p.ndim <= 1 or name.endswith(UNDECAYED)]
+        decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(UNDECAYED)]
+        lr = settings.lr * settings.layer_decay**depth
+        groups.append({"params": decayed, "weight_decay": settings.weight_decay, "lr": lr})
+        groups.append({"params": plain, "weight_decay": 0.0, "lr": lr})
+    return groups if settings.layer_decay == 1 else [group for group in groups if group["params"]]
 
 
 def make_optimizer(module: nn.Module, settings: OptimizerSettings, scaled_gradients: bool = False) -> Optimizer:
     """Return the recipe's optimizer; a fused one would undo fp16's loss scaling by itself, behind the clipping."""
-    groups = parameter_groups(module, settings.weight_decay)
+    groups = parameter_groups(module, settings)
     if settings.name == "adamw":
         return AdamW(groups, lr=settings.lr, betas=settings.betas, fused=not scaled_gradients)
     return DecoupledSGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)

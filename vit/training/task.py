@@ -12,6 +12,7 @@ from torchmetrics.classification import MulticlassAccuracy
 from ..randomness import derive_seed
 from ..recipe import Recipe
 from .optim import make_optimizer, make_schedule
+from .tuning import keep_frozen_statistics
 
 PrepareBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -33,6 +34,11 @@ class Classification(L.LightningModule):
         accuracy = {"num_classes": num_classes, "average": "micro", "validate_args": False}
         self.train_top1, self.validation_top1 = MulticlassAccuracy(**accuracy), MulticlassAccuracy(**accuracy)
         self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}
+
+    def train(self, mode: bool = True) -> "Classification":
+        super().train(mode)
+        keep_frozen_statistics(self.model)
+        return self
 
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
         # Mixing, drop-path and dropout then depend on seed and step alone.

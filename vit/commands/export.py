@@ -1,0 +1,33 @@
+"""`vit export`: a model as other libraries load it."""
+
+from pathlib import Path
+
+from .. import checkpoint
+from ..errors import UserError
+from ..pretrained import to_timm, to_transformers
+
+LOADING = {
+    "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
+    "transformers": 'transformers.AutoModelForImageClassification.from_pretrained("{folder}")',
+}
+
+
+def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path:
+    """Write a folder that `to`, timm or transformers, loads, with equal logits; return it.
+
+    Raises UserError for a model that the library does not have, and for a folder that is not empty.
+    """
+    loaded = checkpoint.load(model)
+    if not loaded.classes:
+        raise UserError(f"{model} names no classes, and there is nothing to export that its library has not")
+    folder = Path(out) if out is not None else Path("exports") / f"{Path(model).name}-{to}"
+    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+        raise UserError(f"{folder} is not empty; choose another --out")
+    parts = (loaded.module, loaded.architecture.name, loaded.architecture.options, loaded.classes, loaded.preprocessing)
+    {"timm": to_timm, "transformers": to_transformers}[to].write(folder, *parts)
+    return folder
+
+
+def show(folder: Path, to: str) -> str:
+    """Return the folder, and the line of Python that loads it."""
+    return f"{folder}\nload it: {LOADING[to].format(folder=folder)}"

@@ -1,0 +1,69 @@
+"""A frozen trunk's features, computed once, so that a head alone trains in seconds."""
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from ..data.loading import EpochOrder
+from ..errors import UserError
+from ..models import head_names
+from ..run_folder import clock
+
+LINE_EVERY_SECONDS = 5.0
+
+
+class HeadOnly(nn.Module):
+    """The head of a model, from features to logits; its parameters are the model's own."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.heads = nn.ModuleList(module.get_submodule(name) for name in head_names(module))
+        if len(self.heads) != 1 and not hasattr(module, "classify"):
+            raise UserError(f"tuning.trainable=head needs one head, this model has {len(self.heads)}")
+        self._classify: Callable[[Tensor], Tensor] = getattr(module, "classify", self.heads[0])
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self._classify(features)
+
+
+@torch.inference_mode()
+def compute(module: nn.Module, loader: DataLoader, device: str, say: Callable[[str], object]) -> TensorDataset:
+    """Return the features and labels of every image of a loader, in its order, computed in fp32."""
+    module = module.to(device).eval()
+    features, labels = [], []
+    start = last_line = time.perf_counter()
+    for done, (images, some) in enumerate(loader, 1):
+        features.append(_features(module, images.to(device)).cpu())
+        labels.append(some)
+        now = time.perf_counter()
+        if now - last_line >= LINE_EVERY_SECONDS:
+            last_line = now
+            say(f"features: {done} of {len(loader)} batches, {clock((now - start) / done * (len(loader) - done))} left")
+    return TensorDataset(torch.cat(features).clone(), torch.cat(labels))
+
+
+def loader(features: TensorDataset, batch_size: int, seed: int | None = None) -> DataLoader:
+    """Return batches of features and labels: in a new order every epoch where a seed is given."""
+    if seed is None:
+        return DataLoader(features, batch_size=batch_size)
+    order = EpochOrder(len(features), seed)
+    return DataLoader(_ByEpoch(features), batch_size=min(batch_size, len(features)), sampler=order, drop_last=True)
+
+
+class _ByEpoch(TensorDataset):
+    """Takes the (epoch, index) of an `EpochOrder`; features are the same in every epoch."""
+
+    def __init__(self, features: TensorDataset):
+        super().__init__(*features.tensors)
+
+    def __getitem__(self, key):
+        return super().__getitem__(key[1])
+
+
+def _features(module: nn.Module, images: Tensor) -> Tensor:
+    if hasattr(module, "features"):
+        return module.features(images)  # pyright: ignore[reportCallIssue]
+    return module.forward_head(module.forward_features(images), pre_logits=True)  # pyright: ignore[reportCallIssue]
