@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from torchvision import transforms
@@ -31,7 +32,7 @@ def torchvision_transform(size: int, interpolation: str, crop_fraction: float) -
 def test_is_what_torchvision_computes_on_photographs(size, crop_fraction, interpolation, photographs):
     ours = Preprocessing((size, size), MEAN, STD, interpolation, crop_fraction).transform()
     theirs = torchvision_transform(size, interpolation, crop_fraction)
-    for path in photographs[::8]:
+    for path in photographs if size == 224 else photographs[::8]:
         image = read_image(path)
         torch.testing.assert_close(ours(image), theirs(image), atol=1e-6, rtol=0)
 
@@ -102,3 +103,17 @@ def test_the_transform_can_be_sent_to_another_process(photographs):
     transform = Preprocessing((32, 48), MEAN, STD).transform()
     image = read_image(photographs[0])
     assert pickle.loads(pickle.dumps(transform))(image).equal(transform(image))
+
+
+@pytest.mark.parametrize(
+    ("size", "crop_fraction", "interpolation", "crop_mode"),
+    [(224, 0.9, "bicubic", "center"), (384, 1.0, "bicubic", "squash"), (160, 0.875, "bilinear", "center")],
+)
+def test_is_what_timm_computes_on_photographs(size, crop_fraction, interpolation, crop_mode, photographs):
+    theirs = timm.data.create_transform(
+        size, mean=MEAN, std=STD, interpolation=interpolation, crop_pct=crop_fraction, crop_mode=crop_mode
+    )
+    ours = Preprocessing((size, size), MEAN, STD, interpolation, crop_fraction, crop_mode).transform()
+    for path in photographs:
+        image = read_image(path)
+        assert (ours(image) - theirs(image)).abs().max() <= 1e-6, path

@@ -673,6 +673,6 @@ RESNETS = [
     resnet("seresnet50", "timm", lambda: timm.create_model("seresnet50"), attention="se"),
     resnet("resnet50, ECA", "timm", timm_resnet50("eca"), attention="eca"),
     resnet("resnet50, CBAM", "timm", timm_resnet50("cbam"), attention="cbam"),
-    resnet("resnet34", "torchvision", torchvision_resnet("resnet34"), block="basic", depths=(3, 4, 6, 3)),
+    resnet("resnet18", "torchvision", torchvision_resnet("resnet18"), block="basic", depths=(2, 2, 2, 2)),
     resnet("resnet50", "torchvision", torchvision_resnet("resnet50"), block="bottleneck"),
 ]

@@ -54,14 +54,15 @@ def finetune(
     if not quiet:
         print(show(choices, overrides), file=sys.stderr, flush=True)
     out = new_folder(out, "runs", f"finetune-{Path(model).name}-{Path(data).name}")
-    return train(recipe, out=out, resume=resume, quiet=quiet, start=weights)
+    return train(recipe, out=out, resume=resume, quiet=quiet, weights=weights)
 
 
 def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, list[Choice]]:
     """Return the complete recipe, and what was chosen for it."""
     base = "finetune_vit" if is_transformer(weights) else "finetune_resnet"
     about = [*of_model(model, weights), *of_data(data)]
-    section = load_recipe(base, {**settings(about), **overrides}).data
+    of_the_data = {key: value for key, value in overrides.items() if key.startswith("data.")}
+    section = load_recipe(base, {**settings(about), **of_the_data}).data
     dataset, size = datasets.load(section), section.image_size
     about += [of_head(weights, dataset), *of_schedule(len(dataset.train), overrides)]
     about += [of_learning_rate(overrides), of_augmentation(dataset, size, str(data))]

@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatch
 
-from ..models import MODELS
+from ..models import MODELS, PUBLISHED
 from ..table import Lazy
 
 
@@ -14,7 +14,9 @@ def list_models(pattern: str = "*") -> list[str]:
 def show() -> str:
     width = max(map(len, MODELS)) + 2
     lines = [f"{name:<{width}}{_about(name)}" for name in MODELS]
-    return "\n".join([*lines, f"{'timm/<name>':<{width}}any model of timm, by its name there"])
+    lines.append(f"{'timm/<name>':<{width}}any model of timm, by its name there")
+    published = [f"{name:<{width}}{weights}" for name, weights in PUBLISHED.items()]
+    return "\n".join([*lines, "", "published weights, fetched at first use:", *published])
 
 
 def _about(name: str) -> str:

@@ -2,32 +2,25 @@
 
 import logging
 import sys
-import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import lightning as L
 import torch
-import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from torch import nn
 from torch.utils.data import DataLoader
 
 from .. import checkpoint
 from ..data import datasets
 from ..data.datasets import Dataset
-from ..data.loading import EVALUATION_BATCH_SIZE, evaluation_loader, preprocessing_of, training_loader
-from ..data.mixing import make_mixing
-from ..data.preprocessing import Preprocessing, normalize
 from ..errors import Interrupted, UserError
 from ..pretrained.weights import Weights
-from ..recipe import Mixing, Recipe
+from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
-from ..training import features, tuning
 from ..training.callbacks import (
     ExponentialMovingAverage,
     LastCheckpoint,
@@ -36,8 +29,9 @@ from ..training.callbacks import (
     peak_memory_bytes,
 )
 from ..training.precision import LIGHTNING_NAMES, resolve_device, resolve_precision
-from ..training.task import Classification, PrepareBatch
+from ..training.task import Classification
 from .inputs import load_recipe, new_folder
+from .learner import Learner, Start, make_learner, make_start, read_weights
 
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its banner about devices and tips
 
@@ -49,13 +43,13 @@ def train(
     overrides: Mapping[str, Any] | None = None,
     resume: bool = False,
     quiet: bool = False,
-    start: Weights | None = None,
+    weights: Weights | None = None,
 ) -> RunFolder:
     """Train what the recipe describes and return its run folder.
 
-    `resume` continues after the last whole epoch; `start` are the recipe's pretrained weights, where they are read
-    already. Raises UserError, with nothing written, for a recipe, data or
-    weights that do not fit, and for a folder that already holds a run.
+    `resume` continues after the last whole epoch; `weights` are the recipe's pretrained ones, where they are read
+    already. Raises UserError, with nothing written, for a recipe, data or weights that do not fit, and for a folder
+    that already holds a run.
     """
     name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
     recipe = load_recipe(recipe, overrides)
@@ -68,90 +62,35 @@ def train(
 
     data = datasets.load(recipe.data)
     datasets.check_readable(data.train, data.validation)
-    model = recipe.model
-    start = start or checkpoint.start_of(model.name, model.pretrained, model.options)
-    preprocessing = preprocessing_of(recipe.data, data, start.preprocessing if start else None)
-    L.seed_everything(recipe.training.seed, verbose=False)
-    module, architecture = checkpoint.build(
-        model.name, model.options, len(data.classes), recipe.data.image_size, start, model.new_head, data.classes, say
-    )
+    weights = weights or read_weights(recipe)
+    L.seed_everything(recipe.training.seed, verbose=False)  # behind the reading, which may draw numbers
+    start = make_start(recipe, data, weights)
+    if start.line:
+        say(start.line)
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
-    check_sizes(module, recipe)
-    parameters = count_parameters(module)
-    adapters = tuning.prepare(module, recipe.tuning)
-    learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    say(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn; {precision} on {device} ({why})")
-    loaders = make_loaders(recipe, data, preprocessing)
+    say(f"{precision} on {device} ({why})")
+    learner = make_learner(recipe, start, data, device, say)
     wandb_mode = find_wandb_mode(recipe, run)
-    learner, prepare_batch = module, batch_preparation(recipe, preprocessing, len(data.classes))
-    before = time.perf_counter()
-    if recipe.tuning.trainable == "head":
-        learner, loaders, prepare_batch = head_alone(recipe, module, data, preprocessing, device, say)
-    features_seconds = time.perf_counter() - before
 
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.environment, environment())
-    record = RunRecord(run.metrics, features_seconds)
-    task = Classification(learner, recipe, len(data.classes), prepare_batch).train()
+    record = RunRecord(run.metrics, learner.seconds)
+    task = Classification(learner.module, recipe, len(data.classes), learner.prepare_batch).train()
     trainer = make_trainer(recipe, run, record, device, precision, wandb_mode, quiet)
     try:
-        fit(trainer, task, loaders, run.last_checkpoint if resume else None)
+        fit(trainer, task, learner.loaders, run.last_checkpoint if resume else None)
     except KeyboardInterrupt as error:
         raise Interrupted(run.path) from error
-    if adapters:
-        adapters.merge()
-    checkpoint.save(run.model, module, architecture, data.classes, preprocessing, recipe)
-    write_json(run.summary, summary(recipe, module, learning, data, record, device, precision))
+    if learner.adapters:
+        learner.adapters.merge()
+    checkpoint.save(run.model, start.module, start.architecture, data.classes, start.preprocessing, recipe)
+    write_json(run.summary, summary(recipe, start, learner, data, record, device, precision))
     if wandb_mode:
         import wandb
 
         wandb.finish()  # the run is then whole on disk, or sent
     say(f"validation top-1 {record.rows[-1]['validation_top1']:.2%}; next: vit evaluate {run.path}")
     return run
-
-
-def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
-    mix = make_mixing(recipe.mixing, num_classes)
-    return lambda images, labels: mix(normalize(images, preprocessing), labels)
-
-
-def check_sizes(module: nn.Module, recipe: Recipe) -> None:
-    """Refuse a lower resolution that the model does not take."""
-    size = recipe.schedule.lower_image_size
-    if size is None:
-        return
-    try:
-        with torch.inference_mode():
-            module.eval()(torch.zeros(1, 3, *size))
-        module.train()
-    except (ValueError, RuntimeError, AssertionError) as error:
-        raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
-
-
-def head_alone(
-    recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
-) -> tuple[nn.Module, tuple[DataLoader, DataLoader], PrepareBatch]:
-    """Return the head, loaders of features, and what prepares their batches."""
-    left_out = [name for name, there in (("augment", recipe.augment), ("mixing", recipe.mixing != Mixing())) if there]
-    if left_out:
-        say(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
-    found = [
-        features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device, say)
-        for images in (data.train, data.validation)
-    ]
-    batches = features.loader(found[0], recipe.training.batch_size, recipe.training.seed)
-    loaders = (batches, features.loader(found[1], EVALUATION_BATCH_SIZE))
-    one_hot = lambda inputs, labels: (inputs, F.one_hot(labels, len(data.classes)).float())  # noqa: E731
-    return features.HeadOnly(module), loaders, one_hot
-
-
-def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) -> tuple[DataLoader, DataLoader]:
-    """Return the loaders of training and validation; raises UserError for transforms that refuse their options."""
-    try:
-        train = training_loader(recipe, data, preprocessing)
-    except ValueError as error:
-        raise UserError(f"augment: {error}") from error
-    return train, evaluation_loader(data.validation, preprocessing, recipe.data.workers, data.small)
 
 
 def make_trainer(
@@ -225,6 +164,7 @@ def fit(
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
         warnings.filterwarnings("ignore", ".*The number of training batches.*")
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of torch's pytrees
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen BatchNorms
         warnings.filterwarnings("ignore", ".*Checkpoint directory .* exists and is not empty.*")
         try:
             trainer.fit(task, *loaders, ckpt_path=start, weights_only=False)  # our own file, with Python numbers in it
@@ -237,13 +177,14 @@ def fit(
 
 
 def summary(
-    recipe: Recipe, module: nn.Module, learning: int, data: Dataset, record: RunRecord, device: str, precision: str
+    recipe: Recipe, start: Start, learner: Learner, data: Dataset, record: RunRecord, device: str, precision: str
 ) -> dict[str, Any]:
     return {
         "model": recipe.model.name,
-        "parameters": count_parameters(module),
-        "trainable_parameters": learning,
-        "macs": count_macs(module, recipe.data.image_size),
+        "start": start.line,
+        "parameters": count_parameters(start.module),
+        "trainable_parameters": learner.parameters,
+        "macs": count_macs(start.module, recipe.data.image_size),
         "training_images": len(data.train),
         "validation_images": len(data.validation),
         "epochs": recipe.schedule.epochs,

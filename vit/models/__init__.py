@@ -37,6 +37,17 @@ MODELS: Table = {
 }
 
 
+PUBLISHED = {  # timm's name of the weights that a name of ours stands for
+    "vit_tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
+    "vit_small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
+    "vit_base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
+    "vit_large": "vit_large_patch16_224.augreg_in21k_ft_in1k",
+    "resnet18": "resnet18.a1_in1k",
+    "resnet34": "resnet34.a1_in1k",
+    "resnet50": "resnet50.a1_in1k",
+}
+
+
 def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return every option of a model of MODELS that is not its caller's: as given, else preset, else by default."""
     known = {key: option.default for key, option in options_of(MODELS[name]).items() if key not in SUPPLIED}

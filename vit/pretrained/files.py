@@ -3,6 +3,7 @@
 import argparse
 import json
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -70,7 +71,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files if arrays[name].dtype.kind == "f"}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise UserError(f"{path} is not a whole .npz file of numbers ({error}); fetch or copy it again") from error
@@ -79,7 +80,8 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
 def _read_torch(path: Path) -> Any:
     try:
         # Training scripts keep their arguments beside the weights; a Namespace is only a bag of values.
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol")  # an error follows where it matters
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} holds more than weights, and was not opened: {_first_reason(error)}") from error

@@ -7,22 +7,13 @@ from typing import Any
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
-from ..models import MODELS, complete_options
+from ..models import MODELS, PUBLISHED, complete_options
 from ..run_folder import RunFolder
 from . import families, files, hub, timm_models
 from .families import Found
 from .weights import Weights
 
 FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
-PUBLISHED = {  # the weights that our own names stand for
-    "vit_tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "vit_small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
-    "vit_base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
-    "vit_large": "vit_large_patch16_224.augreg_in21k_ft_in1k",
-    "resnet18": "resnet18.a1_in1k",
-    "resnet34": "resnet34.a1_in1k",
-    "resnet50": "resnet50.a1_in1k",
-}
 KINDS = (
     "a run folder, a file of weights, a name of timm (vit_small_patch16_224.augreg_in21k) or a Hugging Face id (a/b)"
 )

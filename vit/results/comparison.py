@@ -168,6 +168,7 @@ def _training(runs: list[Run]) -> dict[str, Any]:
         "seeds": sorted({run.seed for run in runs}),
         "fractions": sorted({run.fraction for run in runs}),
         "runs": len(runs),
+        "starts": {run.model: run.summary.get("start") for run in runs},
         "threads": sorted({run.summary["threads"] for run in runs}),
         "machines": sorted({run.machine for run in runs}),
     }

@@ -76,9 +76,7 @@ def caveats(results: dict[str, Any]) -> list[str]:
         found.append(
             "One seed only: how much a second training would differ is not known, so intervals are too narrow."
         )
-    pretrained = {row["key"]: row for row in ledger["differences"]}.get("model.pretrained")
-    if pretrained:
-        found.append("Some models started from pretrained weights and others did not.")
+    found += _starts(ledger, results["training"].get("starts", {}))
     if len(results["training"]["machines"]) > 1:
         found.append(f"The models were trained on different machines: {'; '.join(results['training']['machines'])}.")
     if results["pairs"]:
@@ -88,6 +86,20 @@ def caveats(results: dict[str, Any]) -> list[str]:
             f"With {images:,} test images and {fewest} seed{'s' * (fewest > 1)} a model, a true difference of "
             f"{100 * detectable:.1f} points would be found four times in five; smaller ones may go unnoticed."
         )
+    return found
+
+
+def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
+    """Return what the models' pretrained weights leave unequal: who had them, whose they were, what began fresh."""
+    found = []
+    pretrained = {row["key"]: row["values"] for row in ledger["differences"]}.get("model.pretrained")
+    if pretrained and all(pretrained.values()):
+        found.append(
+            "The models started from different pretrained weights: what these had seen is part of the difference."
+        )
+    elif pretrained:
+        found.append("Some models started from pretrained weights and others did not.")
+    found += [f"{name} started from {start}." for name, start in starts.items() if start and "start fresh" in start]
     return found
 
 

@@ -1,0 +1,127 @@
+"""What learns in a run, and from what: a module with its start, the part of it that learns, and the batches."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .. import checkpoint
+from ..checkpoint import Architecture
+from ..data.datasets import Dataset
+from ..data.loading import EVALUATION_BATCH_SIZE, evaluation_loader, preprocessing_of, training_loader
+from ..data.mixing import make_mixing
+from ..data.preprocessing import Preprocessing, normalize
+from ..errors import UserError
+from ..pretrained.weights import Weights
+from ..recipe import Mixing, Recipe
+from ..results.cost import count_parameters
+from ..training import features, tuning
+from ..training.task import PrepareBatch
+
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A module before its training, what it is, what its images go through, and a line on the weights it began with."""
+
+    module: nn.Module
+    architecture: Architecture
+    preprocessing: Preprocessing
+    line: str | None
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The part of a module that is trained, its batches of training and validation, and what prepares the former.
+
+    `adapters` must be merged after training; `seconds` were spent on a frozen trunk's features.
+    """
+
+    module: nn.Module
+    loaders: tuple[DataLoader, DataLoader]
+    prepare_batch: PrepareBatch
+    adapters: tuning.Adapters | None
+    parameters: int
+    seconds: float
+
+
+def read_weights(recipe: Recipe) -> Weights | None:
+    """Return the pretrained weights that a recipe names, or None."""
+    return checkpoint.start_of(recipe.model.name, recipe.model.pretrained, recipe.model.options)
+
+
+def make_start(recipe: Recipe, data: Dataset, weights: Weights | None) -> Start:
+    """Build the recipe's model, with the weights in it."""
+    model, size = recipe.model, recipe.data.image_size
+    preprocessing = preprocessing_of(recipe.data, data, weights.preprocessing if weights else None)
+    lines: list[str] = []
+    module, architecture = checkpoint.build(
+        model.name, model.options, len(data.classes), size, weights, model.new_head, data.classes, lines.append
+    )
+    check_sizes(module, recipe)
+    return Start(module, architecture, preprocessing, lines[0] if lines else None)
+
+
+def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: Say) -> Learner:
+    """Freeze what the recipe keeps, and return what learns; a head alone learns from features computed here."""
+    module, preprocessing = start.module, start.preprocessing
+    parameters = count_parameters(module)
+    adapters = tuning.prepare(module, recipe.tuning)
+    learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    say(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
+    began = time.perf_counter()
+    if recipe.tuning.trainable == "head":
+        parts = head_alone(recipe, module, data, preprocessing, device, say)
+    else:
+        prepare_batch = batch_preparation(recipe, preprocessing, len(data.classes))
+        parts = (module, make_loaders(recipe, data, preprocessing), prepare_batch)
+    return Learner(*parts, adapters, learning, time.perf_counter() - began)
+
+
+def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
+    mix = make_mixing(recipe.mixing, num_classes)
+    return lambda images, labels: mix(normalize(images, preprocessing), labels)
+
+
+def check_sizes(module: nn.Module, recipe: Recipe) -> None:
+    """Refuse a lower resolution that the model does not take."""
+    size = recipe.schedule.lower_image_size
+    if size is None:
+        return
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, 3, *size))
+        module.train()
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
+
+
+def head_alone(
+    recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
+) -> tuple[nn.Module, tuple[DataLoader, DataLoader], PrepareBatch]:
+    """Return the head, loaders of features, and what prepares their batches."""
+    left_out = [name for name, there in (("augment", recipe.augment), ("mixing", recipe.mixing != Mixing())) if there]
+    if left_out:
+        say(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
+    found = [
+        features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device, say)
+        for images in (data.train, data.validation)
+    ]
+    batches = features.loader(found[0], recipe.training.batch_size, recipe.training.seed)
+    loaders = (batches, features.loader(found[1], EVALUATION_BATCH_SIZE))
+    one_hot = lambda inputs, labels: (inputs, F.one_hot(labels, len(data.classes)).float())  # noqa: E731
+    return features.HeadOnly(module), loaders, one_hot
+
+
+def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) -> tuple[DataLoader, DataLoader]:
+    """Return the loaders of training and validation; raises UserError for transforms that refuse their options."""
+    try:
+        train = training_loader(recipe, data, preprocessing)
+    except ValueError as error:
+        raise UserError(f"augment: {error}") from error
+    return train, evaluation_loader(data.validation, preprocessing, recipe.data.workers, data.small)
