@@ -82,6 +82,8 @@ def test_light_verbs_import_no_torch(arguments: list[str]) -> None:
         (["predict", "vit_huge", "README.md"], "vit_huge has no published weights"),
         (["finetune", "vit_smal", "digits"], "did you mean vit_small?"),
         (["finetune", "nowhere.pth", "digits"], "there is no file or folder nowhere.pth"),
+        (["finetune", "resnet18.pth", "digits"], "there is no file or folder resnet18.pth"),
+        (["finetune", "nowhere.pth", "digits", "schedule.epoch=3"], "did you mean epochs?"),
         (["export", "nowhere", "--to", "timm"], "nowhere is neither a run folder"),
         (["export", "nowhere", "--to", "keras"], "is not one of 'timm', 'transformers'"),
         (["compare", "digits_vit"], "is a recipe, not a comparison"),

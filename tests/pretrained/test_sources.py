@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from pretrained.parity import to_jax
 from safetensors.torch import save_file
 from timm.models import save_for_hf
 from torch import Tensor
@@ -289,3 +290,50 @@ def test_bad_weights_are_one_message_and_status_two(tmp_path: Path, verb: list[s
     assert shown.returncode == 2
     assert "not a whole safetensors file" in shown.stderr and "Traceback" not in shown.stderr
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        ({"size": 224}, ((224, 224), 1.0, "squash")),
+        ({"size": {"height": 384, "width": 384}}, ((384, 384), 1.0, "squash")),
+        ({"size": 256, "do_center_crop": True, "crop_size": 224}, ((224, 224), 0.875, "squash")),
+        ({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}}, ((224, 224), 0.875, "center")),
+    ],
+)
+def test_a_processor_of_transformers_is_understood(tmp_path: Path, processor: dict, expected: tuple) -> None:
+    from transformers import ViTConfig, ViTForImageClassification
+
+    config = ViTConfig(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64, num_labels=3)
+    ViTForImageClassification(config).save_pretrained(tmp_path)
+    said = processor | {"resample": 3, "image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]}
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
+    found = sources.read(tmp_path)
+    preprocessing = found.preprocessing
+    assert (preprocessing.image_size, preprocessing.crop_fraction, preprocessing.crop_mode) == expected
+    assert (preprocessing.mean, preprocessing.std) == ((0.1, 0.2, 0.3), (1, 2, 3))
+    assert (preprocessing.interpolation, found.options["num_heads"]) == ("bicubic", 2)
+
+
+def test_other_models_of_transformers_are_refused_by_name(tmp_path: Path) -> None:
+    from transformers import BeitConfig, BeitForImageClassification
+
+    config = BeitConfig(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64)
+    BeitForImageClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(UserError, match=r"is a beit, which is not among ours \(vit, dinov2, dinov2_with_registers\)"):
+        vit.load(tmp_path)
+
+
+def test_sine_positions_are_computed_where_a_big_vision_file_holds_none(tmp_path: Path, randomize: Callable) -> None:
+    options = {"class_token": False, "global_pool": "avg", "fc_norm": False, "act_layer": "gelu_tanh"} | SMALL
+    theirs = randomize(timm.create_model("vit_tiny_patch16_224", num_classes=5, **options)).eval()
+    arrays = {f"params/{key}": value for key, value in to_jax(theirs, big_vision=True, stacked=False).items()}
+    del arrays["params/pos_embedding"]
+    np.savez(tmp_path / "weights.npz", **arrays)
+    y, x = np.mgrid[:14, :14]
+    omega = 1 / 10_000 ** (np.arange(16) / 15)
+    x, y = (np.einsum("m,d->md", axis.flatten(), omega) for axis in (x, y))
+    expected = np.concatenate([np.sin(x), np.cos(x), np.sin(y), np.cos(y)], axis=1)
+    theirs.pos_embed.data[0] = torch.from_numpy(expected)
+    images = torch.randn(1, 3, 224, 224)
+    assert (logits(vit.load(tmp_path / "weights.npz").module, images) - logits(theirs, images)).abs().max() <= 1e-5

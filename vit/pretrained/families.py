@@ -21,6 +21,7 @@ from .weights import Weights
 HALF = (0.5, 0.5, 0.5)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
+HF_MODELS = ("vit", "dinov2", "dinov2_with_registers")
 HF_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
 OPENAI_KEYS = ("input_resolution", "context_length", "vocab_size")  # buffers of OpenAI's own programs
 
@@ -146,6 +147,8 @@ def from_transformers(found: Found) -> Weights:
     with_registers = "register_tokens" in tensors
     tensors = layouts.fold_prefix_positions(tensors)
     config = found.config
+    if config.get("model_type", "vit") not in HF_MODELS:
+        raise UserError(f"{found.source} is a {config['model_type']}, which is not among ours ({', '.join(HF_MODELS)})")
     name = str(config.get("hidden_act", "gelu"))
     if name not in HF_ACTIVATIONS:
         raise UserError(f"{found.source}: hidden_act {name} is not among ours ({', '.join(HF_ACTIVATIONS)})")
@@ -196,7 +199,9 @@ def _hf_preprocessing(found: Found) -> dict[str, Any]:
         cropped = (crop["height"] if isinstance(crop, dict) else crop) or size["shortest_edge"]
         said |= {"crop_mode": "center", "crop_fraction": cropped / size["shortest_edge"], "image_size": _both(cropped)}
     elif isinstance(size, dict) and "height" in size:
-        said |= {"crop_mode": "squash", "crop_fraction": 1.0, "image_size": (size["height"], size["width"])}
+        cropped = _both(crop["height"] if isinstance(crop, dict) else crop) if given.get("do_center_crop") else None
+        image_size = cropped or (size["height"], size["width"])
+        said |= {"crop_mode": "squash", "crop_fraction": image_size[0] / size["height"], "image_size": image_size}
     return said
 
 

@@ -40,14 +40,13 @@ def published_name(model: str) -> str | None:
 
 
 def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
+    if model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES or model.count("/") > 1:
+        raise UserError(f"there is no file or folder {model}")
     name = published_name(model)
     if name:
         return timm_models.published(name)
-    looks_like_path = model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES
-    if model.count("/") == 1 and not looks_like_path:
+    if "/" in model:
         return _read_folder(hub.download(model), told, source=model)
-    if looks_like_path or "/" in model:
-        raise UserError(f"there is no file or folder {model}")
     if model in MODELS:
         raise UserError(f"{model} has no published weights; these have: {', '.join(PUBLISHED)}, and the names of timm")
     raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
