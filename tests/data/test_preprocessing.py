@@ -117,3 +117,11 @@ def test_is_what_timm_computes_on_photographs(size, crop_fraction, interpolation
     for path in photographs:
         image = read_image(path)
         assert (ours(image) - theirs(image)).abs().max() <= 1e-6, path
+
+
+@pytest.mark.parametrize(("side", "resized"), [(32, 93), (224, 256), (224, 242), (224, 232)])
+def test_a_crop_of_whole_numbers_is_resized_to_that_number(side, resized):
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (resized, resized, 3), dtype=np.uint8))
+    kept = to_size(Preprocessing((side, side), MEAN, STD, crop_fraction=side / resized), image)
+    margin = round((resized - side) / 2)
+    np.testing.assert_array_equal(np.asarray(kept), np.asarray(image)[margin : margin + side, margin : margin + side])

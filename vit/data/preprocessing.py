@@ -33,7 +33,8 @@ class Preprocessing:
 
 def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     """Bring an image to the model's size, as in evaluation, and leave its pixels in [0, 255]."""
-    height, width = (int(side / preprocessing.crop_fraction) for side in preprocessing.image_size)
+    # Down, as timm does; but a fraction that was a quotient of whole numbers gives its whole number back.
+    height, width = (int(side / preprocessing.crop_fraction + 1e-9) for side in preprocessing.image_size)
     if preprocessing.crop_mode == "squash":
         resized = (width, height)
     elif height * image.width >= width * image.height:  # the height decides; torchvision rounds the other side down

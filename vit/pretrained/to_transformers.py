@@ -222,7 +222,7 @@ def _processor(preprocessing: Preprocessing) -> dict[str, Any]:
         return said | {"image_processor_type": "ViTImageProcessor", "size": {"height": height, "width": width}}
     if height != width or preprocessing.crop_mode == "squash":
         raise UserError(f"transformers has no processor for such crops of {height}x{width} pixels; {INSTEAD}")
-    edge = {"shortest_edge": int(min(height, width) / preprocessing.crop_fraction)}
+    edge = {"shortest_edge": int(height / preprocessing.crop_fraction + 1e-9)}
     crop = {"do_center_crop": True, "crop_size": {"height": height, "width": width}}
     return said | {"image_processor_type": "BitImageProcessor", "do_convert_rgb": True, "size": edge} | crop
 
