@@ -6,7 +6,7 @@ It is enough for every verb, and holds no pickle: reading it runs no code. What 
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,7 @@ class Loaded:
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     recipe: Recipe | None
+    notes: str  # what was taken for the weights of others, assumed, and left aside
 
     @cached_property
     def class_numbers(self) -> dict[str, int]:
@@ -116,7 +117,7 @@ def start_of(name: str, pretrained: bool | str | Path | None, options: dict[str,
     """Return the weights that a model starts from, or None; True stands for those published under the model's name."""
     if not pretrained:
         return None
-    return sources.read(name if pretrained is True else pretrained, options)
+    return sources.read_published(name) if pretrained is True else sources.read(pretrained, options)
 
 
 def build(
@@ -135,16 +136,23 @@ def build(
     """
     if weights is None:
         options = models.complete_options(name, options) if name in models.MODELS else options
-        architecture = Architecture(name, options, num_classes)
-        return architecture.build(image_size), architecture
+        return _built(Architecture(name, options, num_classes), image_size)
     fresh_head = new_head or not weights.num_classes
     complete = options_for(name, options, weights)
     if fresh_head and "representation_size" in complete:
         complete["representation_size"] = options.get("representation_size", 0)
-    architecture = Architecture(name, complete, num_classes)
-    module = architecture.build(image_size)
+    module, architecture = _built(Architecture(name, complete, num_classes), image_size)
     weights = weights.at(image_size, complete.get("patch_size", weights.options.get("patch_size", 0)))
     say(fit(module, weights, new_head, classes))
+    return module, architecture
+
+
+def _built(architecture: Architecture, image_size: tuple[int, int]) -> tuple[nn.Module, Architecture]:
+    """Return the module, and the architecture with the stem that it chose for the image size."""
+    module = architecture.build(image_size)
+    if architecture.options.get("stem") == "auto":
+        stem = "7x7" if module.get_parameter("conv1.weight").shape[-1] == 7 else "3x3"
+        architecture = replace(architecture, options=architecture.options | {"stem": stem})
     return module, architecture
 
 
@@ -171,18 +179,17 @@ def save(
     beside.replace(path)
 
 
-def load(model: str | Path) -> Loaded:
+def load(model: str | Path, **told: Any) -> Loaded:
     """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
 
+    `told` are options of the architecture that a bare file leaves open, `activation` or `num_heads`.
     Raises UserError for what is not there, not whole, of no known family, or not to be fetched.
     """
-    weights = sources.read(model)
+    weights = sources.read(model, told)
     size = weights.preprocessing.image_size
     architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
     module = architecture.build(size)
-    line = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
-    if weights.recipe is None:
-        logger.info(line)
+    notes = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
     return Loaded(
         source=str(model),
         module=module.eval(),
@@ -190,4 +197,5 @@ def load(model: str | Path) -> Loaded:
         classes=weights.classes or (),
         preprocessing=weights.preprocessing,
         recipe=None if weights.recipe is None else recipes.parse(dict(weights.recipe), TABLES, where=str(model)),
+        notes=notes,
     )

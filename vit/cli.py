@@ -76,7 +76,7 @@ def finetune(
     overrides = recipes.parse_overrides(settings or [])
     of_the_model = {key for key in overrides if key.startswith("model.")}  # known when the weights are read
     rest = {key: value for key, value in overrides.items() if key not in of_the_model}
-    _check_first("finetune_vit", {"schedule.warmup_epochs": 0} | rest)
+    _check_first("finetune_vit", {"schedule.warmup_epochs": 0, "schedule.epochs": 1_000_000} | rest)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
     from .commands import finetune as command

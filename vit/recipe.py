@@ -111,6 +111,8 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.raised_epochs and self.lower_image_size is None:
             raise ValueError("raised_epochs needs lower_image_size, the size of the epochs before")
+        if self.lower_image_size and not self.raised_epochs:
+            raise ValueError("lower_image_size needs raised_epochs, the number of last epochs at data.image_size")
         if self.raised_epochs > self.epochs:
             raise ValueError(f"raised_epochs ({self.raised_epochs}) must not exceed epochs ({self.epochs})")
         if self.warmup_epochs >= self.epochs:

@@ -81,7 +81,7 @@ def test_training_starts_from_a_model_file_and_replaces_the_head(
         "optimizer.lr": 1e-9,
     }
     run = vit.train("digits_resnet", out=tmp_path / "run", overrides=overrides)
-    assert "new: fc.weight, fc.bias" in capsys.readouterr().err
+    assert "new head in place of 10 classes" in capsys.readouterr().err
     before, after = load_file(digits_run.model), load_file(run.model)
     assert torch.allclose(before["layer1.0.conv1.weight"], after["layer1.0.conv1.weight"], atol=1e-6)
 
@@ -99,9 +99,9 @@ def test_wandb_logs_offline_without_an_account(tmp_path: Path, monkeypatch: pyte
 
 
 def test_weights_of_another_architecture_are_refused(digits_run: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"does not fit"):
+    with pytest.raises(UserError, match=r"does not fit vit: these weights are for model.name=resnet_cifar"):
         vit.train(
-            "digits_resnet_se",
+            "digits_vit",
             out=tmp_path / "run",
             overrides=SHORT | {"model.pretrained": str(digits_run.path)},
             quiet=True,

@@ -9,6 +9,7 @@ from timm.optim import param_groups_layer_decay
 from vit.models import create_model
 from vit.models.layers import parameters_by_layer
 from vit.recipe import Optimizer
+from vit.training.features import HeadOnly
 from vit.training.optim import parameter_groups
 
 PAIRS = {
@@ -30,14 +31,19 @@ def test_layers_are_those_of_timm(name: str) -> None:
         ours = create_model(name, num_classes=5, image_size=224, **options)
         published = timm.create_model(theirs, num_classes=5, **arguments)
     groups = group_parameters(published, published.group_matcher(coarse=False))
-    expected = [set(groups[key]) for key in sorted(groups)]
-    found = [set(layer) for layer in parameters_by_layer(ours)]
-    if "norm_after_pool" in options:  # timm's pattern `^norm` misses fc_norm, which here learns as norm does
-        beside = {"fc_norm.weight", "fc_norm.bias"}
-        expected = [layer - beside for layer in expected]
-        found = [layer - beside for layer in found]
-    assert found == expected
-    assert [set(layer) for layer in parameters_by_layer(published)] == [set(groups[key]) for key in sorted(groups)]
+    head = {"head.weight", "head.bias", "fc.weight", "fc.bias"}
+    expected = [set(groups[key]) - head for key in sorted(groups)]
+    expected = [layer for layer in expected if layer] + [head & {key for key, _ in published.named_parameters()}]
+    assert [set(layer) for layer in parameters_by_layer(published)] == expected
+    beside = {"fc_norm.weight", "fc_norm.bias"}  # timm's pattern `^norm` misses it; here it learns as norm does
+    found = [set(layer) - beside for layer in parameters_by_layer(ours)]
+    assert found == [layer - beside for layer in expected if layer - beside]
+
+
+def test_a_head_alone_is_one_layer() -> None:
+    head = HeadOnly(create_model("vit_tiny", num_classes=5, depth=1))
+    (groups,) = {group["lr"] for group in parameter_groups(head, Optimizer(lr=0.1, layer_decay=0.5))}
+    assert groups == 0.1
 
 
 @pytest.mark.parametrize("name", ["vit_tiny", "resnet18"])

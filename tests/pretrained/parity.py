@@ -96,7 +96,11 @@ def mae_pretraining(tensors: dict) -> dict:
         "decoder_pos_embed": torch.randn(1, 197, 512),
         "decoder_blocks.0.norm1.weight": torch.ones(512),
     }
-    return {"model": without("head.")(tensors) | decoder, "epoch": 799}
+    return mae_encoder(tensors) | {"model": mae_encoder(tensors)["model"] | decoder, "epoch": 799}
+
+
+def mae_encoder(tensors: dict) -> dict:
+    return {"model": without("head.")(tensors)}
 
 
 def dinov2_names(tensors: dict) -> dict:

@@ -162,6 +162,13 @@ def test_an_export_comes_back_as_it_was(save, tmp_path: Path, to: str, variant: 
     assert (logits(after.module, images) - logits(before.module, images)).abs().max() <= 1e-5
 
 
+def test_a_stem_is_kept_as_it_was_chosen(save, tmp_path: Path) -> None:
+    path = save("resnet18", {}, Preprocessing((96, 96), IMAGENET_MEAN, IMAGENET_STD))
+    assert vit.load(path).architecture.options["stem"] == "7x7"
+    assert (vit.export(path, to="timm", out=tmp_path / "export") / "config.json").is_file()
+    assert not (tmp_path / "export.new").exists()
+
+
 def test_a_folder_with_something_in_it_is_not_written_into(save, tmp_path: Path) -> None:
     path = save(*VARIANTS["plain"])
     with pytest.raises(UserError, match="is not empty"):

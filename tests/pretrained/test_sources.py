@@ -215,7 +215,7 @@ def test_a_clip_tower_must_say_its_gelu(tmp_path: Path) -> None:
     tensors = {"class_embedding": torch.zeros(64), "conv1.weight": torch.zeros(64, 3, 16, 16)}
     tensors |= {"positional_embedding": torch.zeros(197, 64)}
     torch.save(tensors, tmp_path / "clip.pt")
-    with pytest.raises(UserError, match=r"which GELU it was trained with: say model.activation=quick_gelu"):
+    with pytest.raises(UserError, match=r"which GELU it was trained with: keep open_clip_config.json"):
         vit.load(tmp_path / "clip.pt")
 
 
@@ -337,3 +337,47 @@ def test_sine_positions_are_computed_where_a_big_vision_file_holds_none(tmp_path
     theirs.pos_embed.data[0] = torch.from_numpy(expected)
     images = torch.randn(1, 3, 224, 224)
     assert (logits(vit.load(tmp_path / "weights.npz").module, images) - logits(theirs, images)).abs().max() <= 1e-5
+
+
+def test_an_encoder_of_mae_is_told_by_its_positions(module: torch.nn.Module, tmp_path: Path) -> None:
+    tensors = {key: value for key, value in module.state_dict().items() if not key.startswith("head.")}
+    tensors["pos_embed"][:, 0] = 0  # sines and cosines, and none for the CLS token
+    torch.save({"model": tensors}, tmp_path / "mae_pretrain.pth")
+    weights = sources.read(tmp_path / "mae_pretrain.pth")
+    assert (weights.family, weights.options["pool"], weights.preprocessing.mean[0]) == ("MAE", "mean", 0.485)
+
+
+def test_a_clip_tower_under_timms_names_keeps_its_facts(tmp_path: Path, randomize: Callable) -> None:
+    theirs = randomize(timm.create_model("vit_base_patch16_clip_quickgelu_224", num_classes=5, **SMALL)).eval()
+    torch.save(theirs.state_dict(), tmp_path / "clip.pth")
+    with pytest.raises(UserError, match="which GELU it was trained with"):
+        vit.load(tmp_path / "clip.pth")
+    loaded = vit.load(tmp_path / "clip.pth", activation="quick_gelu")
+    images = torch.randn(1, 3, 224, 224)
+    assert (logits(loaded.module, images) - logits(theirs, images)).abs().max() <= 1e-5
+    assert loaded.preprocessing.mean == (0.48145466, 0.4578275, 0.40821073)
+
+
+def test_a_file_is_read_with_the_configuration_beside_it(tmp_path: Path, randomize: Callable) -> None:
+    theirs = randomize(timm.create_model("vit_tiny_patch16_224", num_classes=5, **SMALL)).eval()
+    theirs.pretrained_cfg = theirs.pretrained_cfg | {"mean": (0.1, 0.2, 0.3)}
+    save_for_hf(theirs, str(tmp_path), model_args=SMALL, safe_serialization=True)
+    assert vit.load(tmp_path / "model.safetensors").preprocessing.mean == (0.1, 0.2, 0.3)
+
+
+def test_an_older_file_without_counts_of_batches_is_whole(tmp_path: Path, randomize: Callable) -> None:
+    theirs = randomize(timm.create_model("resnet18", num_classes=5)).eval()
+    tensors = {key: value for key, value in theirs.state_dict().items() if "num_batches_tracked" not in key}
+    torch.save(tensors, tmp_path / "resnet18.pth")
+    images = torch.randn(1, 3, 64, 64)
+    assert (logits(vit.load(tmp_path / "resnet18.pth").module, images) - logits(theirs, images)).abs().max() <= 1e-4
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"version https://git-lfs.github.com/spec/v1", "pointer of Git LFS"), (b"<!DOCTYPE html>", "a web page")],
+)
+def test_what_stands_in_for_a_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "weights.pth").write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        vit.load(tmp_path / "weights.pth")

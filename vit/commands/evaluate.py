@@ -19,6 +19,7 @@ from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, write_json
 from ..training.precision import available_device
+from .inputs import tell
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def evaluate(
     into `out`, or into the model's run folder, or for other data into evaluations/. Raises UserError for classes that
     the model does not know.
     """
-    loaded = checkpoint.load(model)
+    loaded = tell(checkpoint.load(model))
     own = loaded.recipe.data if loaded.recipe else None
     if data is None and own is None:
         raise UserError(f"{model} was not trained here, so there are no images of its own: vit evaluate {model} DATA")
@@ -68,7 +69,7 @@ def is_own(own: Data, data: str | Path) -> bool:
 def run_of(model: str | Path) -> Path:
     """Return the run folder of a model, or the path that stands for it where it has none."""
     path = Path(model)
-    return path.parent if path.is_file() else path
+    return path.parent if RunFolder(path.parent).model == path else path.with_suffix("") if path.is_file() else path
 
 
 def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, bool]:

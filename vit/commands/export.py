@@ -1,10 +1,12 @@
 """`vit export`: a model as other libraries load it."""
 
+import shutil
 from pathlib import Path
 
 from .. import checkpoint
 from ..errors import UserError
 from ..pretrained import to_timm, to_transformers
+from .inputs import tell
 
 LOADING = {
     "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
@@ -17,14 +19,22 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
 
     Raises UserError for a model that the library does not have, and for a folder that is not empty.
     """
-    loaded = checkpoint.load(model)
+    loaded = tell(checkpoint.load(model))
     if not loaded.classes:
         raise UserError(f"{model} names no classes, and there is nothing to export that its library has not")
     folder = Path(out) if out is not None else Path("exports") / f"{Path(model).name}-{to}"
     if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
         raise UserError(f"{folder} is not empty; choose another --out")
     parts = (loaded.module, loaded.architecture.name, loaded.architecture.options, loaded.classes, loaded.preprocessing)
-    {"timm": to_timm, "transformers": to_transformers}[to].write(folder, *parts)
+    beside = folder.with_name(f"{folder.name}.new")  # renamed when whole
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        {"timm": to_timm, "transformers": to_transformers}[to].write(beside, *parts)
+        if folder.is_dir():
+            folder.rmdir()
+        beside.rename(folder)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 

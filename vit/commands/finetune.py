@@ -22,6 +22,7 @@ from .train import train
 # short schedule of vision_transformer's README, 0.2 points below 10,000 steps on CIFAR-10.
 STEPS = ((20_000, 500), (500_000, 1_000), (float("inf"), 20_000))
 MOST_EPOCHS = 100
+ADAMW_SHARE = 1 / 30  # of SGD's learning rate: 1e-4 for everything, as is usual for AdamW
 LEARNING_RATES = {"all": 3e-3, "head": 3e-2, "lora": 3e-2}  # the first is the source's; the others: docs/finetuning.md
 
 
@@ -64,7 +65,10 @@ def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[st
     of_the_data = {key: value for key, value in overrides.items() if key.startswith("data.")}
     section = load_recipe(base, {**settings(about), **of_the_data}).data
     dataset, size = datasets.load(section), section.image_size
-    about += [of_head(weights, dataset), *of_schedule(len(dataset.train), overrides)]
+    head = of_head(weights, dataset)
+    if head.value:
+        about[0].value.pop("representation_size", None)  # of the head that it was trained with
+    about += [head, *of_schedule(len(dataset.train), overrides)]
     about += [of_learning_rate(overrides), of_augmentation(dataset, size, str(data))]
     return load_recipe(base, {**settings(about), **overrides}), about
 
@@ -133,8 +137,10 @@ def of_schedule(images: int, overrides: Mapping[str, Any]) -> list[Choice]:
 
 def of_learning_rate(overrides: Mapping[str, Any]) -> Choice:
     trainable = overrides.get("tuning.trainable", "all")
-    lr = overrides.get("optimizer.lr", LEARNING_RATES.get(trainable, 3e-3))
-    return Choice("optimizer.lr", lr, f"for tuning.trainable={trainable}")
+    optimizer = overrides.get("optimizer.name", "sgd")
+    usual = LEARNING_RATES.get(trainable, LEARNING_RATES["all"]) * (1 if optimizer == "sgd" else ADAMW_SHARE)
+    lr = overrides.get("optimizer.lr", usual)
+    return Choice("optimizer.lr", lr, f"for {optimizer} and tuning.trainable={trainable}")
 
 
 def of_augmentation(dataset: Dataset, size: tuple[int, int], data: str) -> Choice:

@@ -1,14 +1,18 @@
 """What the verbs are given: recipes, folders to write to, images."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import recipe as recipes
 from ..errors import UserError
 from ..recipe import Comparison, Recipe
 from ..tables import TABLES
+
+if TYPE_CHECKING:
+    from ..checkpoint import Loaded
 
 
 def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
@@ -34,6 +38,13 @@ def new_folder(out: str | Path | None, root: str, name: str) -> Path:
     if out is not None:
         return Path(out)
     return Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def tell(loaded: "Loaded") -> "Loaded":
+    """Say on stderr what was assumed of weights that were not written here."""
+    if loaded.recipe is None:
+        print(loaded.notes, file=sys.stderr)
+    return loaded
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:

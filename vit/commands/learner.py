@@ -105,7 +105,12 @@ def head_alone(
     recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
 ) -> tuple[nn.Module, tuple[DataLoader, DataLoader], PrepareBatch]:
     """Return the head, loaders of features, and what prepares their batches."""
-    left_out = [name for name, there in (("augment", recipe.augment), ("mixing", recipe.mixing != Mixing())) if there]
+    settings = {
+        "augment": bool(recipe.augment),
+        "mixing": recipe.mixing != Mixing(),
+        "schedule.lower_image_size": recipe.schedule.lower_image_size is not None,
+    }
+    left_out = [name for name, there in settings.items() if there]
     if left_out:
         say(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
     found = [

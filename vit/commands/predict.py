@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import checkpoint
-from .inputs import image_files
+from .inputs import image_files, tell
 
 
 def predict(model: str | Path, paths: Sequence[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
     """Return the `top` classes and probabilities of every image file, and of those in every folder."""
     files = image_files(paths)
-    return checkpoint.load(model).predict(files, top)
+    return tell(checkpoint.load(model)).predict(files, top)
 
 
 def show(rows: list[dict[str, Any]], form: str) -> str:

@@ -4,6 +4,7 @@ import re
 from math import isqrt
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ..errors import UserError
@@ -59,8 +60,13 @@ def residual_network(tensors: Tensors, source: str) -> dict[str, Any]:
     stages: dict[int, int] = {}
     for match in filter(None, map(re.compile(r"layer(\d+)\.(\d+)\.").match, tensors)):
         stages[int(match[1])] = max(stages.get(int(match[1]), 0), int(match[2]) + 1)
-    first = tensors["conv1.weight"]
-    if first.shape[1] != 3 or first.shape[2] not in (3, 7) or sorted(stages) != list(range(1, len(stages) + 1)):
+    first = tensors.get("conv1.weight", torch.empty(0, 0, 0, 0))
+    if (
+        first.ndim != 4
+        or first.shape[1] != 3
+        or first.shape[2] not in (3, 7)
+        or sorted(stages) != list(range(1, len(stages) + 1))
+    ):
         raise UserError(f"{source}: its stem or stages are not those of a plain ResNet; timm/<name> may have the model")
     return {
         "block": "bottleneck" if "layer1.0.conv3.weight" in tensors else "basic",
@@ -92,6 +98,8 @@ def _attention(tensors: Tensors) -> str:
 def _require(tensors: Tensors, source: str) -> None:
     needed = ("patch_embed.proj.weight", "pos_embed", "blocks.0.mlp.fc1.weight", "blocks.0.mlp.fc2.weight")
     missing = [name for name in needed if name not in tensors]
+    if not missing and tensors["patch_embed.proj.weight"].ndim != 4:
+        raise UserError(f"{source} embeds its patches by something else than a convolution")
     if missing:
         raise UserError(f"{source} is no whole Vision Transformer: missing {', '.join(missing)}")
 
@@ -109,4 +117,4 @@ def _grid(
         side = isqrt(positions - prefix * placed)
         if side * side == positions - prefix * placed:
             return (side * patch_size, side * patch_size), placed
-    raise UserError(f"{source}: {positions} positions are no square grid; say the image size: data.image_size=[H, W]")
+    raise UserError(f"{source}: {positions} positions are no square grid, and nothing beside it says the image size")

@@ -23,6 +23,7 @@ CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.261302
 INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 HF_MODELS = ("vit", "dinov2", "dinov2_with_registers")
 HF_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
+CLIP_VISION = ("image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio")  # the rest makes another tower
 OPENAI_KEYS = ("input_resolution", "context_length", "vocab_size")  # buffers of OpenAI's own programs
 
 
@@ -67,7 +68,10 @@ def convert(found: Found) -> Weights:
 
 
 def from_jax(found: Found) -> Weights:
-    prefix = next(p for p in ("opt/target/", "params/img/", "params/", "") if f"{p}embedding/kernel" in found.tensors)
+    known = ("opt/target/", "params/img/", "params/", "")
+    prefix = next((prefix for prefix in known if f"{prefix}embedding/kernel" in found.tensors), None)
+    if prefix is None:
+        raise UserError(f"{found.source}: its arrays lie under none of {', '.join(filter(None, known))}")
     inside, aside = below(found.tensors, prefix)
     if any(name.startswith("MAPHead_0/") for name in inside):
         raise UserError(
@@ -101,7 +105,7 @@ def from_torchvision(found: Found) -> Weights:
 
 def _torchvision_crop(weights: Weights) -> dict[str, Any]:
     """Return torchvision's evaluation: its own models from 256 pixels (L/16: 242), the larger SWAG ones whole."""
-    if weights.preprocessing.image_size != (224, 224):
+    if weights.preprocessing.image_size != (224, 224) or weights.options["patch_size"] == 14:
         return {"interpolation": "bicubic", "crop_fraction": 1.0}
     large = weights.options["embed_dim"] == 1024 and weights.options["patch_size"] == 16
     return {"crop_fraction": 224 / (242 if large else 256)}
@@ -119,9 +123,25 @@ def from_clip(found: Found) -> Weights:
     facts = {"norm_eps": 1e-5, "activation": _clip_activation(found)}
     clip_config = found.open_clip.get("preprocess_cfg", {})
     mean, std = tuple(clip_config.get("mean", CLIP_MEAN)), tuple(clip_config.get("std", CLIP_STD))
+    resize = clip_config.get("resize_mode", "shortest")
+    if resize not in ("shortest", "squash"):
+        raise UserError(f"{found.source}: resize_mode {resize} of open_clip is not among ours (shortest, squash)")
+    usual = {"interpolation": clip_config.get("interpolation", "bicubic")}
+    usual["crop_mode"] = "center" if resize == "shortest" else "squash"
+    heads = _open_clip_heads(found)
     notes = ("text tower left aside",) if any("token_embedding" in name or "text" in name for name in aside) else ()
-    weights = _vision_transformer(found, "CLIP", tensors, facts, mean, std, {}, notes=notes)
+    weights = _vision_transformer(found, "CLIP", tensors, facts, mean, std, usual, heads=heads, notes=notes)
     return replace(weights, classes=None)  # its outputs are an embedding
+
+
+def _open_clip_heads(found: Found) -> int | None:
+    """Return the heads that open_clip's configuration tells; raises UserError for a tower that is not CLIP's own."""
+    vision = dict(found.open_clip.get("model_cfg", {}).get("vision_cfg", {}))
+    other = {key: value for key, value in vision.items() if key not in CLIP_VISION and value}
+    if other:
+        settings = ", ".join(f"{key}={value}" for key, value in other.items())
+        raise UserError(f"{found.source} is a tower with {settings}, which is not among ours; see timm/vit_*_clip_*")
+    return vision["width"] // vision["head_width"] if {"width", "head_width"} <= vision.keys() else None
 
 
 def _clip_activation(found: Found) -> str:
@@ -132,9 +152,9 @@ def _clip_activation(found: Found) -> str:
     if any(found.has(name) for name in OPENAI_KEYS):
         return "quick_gelu"
     raise UserError(
-        f"{found.source} is a CLIP tower that does not say which GELU it was trained with: say "
-        "model.activation=quick_gelu (OpenAI, DFN, MetaCLIP) or model.activation=gelu (LAION, DataComp), "
-        "or keep open_clip_config.json beside it"
+        f"{found.source} is a CLIP tower that does not say which GELU it was trained with: keep open_clip_config.json "
+        "beside it, or say model.activation=quick_gelu (OpenAI, DFN, MetaCLIP) or gelu (LAION, DataComp) "
+        "to vit train or finetune, activation=... to vit.load"
     )
 
 
@@ -143,6 +163,11 @@ def from_transformers(found: Found) -> Weights:
     tensors = {name.removeprefix(prefix): tensor for name, tensor in found.tensors.items()}
     tensors = fuse(rename(tensors, layouts.TRANSFORMERS))
     notes = _drop(tensors, "mask_token")
+    if "head.weight" in tensors and any(name.startswith("pre_logits.") for name in tensors):
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith("pre_logits.")}
+        notes += ("pooler left aside, because the classifier reads the CLS token itself",)
+    if not found.config:
+        notes += ("no config.json beside it: epsilon, activation and preprocessing as is usual",)
     dinov2 = "blocks.0.ls1.gamma" in tensors
     with_registers = "register_tokens" in tensors
     tensors = layouts.fold_prefix_positions(tensors)
@@ -186,6 +211,10 @@ def _hf_prefixes(found: Found) -> list[str]:
 def _hf_preprocessing(found: Found) -> dict[str, Any]:
     """Return what a preprocessor_config.json says, in our words."""
     given, said = found.processor, {}
+    if abs(given.get("rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
+        raise UserError(f"{found.source}: rescale_factor {given['rescale_factor']} of its preprocessor is not 1/255")
+    if given.get("do_normalize") is False:
+        given = {**given, "image_mean": (0.0, 0.0, 0.0), "image_std": (1.0, 1.0, 1.0)}
     if "image_mean" in given and "image_std" in given:
         said |= {"mean": tuple(given["image_mean"]), "std": tuple(given["image_std"])}
     if "resample" in given:
@@ -208,8 +237,19 @@ def _hf_preprocessing(found: Found) -> dict[str, Any]:
 def from_timm_names(found: Found) -> Weights:
     """Convert DeiT, DeiT III, MAE, DINOv2 and timm itself: their names are timm's; what else is there tells them."""
     tensors = layouts.fold_prefix_positions(rename(found.tensors, layouts.CHUNKS, layouts.AUTHORS))
+    if "cls_token" not in tensors and "activation" not in found.told:
+        raise UserError(
+            f"{found.source} has no CLS token, and such models differ in their GELU: keep timm's config.json beside "
+            "it, or say model.activation=gelu or gelu_tanh to vit train or finetune, activation=... to vit.load"
+        )
+    if "pos_embed" not in tensors:
+        raise UserError(f"{found.source} is no whole Vision Transformer: missing pos_embed")
     family, facts, mean, std, usual = _timm_like(found, tensors)
+    if "activation" in found.told:
+        facts = facts | {"activation": found.told["activation"]}
     notes = _drop(tensors, "mask_token", "decoder_pos_embed", *(n for n in tensors if n.startswith("decoder_")))
+    if family == "DeiT" and not found.has("dist_token"):
+        notes += ("taken for a DeiT, because it lies under `model`: ImageNet's mean and std",)
     if family == "timm ViT":
         notes += ("no configuration beside it: timm's usual preprocessing of a ViT, mean and std 0.5",)
     return _vision_transformer(found, family, tensors, facts, mean, std, usual, notes=notes)
@@ -218,6 +258,8 @@ def from_timm_names(found: Found) -> Weights:
 def _timm_like(found: Found, tensors: Tensors) -> tuple[str, dict[str, Any], tuple, tuple, dict[str, Any]]:
     imagenet = (IMAGENET_MEAN, IMAGENET_STD)
     scaled = "blocks.0.ls1.gamma" in tensors
+    if "norm_pre.weight" in tensors:
+        return "CLIP in timm", {"norm_eps": 1e-5, "activation": _clip_activation(found)}, CLIP_MEAN, CLIP_STD, {}
     if found.has("dist_token"):
         return "DeiT", {}, *imagenet, {"crop_fraction": 0.875}
     if scaled and (found.has("mask_token") or found.has("register_tokens") or found.has("reg_token")):
@@ -225,6 +267,8 @@ def _timm_like(found: Found, tensors: Tensors) -> tuple[str, dict[str, Any], tup
     if scaled:
         return "DeiT III", {}, *imagenet, {}
     if any(name.startswith("decoder_") for name in tensors):
+        return "MAE", {"pool": "mean"}, *imagenet, {"crop_fraction": 0.875}
+    if "head.weight" not in tensors and not tensors["pos_embed"][:, 0].any():  # sines, with none for the CLS token
         return "MAE", {"pool": "mean"}, *imagenet, {"crop_fraction": 0.875}
     if "fc_norm.weight" in tensors:
         return "MAE", {}, *imagenet, {"crop_fraction": 0.875}

@@ -4,7 +4,6 @@ import argparse
 import json
 import pickle
 import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,6 +33,7 @@ class File(NamedTuple):
 
 def read(path: Path) -> File:
     """Return what a file of weights holds; raises UserError for anything that is not whole, or not only weights."""
+    _refuse_text(path)
     metadata: dict[str, str] = {}
     root = None
     if path.suffix == ".safetensors":
@@ -46,6 +46,19 @@ def read(path: Path) -> File:
         raise UserError(f"{path} is no file of weights known here ({', '.join(SUFFIXES)})")
     numbers = {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     return File(numbers, metadata, root)
+
+
+def _refuse_text(path: Path) -> None:
+    """Refuse what stands in for a file: a pointer of Git LFS, or a page that a server sent in its place."""
+    with path.open("rb") as file:
+        start = file.read(64).lstrip().lower()
+    for mark, what in (
+        (b"version https://git-lfs", "a pointer of Git LFS"),
+        (b"<!doctype", "a web page"),
+        (b"<html", "a web page"),
+    ):
+        if start.startswith(mark):
+            raise UserError(f"{path} is {what}, not the weights themselves; fetch the file again")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -73,7 +86,7 @@ def _read_npz(path: Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return {name: torch.from_numpy(arrays[name]) for name in arrays.files if arrays[name].dtype.kind == "f"}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except Exception as error:  # of the zip, of its compression, of an array's header
         raise UserError(f"{path} is not a whole .npz file of numbers ({error}); fetch or copy it again") from error
 
 
@@ -85,7 +98,7 @@ def _read_torch(path: Path) -> Any:
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(f"{path} holds more than weights, and was not opened: {_first_reason(error)}") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # a damaged pickle may raise anything
         if "TorchScript" in str(error):
             raise UserError(
                 f"{path} is a TorchScript program; take its weights where you trust it: "

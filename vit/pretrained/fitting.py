@@ -19,9 +19,7 @@ CHANGEABLE = {
     "position_std",
     "patch_size",
     "pool",
-    "norm_after_pool",
     "representation_size",
-    "layer_scale",
 }
 
 
@@ -31,9 +29,10 @@ def options_for(name: str, given: dict[str, Any], weights: Weights) -> dict[str,
     Raises UserError where the model is of another kind, or where an option contradicts the weights.
     """
     if name.startswith("timm/"):
-        if weights.family != "timm":
+        theirs = weights.timm_name or weights.architecture
+        if theirs.partition(".")[0] != name.partition(".")[0]:
             raise UserError(f"{weights.source} ({weights.family}) was not trained as {name}; {advice(weights)}")
-        return given
+        return (weights.options if weights.architecture.startswith("timm/") else {}) | given
     if weights.architecture.startswith("timm/"):
         raise UserError(f"{weights.source} holds weights of {weights.architecture}: name that model, not {name}")
     _check_kind(name, weights)
@@ -88,7 +87,8 @@ def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[s
     attention = (
         {name for name in own if ATTENTION in name} if not any(ATTENTION in n for n in weights.tensors) else set()
     )
-    fresh = heads | attention
+    counts = {name for name in own if name.endswith("num_batches_tracked")}  # which older files lack, and nothing needs
+    fresh = heads | attention | counts
     left = head_prefixes(module) if heads else ()
     taken = {
         name: tensor

@@ -29,8 +29,16 @@ def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
     if path.is_dir():
         return _read_folder(path, told or {})
     if path.exists():
-        return _read_file(path, {}, told or {})
+        return _read_file(path, _configurations(path.parent), told or {})
     return _read_name(str(model), told or {})
+
+
+def read_published(model: str) -> Weights:
+    """Return the weights published under a model's name; raises UserError where there are none."""
+    name = published_name(model)
+    if name is None:
+        raise UserError(f"{model} has no published weights; these have: {', '.join(PUBLISHED)}, and the names of timm")
+    return timm_models.published(name)
 
 
 def published_name(model: str) -> str | None:
@@ -52,16 +60,21 @@ def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
     raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
 
 
+def _configurations(folder: Path) -> dict[str, dict[str, Any]]:
+    return {name: files.read_json(folder / name) or {} for name in hub.CONFIGURATIONS}
+
+
 def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
     if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
         raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
-    path = next((folder / name for name in hub.WEIGHTS if (folder / name).is_file()), None)
+    candidates = hub.weights_in_order(_configurations(folder))
+    path = next((folder / name for name in candidates if (folder / name).is_file()), None)
     shards = sorted(folder.glob(hub.SHARDS))
     if path is None and not shards:
         raise UserError(
             f"{folder} holds no weights ({', '.join(hub.WEIGHTS)}): it is no run folder, and no model's folder"
         )
-    configurations = {name: files.read_json(folder / name) or {} for name in hub.CONFIGURATIONS}
+    configurations = _configurations(folder)
     return _read_file(
         path or shards[0], configurations, told, source or str(folder), shards[1:] if path is None else []
     )
@@ -89,21 +102,27 @@ def _read_file(
         told=told,
         root=root,
     )
-    if "architecture" in config:  # as timm writes it
+    if "architecture" in config and path.name in hub.WEIGHTS:  # as timm writes it
         return timm_models.of_folder(path.parent, found.source, config)
     return families.convert(found)
 
 
 def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
     """Return the weights of a model file that this package wrote."""
-    values = json.loads(description)
-    if values["format_version"] > FORMAT_VERSION:
+    try:
+        values = json.loads(description)
+        version = values["format_version"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise UserError(f"{path} says that it is of vit, but its header does not read as ours: {error}") from error
+    if version > FORMAT_VERSION:
         raise UserError(f"{path} is of format {values['format_version']}; this vit reads {FORMAT_VERSION}: update it")
     architecture = values["architecture"]
     preprocessing = Preprocessing(**_tuples(values["preprocessing"]))
     name, options, grid = architecture["name"], _tuples(architecture["options"]), None
     if name in MODELS:
         options = complete_options(name, options)
+    if options.get("stem") == "auto":  # as format 1 has it
+        options["stem"] = "7x7" if tensors["conv1.weight"].shape[-1] == 7 else "3x3"
     if name in MODELS and "pos_embed" in tensors:
         patch_size = options["patch_size"]
         grid = (preprocessing.image_size[0] // patch_size, preprocessing.image_size[1] // patch_size)

@@ -74,7 +74,8 @@ def of_module(module: nn.Module, source: str, architecture: str, options: dict[s
         num_classes=module.num_classes,  # type: ignore[arg-type]
         classes=_labels(module) or names_of(module.num_classes),  # type: ignore[arg-type]
     )
-    return _as_ours(module, weights) or weights
+    ours = _as_ours(module, weights)
+    return replace(ours, timm_name=architecture) if ours else weights
 
 
 def preprocessing_of(module: nn.Module) -> Preprocessing:
@@ -100,7 +101,7 @@ def _as_ours(module: nn.Module, weights: Weights) -> Weights | None:
             name, num_classes=weights.num_classes, image_size=_input_size(module, weights), **options
         )
         ours.load_state_dict(weights.tensors)
-    except (UserError, RuntimeError, AttributeError, KeyError, StopIteration):
+    except (UserError, RuntimeError, AttributeError, KeyError, StopIteration, TypeError, ValueError):
         return None
     images = torch.randn(1, 3, *_input_size(module, weights), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():

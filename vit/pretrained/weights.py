@@ -29,6 +29,7 @@ class Weights:
     resampling: Mapping[str, Any] = field(default_factory=dict)  # how the family resamples its positions
     notes: tuple[str, ...] = ()
     grid: tuple[int, int] | None = None  # rows and columns of the positions; None: no position embedding of ours
+    timm_name: str | None = None  # timm/<name> of the model that ours stands for
     recipe: Mapping[str, Any] | None = None  # of a model file of this package
 
     def prepared(self, **changes: Any) -> "Weights":

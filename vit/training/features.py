@@ -32,6 +32,7 @@ class HeadOnly(nn.Module):
 @torch.inference_mode()
 def compute(module: nn.Module, loader: DataLoader, device: str, say: Callable[[str], object]) -> TensorDataset:
     """Return the features and labels of every image of a loader, in its order, computed in fp32."""
+    home = next(module.parameters()).device
     module = module.to(device).eval()
     features, labels = [], []
     start = last_line = time.perf_counter()
@@ -42,6 +43,7 @@ def compute(module: nn.Module, loader: DataLoader, device: str, say: Callable[[s
         if now - last_line >= LINE_EVERY_SECONDS:
             last_line = now
             say(f"features: {done} of {len(loader)} batches, {clock((now - start) / done * (len(loader) - done))} left")
+    module.to(home)  # its head learns alone from here on, and Lightning moves no more than that
     return TensorDataset(torch.cat(features).clone(), torch.cat(labels))
 
 
