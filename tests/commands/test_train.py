@@ -132,7 +132,10 @@ def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
         ({"model.pretrained": True}, "no published weights"),
         ({"model.pretrained": "nothing.safetensors"}, "there is no file or folder nothing.safetensors"),
         ({"schedule.raised_epochs": 2}, "raised_epochs needs lower_image_size"),
-        ({"schedule.lower_image_size": 5}, r"schedule.lower_image_size \[5, 5\] does not fit vit"),
+        (
+            {"schedule.lower_image_size": 5, "schedule.raised_epochs": 1},
+            r"schedule.lower_image_size \[5, 5\] does not fit vit",
+        ),
         ({"tuning.trainable": 9}, "the model has 3 blocks; give at most 3"),
     ],
 )
