@@ -159,7 +159,7 @@ def _clip_activation(found: Found) -> str:
 
 
 def from_transformers(found: Found) -> Weights:
-    prefix = next((p for p in _hf_prefixes(found)), "")
+    prefix = _hf_prefixes(found)[0]
     tensors = {name.removeprefix(prefix): tensor for name, tensor in found.tensors.items()}
     tensors = fuse(rename(tensors, layouts.TRANSFORMERS))
     notes = _drop(tensors, "mask_token")

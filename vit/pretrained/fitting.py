@@ -48,7 +48,7 @@ def options_for(name: str, given: dict[str, Any], weights: Weights) -> dict[str,
         raise UserError(
             "\n".join([f"{weights.source} ({weights.family}) does not fit {name}:", *lines, advice(weights)])
         )
-    return {key: value for key, value in (facts | wanted).items() if key not in models.SUPPLIED}
+    return facts | wanted
 
 
 def as_recipe(weights: Weights) -> tuple[str, dict[str, Any]]:

@@ -13,10 +13,14 @@ SHARDS = "model-*-of-*.safetensors"
 CONFIGURATIONS = ("config.json", "preprocessor_config.json", "open_clip_config.json")
 
 
+def read_configurations(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the configurations that lie in a folder, by file name; {} for one that is not there."""
+    return {name: read_json(folder / name) or {} for name in CONFIGURATIONS}
+
+
 def weights_in_order(configurations: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the names that a folder's weights may have: open_clip's first, where its configuration alone is known."""
-    config = configurations.get("config.json", {})
-    of_open_clip = bool(configurations.get("open_clip_config.json")) and "architecture" not in config
+    of_open_clip = bool(configurations["open_clip_config.json"]) and "architecture" not in configurations["config.json"]
     return sorted(WEIGHTS, key=lambda name: name.startswith("open_clip") != of_open_clip)
 
 
@@ -27,8 +31,7 @@ def download(repository: str) -> Path:
 
     try:
         folder = Path(snapshot_download(repository, allow_patterns=list(CONFIGURATIONS)))
-        configurations = {name: read_json(folder / name) or {} for name in CONFIGURATIONS}
-        for name in weights_in_order(configurations):
+        for name in weights_in_order(read_configurations(folder)):
             with suppress(EntryNotFoundError):
                 return Path(hf_hub_download(repository, name)).parent
         return Path(snapshot_download(repository, allow_patterns=[*CONFIGURATIONS, SHARDS]))

@@ -12,16 +12,25 @@ from torch import Tensor
 Tensors = dict[str, Tensor]
 Renames = tuple[tuple[str, str], ...]
 
+
+def in_blocks(prefix: str, *renames: tuple[str, str]) -> Renames:
+    """Return renames inside the blocks: `prefix` begins all names and catches the block's number, \\1."""
+    return tuple((prefix + old, rf"blocks.\1.{new}") for old, new in renames)
+
+
 # torchvision.models.vision_transformer; `mlp.linear_1` is the spelling of its first version.
 TORCHVISION: Renames = (
     (r"conv_proj\.(.+)", r"patch_embed.proj.\1"),
     (r"class_token", "cls_token"),
     (r"encoder\.pos_embedding", "pos_embed"),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.ln_([12])\.(.+)", r"blocks.\1.norm\2.\3"),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.self_attention\.in_proj_(.+)", r"blocks.\1.attn.qkv.\2"),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.self_attention\.out_proj\.(.+)", r"blocks.\1.attn.proj.\2"),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:0|linear_1)\.(.+)", r"blocks.\1.mlp.fc1.\2"),
-    (r"encoder\.layers\.encoder_layer_(\d+)\.mlp\.(?:3|linear_2)\.(.+)", r"blocks.\1.mlp.fc2.\2"),
+    *in_blocks(
+        r"encoder\.layers\.encoder_layer_(\d+)\.",
+        (r"ln_([12])\.(.+)", r"norm\2.\3"),
+        (r"self_attention\.in_proj_(.+)", r"attn.qkv.\2"),
+        (r"self_attention\.out_proj\.(.+)", r"attn.proj.\2"),
+        (r"mlp\.(?:0|linear_1)\.(.+)", r"mlp.fc1.\2"),
+        (r"mlp\.(?:3|linear_2)\.(.+)", r"mlp.fc2.\2"),
+    ),
     (r"encoder\.ln\.(.+)", r"norm.\1"),
     (r"heads\.pre_logits\.(.+)", r"pre_logits.fc.\1"),
     (r"heads\.head\.(.+)", r"head.\1"),
@@ -34,19 +43,19 @@ TRANSFORMERS: Renames = (
     (r"embeddings\.mask_token", "mask_token"),
     (r"embeddings\.position_embeddings", "pos_embed"),
     (r"embeddings\.patch_embeddings\.projection\.(.+)", r"patch_embed.proj.\1"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.(?:layernorm_before|norm1)\.(.+)", r"blocks.\1.norm1.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.(?:layernorm_after|norm2)\.(.+)", r"blocks.\1.norm2.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.attention\.(?:attention\.)?(?:query|q_proj)\.(.+)", r"blocks.\1.attn.q.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.attention\.(?:attention\.)?(?:key|k_proj)\.(.+)", r"blocks.\1.attn.k.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.attention\.(?:attention\.)?(?:value|v_proj)\.(.+)", r"blocks.\1.attn.v.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.attention\.(?:output\.dense|o_proj)\.(.+)", r"blocks.\1.attn.proj.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.(?:intermediate\.dense|mlp\.(?:fc1|weights_in))\.(.+)", r"blocks.\1.mlp.fc1.\2"),
-    (r"(?:encoder\.)?layers?\.(\d+)\.mlp\.(gate|up)_proj\.(.+)", r"blocks.\1.mlp.\2.\3"),
-    (
-        r"(?:encoder\.)?layers?\.(\d+)\.(?:output\.dense|mlp\.(?:fc2|weights_out|down_proj))\.(.+)",
-        r"blocks.\1.mlp.fc2.\2",
+    *in_blocks(
+        r"(?:encoder\.)?layers?\.(\d+)\.",
+        (r"(?:layernorm_before|norm1)\.(.+)", r"norm1.\2"),
+        (r"(?:layernorm_after|norm2)\.(.+)", r"norm2.\2"),
+        (r"attention\.(?:attention\.)?(?:query|q_proj)\.(.+)", r"attn.q.\2"),
+        (r"attention\.(?:attention\.)?(?:key|k_proj)\.(.+)", r"attn.k.\2"),
+        (r"attention\.(?:attention\.)?(?:value|v_proj)\.(.+)", r"attn.v.\2"),
+        (r"attention\.(?:output\.dense|o_proj)\.(.+)", r"attn.proj.\2"),
+        (r"(?:intermediate\.dense|mlp\.(?:fc1|weights_in))\.(.+)", r"mlp.fc1.\2"),
+        (r"mlp\.(gate|up)_proj\.(.+)", r"mlp.\2.\3"),
+        (r"(?:output\.dense|mlp\.(?:fc2|weights_out|down_proj))\.(.+)", r"mlp.fc2.\2"),
+        (r"layer_scale([12])\.lambda1", r"ls\2.gamma"),
     ),
-    (r"(?:encoder\.)?layers?\.(\d+)\.layer_scale([12])\.lambda1", r"blocks.\1.ls\2.gamma"),
     (r"layernorm\.(.+)", r"norm.\1"),
     (r"pooler\.dense\.(.+)", r"pre_logits.fc.\1"),
     (r"classifier\.(.+)", r"head.\1"),
@@ -59,12 +68,15 @@ CLIP: Renames = (
     (r"positional_embedding", "pos_embed"),
     (r"ln_pre\.(.+)", r"norm_pre.\1"),
     (r"ln_post\.(.+)", r"norm.\1"),
-    (r"transformer\.resblocks\.(\d+)\.ln_([12])\.(.+)", r"blocks.\1.norm\2.\3"),
-    (r"transformer\.resblocks\.(\d+)\.attn\.in_proj_(.+)", r"blocks.\1.attn.qkv.\2"),
-    (r"transformer\.resblocks\.(\d+)\.attn\.out_proj\.(.+)", r"blocks.\1.attn.proj.\2"),
-    (r"transformer\.resblocks\.(\d+)\.mlp\.c_fc\.(.+)", r"blocks.\1.mlp.fc1.\2"),
-    (r"transformer\.resblocks\.(\d+)\.mlp\.c_proj\.(.+)", r"blocks.\1.mlp.fc2.\2"),
-    (r"transformer\.resblocks\.(\d+)\.ls_([12])\.gamma", r"blocks.\1.ls\2.gamma"),
+    *in_blocks(
+        r"transformer\.resblocks\.(\d+)\.",
+        (r"ln_([12])\.(.+)", r"norm\2.\3"),
+        (r"attn\.in_proj_(.+)", r"attn.qkv.\2"),
+        (r"attn\.out_proj\.(.+)", r"attn.proj.\2"),
+        (r"mlp\.c_fc\.(.+)", r"mlp.fc1.\2"),
+        (r"mlp\.c_proj\.(.+)", r"mlp.fc2.\2"),
+        (r"ls_([12])\.gamma", r"ls\2.gamma"),
+    ),
 )
 
 # DINOv2 may keep its blocks in chunks.
@@ -146,14 +158,17 @@ JAX: Renames = (
     (r"embedding/bias", "patch_embed.proj.bias"),
     (r"cls", "cls_token"),
     (r"(?:Transformer/posembed_input/)?pos_embedding", "pos_embed"),
-    (r"Transformer/encoderblock_(\d+)/LayerNorm_0/(.+)", r"blocks.\1.norm1.\2"),
-    (r"Transformer/encoderblock_(\d+)/LayerNorm_[12]/(.+)", r"blocks.\1.norm2.\2"),
-    (r"Transformer/encoderblock_(\d+)/MultiHeadDotProductAttention_[01]/query/(.+)", r"blocks.\1.attn.q.\2"),
-    (r"Transformer/encoderblock_(\d+)/MultiHeadDotProductAttention_[01]/key/(.+)", r"blocks.\1.attn.k.\2"),
-    (r"Transformer/encoderblock_(\d+)/MultiHeadDotProductAttention_[01]/value/(.+)", r"blocks.\1.attn.v.\2"),
-    (r"Transformer/encoderblock_(\d+)/MultiHeadDotProductAttention_[01]/out/(.+)", r"blocks.\1.attn.proj.\2"),
-    (r"Transformer/encoderblock_(\d+)/MlpBlock_[03]/Dense_0/(.+)", r"blocks.\1.mlp.fc1.\2"),
-    (r"Transformer/encoderblock_(\d+)/MlpBlock_[03]/Dense_1/(.+)", r"blocks.\1.mlp.fc2.\2"),
+    *in_blocks(
+        r"Transformer/encoderblock_(\d+)/",
+        (r"LayerNorm_0/(.+)", r"norm1.\2"),
+        (r"LayerNorm_[12]/(.+)", r"norm2.\2"),
+        (r"MultiHeadDotProductAttention_[01]/query/(.+)", r"attn.q.\2"),
+        (r"MultiHeadDotProductAttention_[01]/key/(.+)", r"attn.k.\2"),
+        (r"MultiHeadDotProductAttention_[01]/value/(.+)", r"attn.v.\2"),
+        (r"MultiHeadDotProductAttention_[01]/out/(.+)", r"attn.proj.\2"),
+        (r"MlpBlock_[03]/Dense_0/(.+)", r"mlp.fc1.\2"),
+        (r"MlpBlock_[03]/Dense_1/(.+)", r"mlp.fc2.\2"),
+    ),
     (r"Transformer/encoder_norm/(.+)", r"norm.\1"),
     (r"pre_logits/(.+)", r"pre_logits.fc.\1"),
     (r"head/(.+)", r"head.\1"),

@@ -29,7 +29,7 @@ def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
     if path.is_dir():
         return _read_folder(path, told or {})
     if path.exists():
-        return _read_file(path, _configurations(path.parent), told or {})
+        return _read_file(path, hub.read_configurations(path.parent), told or {})
     return _read_name(str(model), told or {})
 
 
@@ -50,31 +50,24 @@ def published_name(model: str) -> str | None:
 def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
     if model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES or model.count("/") > 1:
         raise UserError(f"there is no file or folder {model}")
-    name = published_name(model)
-    if name:
-        return timm_models.published(name)
+    if model in MODELS or published_name(model):
+        return read_published(model)
     if "/" in model:
         return _read_folder(hub.download(model), told, source=model)
-    if model in MODELS:
-        raise UserError(f"{model} has no published weights; these have: {', '.join(PUBLISHED)}, and the names of timm")
     raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
-
-
-def _configurations(folder: Path) -> dict[str, dict[str, Any]]:
-    return {name: files.read_json(folder / name) or {} for name in hub.CONFIGURATIONS}
 
 
 def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
     if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
         raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
-    candidates = hub.weights_in_order(_configurations(folder))
+    configurations = hub.read_configurations(folder)
+    candidates = hub.weights_in_order(configurations)
     path = next((folder / name for name in candidates if (folder / name).is_file()), None)
     shards = sorted(folder.glob(hub.SHARDS))
     if path is None and not shards:
         raise UserError(
             f"{folder} holds no weights ({', '.join(hub.WEIGHTS)}): it is no run folder, and no model's folder"
         )
-    configurations = _configurations(folder)
     return _read_file(
         path or shards[0], configurations, told, source or str(folder), shards[1:] if path is None else []
     )
@@ -92,13 +85,13 @@ def _read_file(
         tensors |= files.read(shard).tensors
     if "vit" in metadata:
         return _own(path, tensors, metadata["vit"])
-    config = configurations.get("config.json", {})
+    config = configurations["config.json"]
     found = Found(
         source=source or str(path),
         tensors=tensors,
         config=config,
-        processor=configurations.get("preprocessor_config.json", {}),
-        open_clip=configurations.get("open_clip_config.json", {}),
+        processor=configurations["preprocessor_config.json"],
+        open_clip=configurations["open_clip_config.json"],
         told=told,
         root=root,
     )
@@ -115,7 +108,7 @@ def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise UserError(f"{path} says that it is of vit, but its header does not read as ours: {error}") from error
     if version > FORMAT_VERSION:
-        raise UserError(f"{path} is of format {values['format_version']}; this vit reads {FORMAT_VERSION}: update it")
+        raise UserError(f"{path} is of format {version}; this vit reads {FORMAT_VERSION}: update it")
     architecture = values["architecture"]
     preprocessing = Preprocessing(**_tuples(values["preprocessing"]))
     name, options, grid = architecture["name"], _tuples(architecture["options"]), None
