@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "vit"
 FLOORS: dict[str, float] = {
     "errors": 0,
     "randomness": 0,
+    "processes": 0,
     "table": 0,
     "recipe_mistakes": 0,
     "recipe": 0,
@@ -26,7 +27,7 @@ FLOORS: dict[str, float] = {
     "__main__": 5,
     "__init__": 5,  # names the public functions of every floor, and imports them when they are used
 }
-ONLY_EDGE = {"vit.training.callbacks", "vit.training.task", "vit.commands.train"}  # where Lightning may stand
+EDGE = ("vit.training.", "vit.commands.train", "vit.commands.experiment_log")  # where Lightning may stand
 
 
 def modules() -> list[Path]:
@@ -67,7 +68,7 @@ def test_imports_point_down(path: Path) -> None:
 def test_lightning_stays_at_the_edge(path: Path) -> None:
     own = "vit." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     uses = any(name.split(".")[0] == "lightning" for name in imported(path))
-    assert not uses or own in ONLY_EDGE
+    assert not uses or own.startswith(EDGE)
 
 
 def test_every_module_has_a_floor() -> None:

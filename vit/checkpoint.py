@@ -27,6 +27,7 @@ from .pretrained.fitting import fit, options_for
 from .pretrained.sources import FORMAT_VERSION
 from .pretrained.weights import Weights
 from .recipe import Recipe
+from .run_folder import replace_file
 from .tables import TABLES
 
 logger = logging.getLogger("vit")
@@ -164,7 +165,7 @@ def save(
     preprocessing: Preprocessing,
     recipe: Recipe,
 ) -> None:
-    """Write the model file; beside the old one first, so that a failure leaves that one whole."""
+    """Write the model file; a failure leaves the old one whole."""
     description = {
         "format_version": FORMAT_VERSION,
         "architecture": asdict(architecture),
@@ -173,10 +174,7 @@ def save(
         "recipe": recipe.to_dict(),
     }
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    save_file(weights, beside, metadata={"vit": json.dumps(description)})
-    beside.replace(path)
+    replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))
 
 
 def load(model: str | Path, **told: Any) -> Loaded:

@@ -27,6 +27,15 @@ from .recipe_mistakes import Tables, check_names, schema_mistakes
 from .table import named_options
 
 S = TypeVar("S")
+ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
+    "data.workers",
+    "training.devices",
+    "training.nodes",
+    "training.strategy",
+    "training.checkpoint_seconds",
+    "logging.wandb",
+    "logging.project",
+}
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
@@ -64,6 +73,7 @@ class Data:
     test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
     fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
     split_seed: int = 0  # with the file names, decides every split and subset
+    sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
     workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes
 
 
@@ -121,12 +131,26 @@ class Schedule:
 
 @section
 class Training:
-    batch_size: PositiveInt = 128
+    batch_size: PositiveInt = 128  # images of one optimizer step, over all devices and parts
+    accumulate: PositiveInt | Literal["auto"] = (
+        1  # parts that a device computes its share in; auto: as its memory needs
+    )
+    loss: Literal["cross_entropy", "bce"] = "cross_entropy"  # bce: every class by itself, yes or no
+    class_weights: Literal["none", "balanced"] = "none"  # balanced: of the loss, inverse to the images of a class
     label_smoothing: PartialFraction = 0.0
     clip_norm: PositiveFloat | None = None  # of the whole gradient
     ema_decay: PartialFraction | None = None  # of the averaged weights, which are then the ones kept
+    keep: Literal["last", "best"] = "last"  # best: the weights of the epoch that `monitor` liked most
+    monitor: Literal["validation_top1", "validation_balanced_accuracy", "validation_loss"] = "validation_top1"
+    patience_epochs: PositiveInt | None = None  # without a better `monitor`; then training ends early
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    gradient_checkpointing: bool = False  # blocks computed again in backward: less memory, a third more time
+    compile: bool = False  # by torch.compile
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: PositiveInt = 1  # processes of every node; torchrun and SLURM say it themselves
+    nodes: PositiveInt = 1
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"  # auto: ddp where there are several processes
+    checkpoint_seconds: NonNegativeFloat = 60.0  # between two checkpoints, at least; 0: after every step
     seed: NonNegativeInt = 0
 
 
@@ -273,6 +297,24 @@ class _UniqueKeys(yaml.SafeLoader):
         if twice:
             raise yaml.constructor.ConstructorError(None, None, f"given twice: {', '.join(twice)}", node.start_mark)
         return super().construct_mapping(node, deep)
+
+
+def settings_that_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
+    """Return the dotted keys in which two recipes, as plain values, describe another training."""
+    flat_a, flat_b = flattened(a), flattened(b)
+    keys = [key for key in {**flat_a, **flat_b} if flat_a.get(key) != flat_b.get(key)]
+    return [key for key in keys if key not in ONLY_WHERE]
+
+
+def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested sections as one level of dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flattened(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 def _yaml_value(key: str, text: str) -> Any:

@@ -5,12 +5,14 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .recipe import Recipe, read_yaml, settings_that_differ
 
 VERSIONS_KEPT = ("vit", "torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 
@@ -27,8 +29,10 @@ class RunFolder:
         self.model = self.path / "model.safetensors"
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.kept_weights = self.checkpoints / "kept.safetensors"  # of the best epoch, or gathered from all processes
+        self.diverged = self.path / "diverged.json"
 
-    def is_finished(self, recipe: str, resume: bool) -> bool:
+    def is_finished(self, recipe: Recipe, resume: bool) -> bool:
         """Return whether this run has ended already; raises UserError where it would be overwritten or mixed."""
         if not self.recipe.exists():
             if self.path.exists() and any(self.path.iterdir()):
@@ -36,8 +40,12 @@ class RunFolder:
             return False
         if not resume:
             raise UserError(f"{self.path} already holds a run; continue it with --resume, or choose another --out")
-        if self.recipe.read_text(encoding="utf-8") != recipe:
-            raise UserError(f"{self.path} was started with other settings ({self.recipe}); choose another --out")
+        changed = settings_that_differ(read_yaml(self.recipe), recipe.to_dict())
+        if changed:
+            raise UserError(
+                f"{self.path} was started with other settings ({', '.join(changed)}; see {self.recipe}); "
+                "choose another --out"
+            )
         return self.summary.exists()
 
     def scores(self, split: str) -> Path:
@@ -48,15 +56,25 @@ class RunFolder:
 
 
 def write_json(path: Path, values: Any) -> None:
-    """Write beside the file and rename, so that a reader sees the old text or the new one, never a half."""
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
+    replace_file(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+
+
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside `path`, bring it to the disk and rename it: `path` is old or new, never a half."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(path.name + ".new")
-    beside.write_text(text, encoding="utf-8")
-    beside.replace(path)
+    beside = path.with_name(f"new-{path.name}")  # with the same ending, which some writers look at
+    try:
+        write(beside)
+        with beside.open("rb+") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> Any:

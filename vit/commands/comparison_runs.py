@@ -111,7 +111,7 @@ def check_same_settings(planned: list[PlannedRun]) -> None:
     """Refuse to continue runs that were started with other settings than the ones wanted now."""
     for p in planned:
         if p.folder.recipe.exists():
-            p.folder.is_finished(p.recipe.to_yaml(), resume=True)
+            p.folder.is_finished(p.recipe, resume=True)
 
 
 def read_run(planned: PlannedRun) -> Run:

@@ -17,7 +17,7 @@ from ..data.loading import evaluation_loader
 from ..errors import UserError
 from ..recipe import Data
 from ..results import metrics
-from ..run_folder import RunFolder, write_json
+from ..run_folder import RunFolder, replace_file, write_json
 from ..training.precision import available_device
 from .inputs import tell
 
@@ -125,9 +125,8 @@ def _shortened(names: Sequence[str]) -> str:
 
 
 def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> None:
-    path = folder.logits(split)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name("new.npz")
-    np.savez_compressed(beside, ids=np.array(images.ids), labels=images.labels, logits=logits)
-    beside.replace(path)
+    ids = np.array(images.ids)
+    replace_file(
+        folder.logits(split), lambda path: np.savez_compressed(path, ids=ids, labels=images.labels, logits=logits)
+    )
     write_json(folder.scores(split), scores)

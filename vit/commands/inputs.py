@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import processes
 from .. import recipe as recipes
 from ..errors import UserError
 from ..recipe import Comparison, Recipe
@@ -34,9 +35,15 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = No
 
 
 def new_folder(out: str | Path | None, root: str, name: str) -> Path:
-    """Return where to write: `out`, or a folder below `root` named by recipe and time. Nothing is made yet."""
+    """Return where to write: `out`, or a folder below `root` named by recipe and time. Nothing is made yet.
+
+    Raises UserError where several processes, started from outside, would each choose a name.
+    """
+    out = out if out is not None else processes.announced_folder()
     if out is not None:
         return Path(out)
+    if processes.started_outside():
+        raise UserError("several processes write one run: say where with --out DIR")
     return Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
 
 

@@ -12,8 +12,9 @@ from torch.utils.data import DataLoader
 from .. import checkpoint
 from ..checkpoint import Architecture
 from ..data.datasets import Dataset
-from ..data.loading import EVALUATION_BATCH_SIZE, evaluation_loader, preprocessing_of, training_loader
+from ..data.loading import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
 from ..data.mixing import make_mixing
+from ..data.order import Position, Share, training_batches
 from ..data.preprocessing import Preprocessing, normalize
 from ..errors import UserError
 from ..pretrained.weights import Weights
@@ -43,7 +44,7 @@ class Learner:
     """
 
     module: nn.Module
-    loaders: tuple[DataLoader, DataLoader]
+    loaders: Loaders
     prepare_batch: PrepareBatch
     adapters: tuning.Adapters | None
     parameters: int
@@ -103,7 +104,7 @@ def check_sizes(module: nn.Module, recipe: Recipe) -> None:
 
 def head_alone(
     recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
-) -> tuple[nn.Module, tuple[DataLoader, DataLoader], PrepareBatch]:
+) -> tuple[nn.Module, Loaders, PrepareBatch]:
     """Return the head, loaders of features, and what prepares their batches."""
     settings = {
         "augment": bool(recipe.augment),
@@ -117,16 +118,14 @@ def head_alone(
         features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device, say)
         for images in (data.train, data.validation)
     ]
-    batches = features.loader(found[0], recipe.training.batch_size, recipe.training.seed)
-    loaders = (batches, features.loader(found[1], EVALUATION_BATCH_SIZE))
+
+    def training(split: int, share: Share, start: Position) -> DataLoader:
+        batches = training_batches(recipe, data.train.ids, data.train.labels, split, share, start)
+        return DataLoader(features.FeaturesByEpoch(*found[0].tensors), batch_sampler=batches)
+
+    def validation(share: Share) -> DataLoader:
+        mine = range(share.rank, len(found[1]), share.world_size)
+        return DataLoader(found[1], batch_size=EVALUATION_BATCH_SIZE, sampler=mine)
+
     one_hot = lambda inputs, labels: (inputs, F.one_hot(labels, len(data.classes)).float())  # noqa: E731
-    return features.HeadOnly(module), loaders, one_hot
-
-
-def make_loaders(recipe: Recipe, data: Dataset, preprocessing: Preprocessing) -> tuple[DataLoader, DataLoader]:
-    """Return the loaders of training and validation; raises UserError for transforms that refuse their options."""
-    try:
-        train = training_loader(recipe, data, preprocessing)
-    except ValueError as error:
-        raise UserError(f"augment: {error}") from error
-    return train, evaluation_loader(data.validation, preprocessing, recipe.data.workers, data.small)
+    return features.HeadOnly(module), Loaders(training, validation), one_hot

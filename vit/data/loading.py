@@ -1,20 +1,22 @@
-"""Batches: which image comes when, how it is augmented, and by which process, the last without any influence."""
+"""Batches: how an image is augmented and brought to size, and by which process, the last without any influence."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import albumentations as A
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from ..errors import UserError
 from ..randomness import derive_seed
 from ..recipe import Data, Recipe
 from . import TRANSFORMS
 from .datasets import Dataset, Images
+from .order import ALONE, Position, Share, training_batches
 from .preprocessing import Preprocessing, to_size
 
 EVALUATION_BATCH_SIZE = 256
@@ -102,47 +104,55 @@ class EvaluationImages(TorchDataset):
         return self.transform(self.images.read(index)), int(self.images.labels[index])
 
 
-class EpochOrder(Sampler):
-    """A new order of all images every epoch, drawn from (seed, epoch) alone."""
+@dataclass(frozen=True)
+class Loaders:
+    """A run's loaders, made when a process knows its share and where it starts; `parts` make up a step."""
 
-    def __init__(self, length: int, seed: int):
-        self.length = length
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:  # called by Lightning
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng(derive_seed(self.seed, "order", self.epoch)).permutation(self.length)
-        return ((self.epoch, int(index)) for index in order)
+    training: Callable[[int, Share, Position], DataLoader]
+    validation: Callable[[Share], DataLoader]
 
 
-def training_loader(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> DataLoader:
-    """Return the loader of training batches: images uint8 [B, 3, height, width], labels [B].
+def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
+    """Return the loaders of a recipe's data: training batches are uint8 images [B, 3, height, width], labels [B].
 
-    The last, smaller batch of an epoch is left out; another order leaves out other images.
+    Raises UserError for transforms that refuse their options.
     """
-    images = dataset.train.in_memory() if dataset.small else dataset.train
-    batch_size = min(recipe.training.batch_size, len(images))
-    return DataLoader(
-        TrainingImages(images, preprocessing, recipe),
-        batch_size=batch_size,
-        sampler=EpochOrder(len(images), recipe.training.seed),
-        drop_last=True,
-        **_workers(recipe.data.workers, dataset.small),
-    )
+    workers = recipe.data.workers
+    train = dataset.train.in_memory() if dataset.small else dataset.train
+    try:
+        images = TrainingImages(train, preprocessing, recipe)
+    except ValueError as error:
+        raise UserError(f"augment: {error}") from error
+
+    def training(parts: int, share: Share, start: Position) -> DataLoader:
+        batches = training_batches(recipe, train.ids, train.labels, parts, share, start)
+        return DataLoader(images, batch_sampler=batches, **_workers(workers, dataset.small))
+
+    def validation(share: Share) -> DataLoader:
+        return evaluation_loader(dataset.validation, preprocessing, workers, dataset.small, share)
+
+    return Loaders(training, validation)
 
 
 def evaluation_loader(
-    images: Images, preprocessing: Preprocessing, workers: Workers, small: bool, batch_size: int = EVALUATION_BATCH_SIZE
+    images: Images,
+    preprocessing: Preprocessing,
+    workers: Workers,
+    small: bool,
+    share: Share = ALONE,
+    batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> DataLoader:
-    """Return the loader that gives every image of a split once, in order: inputs [B, 3, height, width], labels [B]."""
+    """Return the loader that gives a process's share of a split, every image of it once, in order.
+
+    Inputs [B, 3, height, width] and labels [B]. The shares differ by one image where the processes do not divide them.
+    """
     images = images.in_memory() if small else images
-    return DataLoader(EvaluationImages(images, preprocessing), batch_size=batch_size, **_workers(workers, small))
+    return DataLoader(
+        EvaluationImages(images, preprocessing),
+        batch_size=batch_size,
+        sampler=range(share.rank, len(images), share.world_size),
+        **_workers(workers, small),
+    )
 
 
 def _workers(workers: Workers, small: bool) -> dict:

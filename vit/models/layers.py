@@ -23,6 +23,11 @@ def parameters_by_layer(module: nn.Module) -> list[list[str]]:
     return [layer for layer in (*layers, head) if layer]
 
 
+def blocks(module: nn.Module) -> list[nn.Module]:
+    """Return the blocks of a Transformer's or residual network's trunk, from the first to the last."""
+    return [part for name, part in module.named_modules() if BLOCK.fullmatch(f"{name}.")]
+
+
 def _of_timm(module: nn.Module) -> list[list[str]]:
     from timm.models import group_parameters
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..recipe import flattened
 from .statistics import PairedTest, accuracy, holm, paired_test
 
 SIGNIFICANCE = 0.05
@@ -176,7 +177,7 @@ def _training(runs: list[Run]) -> dict[str, Any]:
 
 def _ledger(by_model: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return what the recipes share and where they differ, by dotted key; seed and fraction vary by design."""
-    flat = {name: _flatten(recipe) for name, recipe in by_model.items()}
+    flat = {name: flattened(recipe) for name, recipe in by_model.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     keys = [key for key in keys if key not in ("training.seed", "data.fraction")]
     differences = [
@@ -204,16 +205,6 @@ def _budget(full: dict[str, list[Run]]) -> list[dict[str, Any]]:
         matched = ratio <= MATCHED_WITHIN if ratio is not None else len(set(values.values())) == 1
         rows.append({"key": key, "values": values, "ratio": ratio, "matched": matched})
     return rows
-
-
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def accuracies_table(results: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""What happens beside the steps: weights averaged, the run recorded, its progress shown."""
+"""What happens beside the steps: the run recorded, its progress shown."""
 
 import csv
+import io
 import sys
 import time
 from pathlib import Path
@@ -8,72 +9,46 @@ from typing import Any
 
 import lightning as L
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint, WeightAveraging
+from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..run_folder import clock
+from ..run_folder import clock, write_text
+from .checkpoints import LastCheckpoint, not_written
 from .task import Classification
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
-CHECKPOINT_EVERY_SECONDS = 5.0
-
-
-class ExponentialMovingAverage(WeightAveraging):
-    """Averages weights and buffers; validated and kept instead of the last ones.
-
-    The decay grows with the updates, min(decay, (1 + n) / (10 + n)), so that short runs forget their start.
-    """
-
-    def __init__(self, decay: float, device: str = "cpu"):
-        def average(averaged: list, current: list, count: Any) -> None:
-            n = int(count)
-            weight = 1 - min(decay, (1 + n) / (10 + n))
-            for old, new in zip(averaged, current, strict=True):
-                if old.is_floating_point():
-                    old.lerp_(new, weight)
-                else:  # BatchNorm's count of batches
-                    old.copy_(new)
-
-        super().__init__(device=device, multi_avg_fn=average)
-
-    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # A run that resumes after its last epoch trains no step, and so never meets on_train_end.
-        self._copy_average_to_current(pl_module)
-
-
-class LastCheckpoint(ModelCheckpoint):
-    """Keeps last.ckpt, from which a run resumes: written after an epoch, once in a few seconds at most."""
-
-    def __init__(self, folder: Path):
-        super().__init__(folder, filename="last", enable_version_counter=False)
-        self._saved = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        now = time.perf_counter()
-        if now - self._saved >= CHECKPOINT_EVERY_SECONDS or trainer.current_epoch + 1 == trainer.max_epochs:
-            super().on_train_epoch_end(trainer, pl_module)
-            self._saved = now
+PLAIN_LINE_WITHIN_EPOCH_SECONDS = 30.0
 
 
 class RunRecord(Callback):
-    """One row of metrics.csv an epoch, and the totals that the summary needs."""
+    """One row of metrics.csv an epoch, and the totals that the summary needs.
 
-    def __init__(self, path: Path, seconds_before: float = 0.0):
+    `train_seconds` are of the steps and their data, and `seconds_before` of a frozen trunk's features; not of
+    validation, and not of the checkpoints that `saving` writes.
+    """
+
+    def __init__(self, path: Path, saving: LastCheckpoint, seconds_before: float = 0.0):
         self.path = path
+        self.saving = saving
         self.rows: list[dict[str, Any]] = []
         self.images_seen = 0
-        # Of the steps and their data, and of a frozen trunk's features before; not of validation and checkpoints.
         self.train_seconds = seconds_before
-        self._epoch_start = 0.0
+        self._mark = self._saving_before = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._begin()  # on_train_epoch_start does not come again where an epoch goes on
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
-        self._epoch_start = time.perf_counter()
+        self._begin()
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, batch_idx: int) -> None:
-        self.images_seen += len(batch[0])
-        if trainer.is_last_batch:
-            self.train_seconds += time.perf_counter() - self._epoch_start
+        self.images_seen += len(batch[0]) * trainer.world_size
+        if trainer.is_last_batch and task.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        self.train_seconds += now - self._mark - (self.saving.seconds - self._saving_before)
+        self._begin(now)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
         progress = {
@@ -84,11 +59,24 @@ class RunRecord(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.rows.append(progress | task.scores)
-        task.log_dict(task.scores | {"lr": progress["lr"]})
-        with self.path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.rows[0])
-            writer.writeheader()
-            writer.writerows(self.rows)
+        for logger in trainer.loggers:
+            logger.log_metrics(task.scores | {"lr": progress["lr"], "epoch": progress["epoch"]}, trainer.global_step)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _begin(self, now: float | None = None) -> None:
+        self._mark = time.perf_counter() if now is None else now
+        self._saving_before = self.saving.seconds
+
+    def _write(self) -> None:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        try:
+            write_text(self.path, text.getvalue())
+        except OSError as error:  # a full disk: the next epoch writes all rows again
+            print(not_written(self.path, error), file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rows": self.rows, "images_seen": self.images_seen, "train_seconds": self.train_seconds}
@@ -111,6 +99,7 @@ class TrainingProgress(Callback):
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._start = time.perf_counter()
+        self._last_line = self._start - PLAIN_LINE_EVERY_SECONDS  # the first epoch is told at once
         self._first_step = trainer.global_step
         if self.console.is_terminal:
             columns = (BarColumn(8), TimeRemainingColumn(compact=True), TextColumn("left  {task.description}"))
@@ -119,9 +108,14 @@ class TrainingProgress(Callback):
             steps = int(trainer.estimated_stepping_batches)
             self.bar.add_task("training", total=steps, completed=trainer.global_step)
 
-    def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step)
+        elif time.perf_counter() - self._last_line >= PLAIN_LINE_WITHIN_EPOCH_SECONDS:
+            self._last_line = time.perf_counter()
+            done = f"step {batch_idx + 1:,} of {int(trainer.num_training_batches):,}"
+            line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {done}  {self._rate():,.0f} images/s"
+            print(f"{line}  {clock(self._seconds_left(trainer))} left", file=sys.stderr, flush=True)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
         line = self._line(trainer, task.scores)
@@ -129,12 +123,10 @@ class TrainingProgress(Callback):
             self.bar.update(self.bar.task_ids[0], description=line)
             return
         now = time.perf_counter()
-        last = trainer.current_epoch + 1 == trainer.max_epochs
+        last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or now - self._last_line >= PLAIN_LINE_EVERY_SECONDS:
             self._last_line = now
-            left = (now - self._start) * (trainer.estimated_stepping_batches - trainer.global_step)
-            left /= max(1, trainer.global_step - self._first_step)
-            print(f"epoch {line}  {clock(left)} left", file=sys.stderr, flush=True)
+            print(f"epoch {line}  {clock(self._seconds_left(trainer))} left", file=sys.stderr, flush=True)
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._stop()
@@ -143,11 +135,19 @@ class TrainingProgress(Callback):
         self._stop()
 
     def _line(self, trainer: L.Trainer, scores: dict[str, float]) -> str:
-        rate = self.record.images_seen / max(self.record.train_seconds, 1e-9)
         return (
             f"{trainer.current_epoch + 1}/{trainer.max_epochs}  loss {scores['train_loss']:.3f}  "
-            f"top-1 {scores['train_top1']:.1%}  validation {scores['validation_top1']:.1%}  {rate:,.0f} images/s"
+            f"top-1 {scores['train_top1']:.1%}  validation {scores['validation_top1']:.1%}  "
+            f"{self._rate():,.0f} images/s"
         )
+
+    def _rate(self) -> float:
+        return self.record.images_seen / max(self.record.train_seconds, 1e-9)
+
+    def _seconds_left(self, trainer: L.Trainer) -> float:
+        seconds = time.perf_counter() - self._start
+        left = int(trainer.estimated_stepping_batches) - trainer.global_step
+        return 0.0 if trainer.should_stop else seconds * left / max(1, trainer.global_step - self._first_step)
 
     def _stop(self) -> None:
         if self.bar:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from ..data.loading import EpochOrder
 from ..errors import UserError
 from ..models import head_names
 from ..run_folder import clock
@@ -47,22 +46,11 @@ def compute(module: nn.Module, loader: DataLoader, device: str, say: Callable[[s
     return TensorDataset(torch.cat(features).clone(), torch.cat(labels))
 
 
-def loader(features: TensorDataset, batch_size: int, seed: int | None = None) -> DataLoader:
-    """Return batches of features and labels: in a new order every epoch where a seed is given."""
-    if seed is None:
-        return DataLoader(features, batch_size=batch_size)
-    order = EpochOrder(len(features), seed)
-    return DataLoader(_ByEpoch(features), batch_size=min(batch_size, len(features)), sampler=order, drop_last=True)
+class FeaturesByEpoch(TensorDataset):
+    """Takes the (epoch, index) of `TrainingBatches`; features are the same in every epoch."""
 
-
-class _ByEpoch(TensorDataset):
-    """Takes the (epoch, index) of an `EpochOrder`; features are the same in every epoch."""
-
-    def __init__(self, features: TensorDataset):
-        super().__init__(*features.tensors)
-
-    def __getitem__(self, key):
-        return super().__getitem__(key[1])
+    def __getitem__(self, index):
+        return super().__getitem__(index[1])
 
 
 def _features(module: nn.Module, images: Tensor) -> Tensor:

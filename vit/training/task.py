@@ -1,69 +1,95 @@
 """How a model learns: one LightningModule around any nn.Module from images to logits."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import lightning as L
 import torch
-import torch.nn.functional as F
+from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from torch.utils.data import DataLoader
 
+from ..data.loading import Loaders
+from ..data.order import Position, Share
 from ..randomness import derive_seed
 from ..recipe import Recipe
+from .loss import Loss
 from .optim import make_optimizer, make_schedule
+from .scores import TrainingSums, ValidationSums
+from .sharding import average_statistics, shard
 from .tuning import keep_frozen_statistics
 
 PrepareBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Classification(L.LightningModule):
-    """Cross-entropy on a model's logits, with the recipe's optimizer and schedule.
+    """A loss on a model's logits, with the recipe's optimizer and schedule, from any step on.
 
     `prepare_batch` turns a loader's uint8 images [B, 3, H, W] and labels [B], on the device, into the model's input
     and targets [B, num_classes].
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, num_classes: int, prepare_batch: PrepareBatch):
+    def __init__(self, model: nn.Module, recipe: Recipe, loss: Loss, loaders: Loaders, prepare_batch: PrepareBatch):
         super().__init__()
         self.model = model
         self.recipe = recipe
+        self.loss = loss
+        self.loaders = loaders
         self.prepare_batch = prepare_batch
-        self.train_loss = MeanMetric(nan_strategy="disable")  # a loss that is no number shows
-        self.validation_loss = MeanMetric(nan_strategy="disable")
-        accuracy = {"num_classes": num_classes, "average": "micro", "validate_args": False}
-        self.train_top1, self.validation_top1 = MulticlassAccuracy(**accuracy), MulticlassAccuracy(**accuracy)
-        self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}
+        self.position = Position()  # where the first batch of this process lies
+        self.sums, self.validation_sums = TrainingSums(), ValidationSums(loss.num_classes)
+        self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}, ...
+
+    @property
+    def share(self) -> Share:
+        return Share(self.trainer.global_rank, self.trainer.world_size)
 
     def train(self, mode: bool = True) -> "Classification":
         super().train(mode)
         keep_frozen_statistics(self.model)
         return self
 
+    def configure_model(self) -> None:
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            shard(self.model, self.trainer.strategy.device_mesh["data_parallel"])
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loaders.training(self.trainer.accumulate_grad_batches, self.share, self.position)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loaders.validation(self.share)
+
+    def on_train_start(self) -> None:
+        self.sums.to(self.device)
+        self.validation_sums.to(self.device)
+
     def on_train_batch_start(self, batch, batch_idx: int) -> None:
-        # Mixing, drop-path and dropout then depend on seed and step alone.
-        seed_generators(derive_seed(self.recipe.training.seed, "step", self.global_step))
+        # Mixing, drop-path and dropout then depend on seed, batch and process alone.
+        number = self.trainer.current_epoch * int(self.trainer.num_training_batches) + batch_idx
+        ranks = [self.share.rank] if self.share.rank else []
+        seed_generators(derive_seed(self.recipe.training.seed, "step", number, *ranks))
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = self.prepare_batch(*batch)
         logits = self.model(images).float()
-        loss = F.cross_entropy(logits, targets, label_smoothing=self.recipe.training.label_smoothing)
-        self.train_loss.update(loss.detach(), len(images))
-        self.train_top1.update(logits.detach(), targets.argmax(-1))
+        loss = self.loss(logits, targets)
+        self.sums.add(loss.detach(), logits.detach(), targets)
         return loss
 
     def on_train_batch_end(self, outputs, batch, batch_idx: int) -> None:
         if self.trainer.is_last_batch:
-            self._close_epoch("train", self.train_loss, self.train_top1)
+            self.scores |= self.sums.close(self._total)
+
+    def on_before_optimizer_step(self, optimizer) -> None:
+        average_statistics(self.model, self.trainer)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch
-        logits = self.model(images).float()
-        self.validation_loss.update(F.cross_entropy(logits, labels), len(images))
-        self.validation_top1.update(logits, labels)
+        self.validation_sums.add(self.model(images).float(), labels)
 
     def on_validation_epoch_end(self) -> None:
-        self._close_epoch("validation", self.validation_loss, self.validation_top1)
+        self.scores |= self.validation_sums.close(self._total)
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         # Lightning's own refuses every fused optimizer under autocast, scaled gradients or not.
@@ -78,10 +104,24 @@ class Classification(L.LightningModule):
         schedule = make_schedule(optimizer, recipe.optimizer.lr, recipe.schedule, steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def _close_epoch(self, split: str, loss: MeanMetric, top1: MulticlassAccuracy) -> None:
-        self.scores |= {f"{split}_loss": float(loss.compute()), f"{split}_top1": float(top1.compute())}
-        loss.reset()
-        top1.reset()
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        loop: Any = self.trainer.fit_loop
+        epoch = loop.epoch_progress.current.processed
+        within = epoch == loop.epoch_progress.current.completed  # else the epoch is whole, and its end is saved
+        batch = loop.epoch_loop.batch_progress.current.processed if within else 0
+        checkpoint["position"] = asdict(Position(epoch, batch))
+        checkpoint["sums"] = self.sums.state(self._total)
+        checkpoint["scores"] = self.scores
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.position = Position(**checkpoint["position"])
+        self.scores = checkpoint["scores"]
+        if self.share.rank == 0:
+            self.sums.load(checkpoint["sums"])
+
+    def _total(self, values: Tensor) -> Tensor:
+        """Return the sum over all processes."""
+        return self.trainer.strategy.reduce(values.clone(), reduce_op="sum")
 
 
 def seed_generators(seed: int) -> None:

@@ -1,0 +1,49 @@
+"""Which of several processes this is, and how many there are, as whoever started them tells it.
+
+torchrun, SLURM and Lightning's launcher each set environment variables; a process without them is alone so far.
+"""
+
+import os
+from pathlib import Path
+
+FOLDER = "VIT_RUN_FOLDER"  # tells the processes that Lightning starts where the first one writes
+
+
+def is_first() -> bool:
+    """Return whether this process writes and speaks for all of them."""
+    if started_by_slurm():
+        return _number("SLURM_PROCID") == 0
+    return not any(_number(name) for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+
+
+def started_outside() -> bool:
+    """Return whether torchrun or SLURM started the processes; else Lightning starts those that a recipe asks for."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or started_by_slurm()
+
+
+def started_by_slurm() -> bool:
+    interactive = os.environ.get("SLURM_JOB_NAME") in ("bash", "interactive")
+    return _number("SLURM_NTASKS", 1) > 1 and not interactive and "TORCHELASTIC_RUN_ID" not in os.environ
+
+
+def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
+    """Return the processes of a node and the nodes: as started, else as the recipe says."""
+    if started_by_slurm():
+        nodes = _number("SLURM_NNODES", 1)
+        return _number("SLURM_NTASKS") // nodes, nodes
+    if started_outside():
+        return _number("LOCAL_WORLD_SIZE", 1), _number("GROUP_WORLD_SIZE", 1)
+    return devices, nodes
+
+
+def announce_folder(path: Path) -> None:
+    os.environ[FOLDER] = str(path)
+
+
+def announced_folder() -> Path | None:
+    """Return the folder that the first process has chosen, in the processes that it started."""
+    return None if is_first() or FOLDER not in os.environ else Path(os.environ[FOLDER])
+
+
+def _number(name: str, default: int = 0) -> int:
+    return int(os.environ.get(name) or default)

@@ -1,0 +1,176 @@
+"""Lightning's Trainer, set up for a run: where it computes, what happens beside the steps, and how it ends."""
+
+import logging
+import pickle
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import MixedPrecision
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
+
+from .. import processes
+from ..errors import Interrupted, UserError
+from ..recipe import Recipe, Training
+from ..run_folder import RunFolder
+from .averaging import ExponentialMovingAverage
+from .callbacks import RunRecord, TrainingProgress
+from .checkpoints import KeptWeights, LastCheckpoint, WholeFiles
+from .guard import LossGuard
+from .precision import LIGHTNING_NAMES
+from .task import Classification
+
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its banner about devices and tips
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a training runs: "cpu" or "cuda", so many processes a node, and how they share the model."""
+
+    device: str
+    devices: int
+    nodes: int
+    strategy: str  # single, ddp, fsdp
+
+    @property
+    def world_size(self) -> int:
+        return self.devices * self.nodes
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A Trainer, and those of its callbacks that know something afterwards."""
+
+    trainer: L.Trainer
+    record: RunRecord
+    kept: KeptWeights
+
+
+def place(training: Training, device: str) -> Placement:
+    """Return where a recipe runs; raises UserError for what cannot be together."""
+    devices, nodes = processes.devices_and_nodes(training.devices, training.nodes)
+    if device == "cuda" and devices > torch.cuda.device_count():
+        raise UserError(f"training.devices is {devices}, and torch sees {torch.cuda.device_count()} GPUs here")
+    several = devices * nodes > 1
+    if training.strategy == "fsdp" and not several:
+        raise UserError(
+            "training.strategy=fsdp divides a model among processes, and there is one: give training.devices"
+        )
+    strategy = {"auto": "ddp"}.get(training.strategy, training.strategy) if several else "single"
+    return Placement(device, devices, nodes, strategy)
+
+
+def check_together(recipe: Recipe, placement: Placement, precision: str) -> None:
+    """Refuse settings that a divided model does not have."""
+    if placement.strategy != "fsdp":
+        return
+    wrong = {
+        "tuning.trainable=lora": recipe.tuning.trainable == "lora",
+        "tuning.trainable=head": recipe.tuning.trainable == "head",
+        "training.precision=fp16": precision == "fp16",
+    }
+    found = [setting for setting, there in wrong.items() if there]
+    if found:
+        raise UserError(f"training.strategy=fsdp does not go with {', '.join(found)}; use ddp")
+
+
+def make_engine(
+    recipe: Recipe,
+    run: RunFolder,
+    placement: Placement,
+    precision: str,
+    parts: int,
+    loggers: list[Logger],
+    seconds_before: float,
+    quiet: bool,
+) -> Engine:
+    training = recipe.training
+    files = WholeFiles()
+    guard = LossGuard(run.diverged, run.last_checkpoint, precision)
+    last = LastCheckpoint(run, training.checkpoint_seconds, files, guard)
+    record = RunRecord(run.metrics, last, seconds_before)
+    kept = KeptWeights(run.kept_weights, training)
+    averages = [ExponentialMovingAverage(training.ema_decay)] if training.ema_decay else []
+    progress = [] if quiet or not processes.is_first() else [TrainingProgress(record)]
+    # In this order: the best weights are written before the averaged ones are taken out again; what is saved is
+    # averaged, recorded and looked at before.
+    callbacks: list[Callback] = [kept, *averages, record, guard, last, *progress]
+    trainer = L.Trainer(
+        max_epochs=recipe.schedule.epochs,
+        accelerator="gpu" if placement.device == "cuda" else "cpu",
+        devices=placement.devices,
+        num_nodes=placement.nodes,
+        strategy=make_strategy(placement),
+        sync_batchnorm=placement.device == "cuda" and placement.world_size > 1,
+        accumulate_grad_batches=parts,
+        gradient_clip_val=training.clip_norm,
+        callbacks=callbacks,
+        plugins=[files, *precision_plugins(precision, placement.device), *environment_plugins()],
+        precision=None if precision == "fp16" and placement.device == "cpu" else LIGHTNING_NAMES[precision],  # type: ignore[arg-type]
+        logger=loggers,
+        default_root_dir=run.path,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    return Engine(trainer, record, kept)
+
+
+def make_strategy(placement: Placement) -> Strategy | str:
+    if placement.strategy == "ddp":  # our own way keeps BatchNorms equal, and validation may be uneven
+        return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
+    if placement.strategy == "fsdp":
+        return ModelParallelStrategy(placement.world_size, tensor_parallel_size=1, save_distributed_checkpoint=False)
+    return "auto"
+
+
+def precision_plugins(precision: str, device: str) -> list[Any]:
+    """Return fp16 with loss scaling for a CPU, which Lightning replaces by bf16 otherwise."""
+    if precision == "fp16" and device == "cpu":
+        return [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))]  # pyright: ignore[reportArgumentType]
+    return []
+
+
+def environment_plugins() -> list[Any]:
+    """Return SLURM's environment without Lightning's requeueing, which saves and names checkpoints its own way."""
+    return [SLURMEnvironment(auto_requeue=False)] if processes.started_by_slurm() else []
+
+
+def check_checkpoint(path: Path) -> None:
+    """Refuse a checkpoint that cannot be read."""
+    try:
+        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path} cannot be read: {str(error).splitlines()[0]}; without it the run starts anew (delete it)"
+        ) from error
+
+
+def fit(trainer: L.Trainer, task: Classification, run: RunFolder, resume: bool) -> None:
+    """Train to the end, from the last checkpoint where there is one; raises Interrupted when interrupted."""
+    start = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
+    if start:
+        check_checkpoint(start)
+    with warnings.catch_warnings():
+        # Our decisions: small sets load in the main process, an epoch may have few steps, batches begin where we say.
+        warnings.filterwarnings("ignore", ".*does not have many workers.*")
+        warnings.filterwarnings("ignore", ".*The number of training batches.*")
+        warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of torch's pytrees
+        warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen BatchNorms
+        warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        try:
+            trainer.fit(task, ckpt_path=start, weights_only=True)
+        except SystemExit as error:  # Lightning turns Ctrl-C into exit(1)
+            raise Interrupted(run.path) from error
+        except UserError as error:  # a loading process sends its traceback with the message
+            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
+    if trainer.interrupted:
+        raise Interrupted(run.path)

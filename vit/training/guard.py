@@ -1,0 +1,108 @@
+"""A loss that is no number ends the run, before it can reach a checkpoint."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from ..errors import UserError
+from ..recipe import Recipe
+from ..run_folder import write_json
+from .sharding import any_process
+from .task import Classification
+
+BATCHES_BETWEEN_LOOKS = {"cpu": 1, "cuda": 25}  # a look makes the processor wait for the GPU
+FILES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """Where a training lost its way: the first step whose loss, or whose weights afterwards, were not finite."""
+
+    step: int
+    epoch: int
+    what: str
+    value: str
+    lr: float
+    files: list[str]
+
+
+class LossGuard(Callback):
+    """Looks at every loss, and at the weights before they are saved; raises UserError for what is not finite."""
+
+    def __init__(self, report: Path, checkpoint: Path, precision: str):
+        self.report = report
+        self.checkpoint = checkpoint
+        self.precision = precision
+        self._losses: list[tuple[int, float, Tensor]] = []  # batch, learning rate, loss: not looked at yet
+        self._lr = 0.0
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
+        self._lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
+
+    def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
+        self._losses.append((batch_idx, self._lr, outputs["loss"].detach()))
+        if len(self._losses) >= BATCHES_BETWEEN_LOOKS[task.device.type] or trainer.is_last_batch:
+            self.look(trainer, task)
+
+    def look(self, trainer: L.Trainer, task: Classification, at_weights: bool = False) -> None:
+        """Raise UserError, in every process, if any has met a loss that is not finite."""
+        found = self._first_bad_loss(trainer, task)
+        if at_weights and found is None and not all(p.detach().isfinite().all() for p in task.parameters()):
+            found = self._divergence(trainer, task, len(self._losses) - 1, "the weights after", "not finite")
+        self._losses.clear()
+        if not any_process(trainer, found is not None)[0]:
+            return
+        if trainer.world_size > 1:
+            everywhere: list[Divergence | None] = [None] * trainer.world_size
+            torch.distributed.all_gather_object(everywhere, found)
+            found = next(d for d in everywhere if d is not None)
+        assert found is not None
+        if trainer.is_global_zero:
+            write_json(self.report, asdict(found))
+        raise UserError(self.message(found, task.recipe))
+
+    def _first_bad_loss(self, trainer: L.Trainer, task: Classification) -> Divergence | None:
+        if not self._losses:
+            return None
+        values = torch.stack([loss for _, _, loss in self._losses]).tolist()
+        bad = next((i for i, value in enumerate(values) if not -float("inf") < value < float("inf")), None)
+        if bad is None:
+            return None
+        return self._divergence(trainer, task, bad, "the loss of", str(values[bad]))
+
+    def _divergence(self, trainer: L.Trainer, task: Classification, i: int, what: str, value: str) -> Divergence:
+        batch, lr, _ = self._losses[i]
+        epoch, batches = trainer.current_epoch, int(trainer.num_training_batches)
+        step = (epoch * batches + batch) // trainer.accumulate_grad_batches + 1
+        batches_of_run: Any = trainer.train_dataloader
+        return Divergence(step, epoch + 1, what, value, lr, batches_of_run.batch_sampler.names(epoch, batch))
+
+    def message(self, found: Divergence, recipe: Recipe) -> str:
+        """Return what happened, what is kept, and what usually helps."""
+        shown = ", ".join(found.files[:FILES_SHOWN]) + (", ..." if len(found.files) > FILES_SHOWN else "")
+        kept = (
+            f"kept: {self.checkpoint}, from before" if self.checkpoint.exists() else "no checkpoint was written before"
+        )
+        advice = [f"a lower optimizer.lr (now {recipe.optimizer.lr:g}), or more schedule.warmup_epochs"]
+        if recipe.training.clip_norm is None:
+            advice.append("training.clip_norm=1.0")
+        if self.precision != "fp32":
+            advice.append(f"training.precision=fp32 (now {self.precision})")
+        advice.append("a look at these images, if they end it again")
+        return "\n".join(
+            [
+                f"training diverged: {what_of(found)} is {found.value}",
+                f"  learning rate {found.lr:g}; its {len(found.files)} images: {shown} (all in {self.report})",
+                f"  {kept}",
+                f"  what usually helps: {'; '.join(advice)}",
+            ]
+        )
+
+
+def what_of(found: Divergence) -> str:
+    return f"{found.what} step {found.step} (epoch {found.epoch})"

@@ -1,0 +1,68 @@
+"""What an epoch's batches add up to: sums that any number of processes can put together."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Total = Callable[[Tensor], Tensor]  # a process's sums -> those of all processes
+
+
+class TrainingSums:
+    """Loss and right answers of an epoch's training images, as mixed and augmented."""
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(2, dtype=torch.float64)  # of loss, of right answers
+        self.images = 0
+
+    def to(self, device: torch.device) -> None:
+        self.sums = self.sums.to(device)
+
+    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        right = (logits.argmax(-1) == targets.argmax(-1)).sum()
+        self.sums += torch.stack([loss.double() * len(logits), right.double()])
+        self.images += len(logits)
+
+    def state(self, total: Total) -> list[float]:
+        """Return the sums over all processes: loss, right answers, images."""
+        return total(torch.cat([self.sums, self.sums.new_tensor([self.images])])).tolist()
+
+    def load(self, state: list[float]) -> None:
+        self.sums, self.images = torch.tensor(state[:2], dtype=torch.float64), int(state[2])
+
+    def close(self, total: Total) -> dict[str, float]:
+        """Return the epoch's scores, and begin the next epoch."""
+        loss, right, images = self.state(total)
+        self.sums.zero_()
+        self.images = 0
+        return {"train_loss": loss / images, "train_top1": right / images}
+
+
+class ValidationSums:
+    """Cross-entropy, and right answers by class, of the validation images."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.loss = torch.zeros(1, dtype=torch.float64)
+        self.by_class = torch.zeros(2, num_classes, dtype=torch.float64)  # right answers, images
+
+    def to(self, device: torch.device) -> None:
+        self.loss, self.by_class = self.loss.to(device), self.by_class.to(device)
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        right = (logits.argmax(-1) == labels).double()
+        self.loss += F.cross_entropy(logits, labels, reduction="sum").double()
+        self.by_class[0].index_add_(0, labels, right)
+        self.by_class[1].index_add_(0, labels, torch.ones_like(right))
+
+    def close(self, total: Total) -> dict[str, float]:
+        """Return the scores, and begin anew; the balanced accuracy is the mean over the classes that occur."""
+        (right, images), loss = total(self.by_class), total(self.loss)
+        self.by_class.zero_()
+        self.loss.zero_()
+        there = images > 0
+        return {
+            "validation_loss": float(loss / images.sum()),
+            "validation_top1": float(right.sum() / images.sum()),
+            "validation_balanced_accuracy": float((right[there] / images[there]).mean()),
+        }

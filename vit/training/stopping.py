@@ -1,0 +1,35 @@
+"""Ctrl-C and SIGTERM end training after the step that is running, so that a checkpoint can be whole."""
+
+import signal
+import sys
+import threading
+from types import FrameType
+
+from .. import processes
+
+HEARD = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Whether a signal to stop has come; a second one interrupts at once."""
+
+    def __init__(self) -> None:
+        self.received = False
+        self._former: dict[signal.Signals, object] = {}
+
+    def listen(self) -> None:
+        if threading.current_thread() is threading.main_thread():  # no other may hear signals
+            self._former = {number: signal.signal(number, self._hear) for number in HEARD}
+
+    def leave(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        self._former = {}
+
+    def _hear(self, number: int, frame: FrameType | None) -> None:
+        if self.received:
+            self.leave()
+            raise KeyboardInterrupt
+        self.received = True
+        if processes.is_first():
+            print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
