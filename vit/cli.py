@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from . import __version__
+from . import __version__, processes
 from . import recipe as recipes
 from .errors import Interrupted, UserError
 
@@ -61,7 +61,7 @@ def train(
         raise UserError("--resume continues the run in --out DIR: say which")
     from .commands import train as command
 
-    print(command.train(recipe, out=out, overrides=overrides, resume=resume).path)
+    _print_once(command.train(recipe, out=out, overrides=overrides, resume=resume).path)
 
 
 @app.command()
@@ -81,7 +81,7 @@ def finetune(
         raise UserError("--resume continues the run in --out DIR: say which")
     from .commands import finetune as command
 
-    print(command.finetune(model, data, out=out, overrides=overrides, resume=resume).path)
+    _print_once(command.finetune(model, data, out=out, overrides=overrides, resume=resume).path)
 
 
 @app.command()
@@ -214,6 +214,11 @@ def run(arguments: list[str]) -> int:
         print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
         return FAULT_OF_OURS
     return status or DONE
+
+
+def _print_once(result: object) -> None:
+    if processes.is_first():
+        print(result)
 
 
 def _check_first(recipe: str, overrides: dict) -> None:

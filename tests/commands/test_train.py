@@ -1,11 +1,7 @@
 import csv
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -125,7 +121,8 @@ def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"training.precision": "fp16"}, "fp16 needs a GPU"),
+        ({"training.accumulate": 3}, "64 images of a step cannot be divided among 1 processes and 3 parts"),
+        ({"training.strategy": "fsdp"}, "divides a model among processes, and there is one"),
         ({"data.name": "folder", "data.path": "nowhere"}, "there is no folder nowhere"),
         ({"data.name": "folder"}, "data.path is missing"),
         ({"model.patch_size": 3}, "patch_size 3 does not divide image_size"),
@@ -143,54 +140,3 @@ def test_a_mistake_leaves_nothing_behind(tmp_path: Path, overrides: dict, messag
     with pytest.raises(UserError, match=message):
         vit.train("digits_vit", out=tmp_path / "run", overrides=overrides)
     assert not (tmp_path / "run").exists()
-
-
-LONG = ["schedule.epochs=16", "training.ema_decay=0.99", "mixing.mixup=0.2", "mixing.cutmix=1.0"]
-LONG += ["model.drop_path=0.1", "model.depth=2"]
-
-
-def command(run: RunFolder, *more: str) -> dict[str, Any]:
-    """Return how to start a training of some seconds in a process of its own."""
-    arguments = [sys.executable, "-m", "vit", "train", "digits_vit", *LONG, "--out", str(run.path), *more]
-    return {"args": arguments, "env": os.environ | {"OMP_NUM_THREADS": "1"}, "text": True}
-
-
-def hear_interrupts() -> None:
-    """A shell's background job ignores Ctrl-C, and so would all it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
-    run = RunFolder(tmp_path_factory.mktemp("uninterrupted") / "run")
-    subprocess.run(**command(run), check=True, capture_output=True)
-    return run
-
-
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_a_run_that_was_stopped_resumes_to_the_same_end(
-    uninterrupted: RunFolder, tmp_path: Path, end: signal.Signals
-) -> None:
-    run = RunFolder(tmp_path / "run")
-    process = subprocess.Popen(**command(run), stderr=subprocess.PIPE, preexec_fn=hear_interrupts)
-    deadline = time.monotonic() + 120
-    while not run.last_checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(end)
-    _, errors = process.communicate(timeout=60)
-    assert run.last_checkpoint.exists() and not run.model.exists()
-    if end is signal.SIGINT:
-        assert process.returncode == 130
-        assert f"continue with:\n  vit train digits_vit {' '.join(LONG)} --out {run.path} --resume" in errors
-        assert "Traceback" not in errors
-
-    subprocess.run(**command(run, "--resume"), check=True, capture_output=True)
-    expected, found = load_file(uninterrupted.model), load_file(run.model)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert numbers(uninterrupted) == numbers(run)
-
-
-def numbers(run: RunFolder) -> list[dict[str, str]]:
-    """Return the rows of metrics.csv without the clock."""
-    with run.metrics.open() as file:
-        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]

@@ -15,12 +15,12 @@ from vit.data import DATASETS, TRANSFORMS, datasets
 from vit.data.datasets import Dataset, Images
 from vit.data.loading import (
     Augmentation,
-    EpochOrder,
     TrainingImages,
     evaluation_loader,
+    make_loaders,
     preprocessing_of,
-    training_loader,
 )
+from vit.data.order import ALONE, Position
 from vit.data.preprocessing import Preprocessing, normalize, to_size
 from vit.data.reading import read_image
 from vit.models import MODELS
@@ -66,8 +66,12 @@ def training_images(augment: list, images: Images | None = None, seed: int = 0) 
     return TrainingImages(images or noise_images(), preprocessing, make_recipe(augment, seed))
 
 
+def training_loader(recipe: Recipe, dataset: Dataset):
+    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset)).training(1, ALONE, Position())
+
+
 def epoch_of(loader, epoch: int) -> list[tuple[Tensor, Tensor]]:
-    loader.sampler.set_epoch(epoch)
+    loader.batch_sampler.set_epoch(epoch)
     return list(loader)
 
 
@@ -128,7 +132,7 @@ def photo_loader(photo_folder) -> Callable:
             ALL_STEPS, seed, name="folder", path=str(photo_folder), image_size=[24, 32], workers=workers
         )
         dataset = datasets.load(recipe.data)
-        return training_loader(recipe, dataset, preprocessing_of(recipe.data, dataset))
+        return training_loader(recipe, dataset)
 
     return make
 
@@ -157,7 +161,7 @@ def test_batches_of_photographs_have_the_recipes_size(photo_loader):
 def test_every_image_comes_once_an_epoch_and_the_smaller_batch_is_left_out():
     dataset = numbered(11)
     recipe = make_recipe()
-    loader = training_loader(recipe, dataset, preprocessing_of(recipe.data, dataset))
+    loader = training_loader(recipe, dataset)
     left_out = set()
     for epoch in range(12):
         batches = epoch_of(loader, epoch)
@@ -172,21 +176,8 @@ def test_every_image_comes_once_an_epoch_and_the_smaller_batch_is_left_out():
 def test_a_set_smaller_than_the_batch_is_one_batch():
     dataset = numbered(5)
     recipe = make_recipe(batch_size=128)
-    batches = epoch_of(training_loader(recipe, dataset, preprocessing_of(recipe.data, dataset)), 0)
+    batches = epoch_of(training_loader(recipe, dataset), 0)
     assert [sorted(labels.tolist()) for _, labels in batches] == [[0, 1, 2, 3, 4]]
-
-
-def test_every_epoch_has_its_own_order_of_all_images():
-    order = EpochOrder(50, seed=3)
-    orders = []
-    for epoch in range(5):
-        order.set_epoch(epoch)
-        keys = list(order)
-        assert {key[0] for key in keys} == {epoch}
-        orders.append([key[1] for key in keys])
-    assert all(sorted(one) == list(range(50)) for one in orders)
-    assert len(set(map(tuple, orders))) == 5
-    assert len(order) == 50
 
 
 def test_evaluation_gives_every_image_once_in_order(photo_folder):
@@ -263,9 +254,9 @@ def test_the_last_epochs_see_larger_images():
     overrides |= {"schedule.lower_image_size": 8, "schedule.raised_epochs": 1}
     recipe = load_recipe("digits_vit", overrides)
     dataset = datasets.load(recipe.data)
-    loader = training_loader(recipe, dataset, preprocessing_of(recipe.data, dataset))
+    loader = training_loader(recipe, dataset)
     sides = []
     for epoch in range(3):
-        loader.sampler.set_epoch(epoch)
+        loader.batch_sampler.set_epoch(epoch)
         sides.append(next(iter(loader))[0].shape[-2:])
     assert sides == [(8, 8), (8, 8), (16, 16)]

@@ -108,14 +108,3 @@ def test_features_and_head_are_the_model(name: str, options: dict, randomize: Ca
         assert torch.allclose(head(found.tensors[0]), module(images), atol=1e-5)
     assert torch.equal(found.tensors[1], labels)
     assert {id(p) for p in head.parameters()} < {id(p) for p in module.parameters()}
-
-
-def test_batches_of_features_have_a_new_order_every_epoch() -> None:
-    data = torch.utils.data.TensorDataset(torch.arange(10.0), torch.arange(10))
-    loader = features.loader(data, 5, seed=1)
-    epochs = []
-    for epoch in range(2):
-        loader.sampler.set_epoch(epoch)
-        epochs.append(torch.cat([labels for _, labels in loader]).tolist())
-    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(10))
-    assert epochs[0] != epochs[1]

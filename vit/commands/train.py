@@ -68,7 +68,7 @@ def train(
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{precision} on {where(placement)} ({why})")
     learner = make_learner(recipe, start, data, device, say)
-    parts = find_parts(recipe, data, placement)
+    parts, steps_per_epoch = divide_steps(recipe, data, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
 
@@ -79,7 +79,7 @@ def train(
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
     loss = Loss(recipe.training, len(data.classes), data.train.labels)
-    task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch).train()
+    task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch, steps_per_epoch).train()
     fit(engine.trainer, task, run, resume)
     if not first:
         return run
@@ -110,12 +110,16 @@ def where(placement: Placement) -> str:
     return f"{placement.world_size} {placement.device} processes{nodes} by {placement.strategy}"
 
 
-def find_parts(recipe: Recipe, data: Dataset, placement: Placement) -> int:
-    """Return the parts that a process computes its share of a step in; raises UserError where they do not divide it."""
+def divide_steps(recipe: Recipe, data: Dataset, placement: Placement) -> tuple[int, int]:
+    """Return the parts that a process computes its share of a step in, and the steps of an epoch.
+
+    Raises UserError where the parts do not divide it.
+    """
     parts = recipe.training.accumulate
     assert isinstance(parts, int)
-    training_batches(recipe, data.train.ids, data.train.labels, parts, Share(0, placement.world_size), Position())
-    return parts
+    share = Share(0, placement.world_size)
+    batches = training_batches(recipe, data.train.ids, data.train.labels, parts, share, Position())
+    return parts, len(batches) // parts
 
 
 def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learner, placement: Placement) -> nn.Module:

@@ -1,5 +1,6 @@
 """Batches: how an image is augmented and brought to size, and by which process, the last without any influence."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -157,4 +158,11 @@ def evaluation_loader(
 
 def _workers(workers: Workers, small: bool) -> dict:
     count = (0 if small else min(torch.get_num_threads(), 8)) if workers == "auto" else workers
-    return {"num_workers": count, "persistent_workers": count > 0, "pin_memory": torch.cuda.is_available()}
+    # Forked, a worker starts at once and ends with its process, even inside one that a server forked.
+    start = "fork" if count and sys.platform == "linux" else None
+    return {
+        "num_workers": count,
+        "persistent_workers": count > 0,
+        "pin_memory": torch.cuda.is_available(),
+        "multiprocessing_context": start,
+    }

@@ -46,6 +46,8 @@ def write_torch(checkpoint: dict[str, Any], path: Path) -> None:
 
 
 def not_written(path: Path, error: Exception) -> str:
+    if isinstance(error.__context__, OSError):  # torch closes its file in vain, and hides what came first
+        error = error.__context__
     free = shutil.disk_usage(path.parent).free
     return f"{path} could not be written: {str(error).splitlines()[0]} ({free / 1e6:,.1f} MB free there)"
 

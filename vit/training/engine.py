@@ -26,7 +26,8 @@ from .guard import LossGuard
 from .precision import LIGHTNING_NAMES
 from .task import Classification
 
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # its banner about devices and tips
+for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,7 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, resume: bool) 
         warnings.filterwarnings("ignore", ".*LeafSpec.*")  # Lightning's own use of torch's pytrees
         warnings.filterwarnings("ignore", ".*in eval mode at the start of training.*")  # frozen BatchNorms
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
+        warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # its successor is newer than 2.10
         try:
             trainer.fit(task, ckpt_path=start, weights_only=True)
         except SystemExit as error:  # Lightning turns Ctrl-C into exit(1)

@@ -1,5 +1,6 @@
 """A loss that is no number ends the run, before it can reach a checkpoint."""
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -40,20 +41,22 @@ class LossGuard(Callback):
         self.precision = precision
         self._losses: list[tuple[int, float, Tensor]] = []  # batch, learning rate, loss: not looked at yet
         self._lr = 0.0
+        self._latest = (0, 0.0)  # batch and learning rate
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
         self._lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
     def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
-        self._losses.append((batch_idx, self._lr, outputs["loss"].detach()))
+        self._latest = (batch_idx, self._lr)
+        self._losses.append((*self._latest, outputs["loss"].detach()))
         if len(self._losses) >= BATCHES_BETWEEN_LOOKS[task.device.type] or trainer.is_last_batch:
             self.look(trainer, task)
 
     def look(self, trainer: L.Trainer, task: Classification, at_weights: bool = False) -> None:
         """Raise UserError, in every process, if any has met a loss that is not finite."""
-        found = self._first_bad_loss(trainer, task)
+        found = self._first_bad_loss(trainer)
         if at_weights and found is None and not all(p.detach().isfinite().all() for p in task.parameters()):
-            found = self._divergence(trainer, task, len(self._losses) - 1, "the weights after", "not finite")
+            found = self._divergence(trainer, *self._latest, "the weights after", "not finite")
         self._losses.clear()
         if not any_process(trainer, found is not None)[0]:
             return
@@ -66,17 +69,16 @@ class LossGuard(Callback):
             write_json(self.report, asdict(found))
         raise UserError(self.message(found, task.recipe))
 
-    def _first_bad_loss(self, trainer: L.Trainer, task: Classification) -> Divergence | None:
+    def _first_bad_loss(self, trainer: L.Trainer) -> Divergence | None:
         if not self._losses:
             return None
         values = torch.stack([loss for _, _, loss in self._losses]).tolist()
-        bad = next((i for i, value in enumerate(values) if not -float("inf") < value < float("inf")), None)
-        if bad is None:
-            return None
-        return self._divergence(trainer, task, bad, "the loss of", str(values[bad]))
+        for (batch, lr, _), value in zip(self._losses, values, strict=True):
+            if not math.isfinite(value):
+                return self._divergence(trainer, batch, lr, "the loss of", str(value))
+        return None
 
-    def _divergence(self, trainer: L.Trainer, task: Classification, i: int, what: str, value: str) -> Divergence:
-        batch, lr, _ = self._losses[i]
+    def _divergence(self, trainer: L.Trainer, batch: int, lr: float, what: str, value: str) -> Divergence:
         epoch, batches = trainer.current_epoch, int(trainer.num_training_batches)
         step = (epoch * batches + batch) // trainer.accumulate_grad_batches + 1
         batches_of_run: Any = trainer.train_dataloader

@@ -29,9 +29,7 @@ def available_device(device: str) -> str:
 
 
 def resolve_precision(precision: str, device: str) -> tuple[str, str]:
-    """Return "fp32", "bf16" or "fp16", and the reason in words; raises UserError for fp16 on a CPU."""
-    if precision == "fp16" and device == "cpu":
-        raise UserError("training.precision fp16 needs a GPU: its loss scaling has no CPU form; use auto, bf16 or fp32")
+    """Return "fp32", "bf16" or "fp16", and the reason in words."""
     if precision != "auto":
         return precision, "asked for"
     ratio = remembered_bf16_ratio(device)

@@ -58,11 +58,12 @@ class ValidationSums:
     def close(self, total: Total) -> dict[str, float]:
         """Return the scores, and begin anew; the balanced accuracy is the mean over the classes that occur."""
         (right, images), loss = total(self.by_class), total(self.loss)
-        self.by_class.zero_()
-        self.loss.zero_()
         there = images > 0
-        return {
+        scores = {
             "validation_loss": float(loss / images.sum()),
             "validation_top1": float(right.sum() / images.sum()),
             "validation_balanced_accuracy": float((right[there] / images[there]).mean()),
         }
+        self.by_class.zero_()
+        self.loss.zero_()
+        return scores

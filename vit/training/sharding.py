@@ -15,7 +15,7 @@ def shard(module: nn.Module, mesh: DeviceMesh) -> None:
     """Divide the parameters of every block, and of what stands around them, among the processes (FSDP2)."""
     for block in blocks(module):
         fully_shard(block, mesh=mesh)
-    fully_shard(module, mesh=mesh)
+    fully_shard(module, mesh=mesh, reshard_after_forward=True)  # else validation leaves some of it whole
 
 
 def whole(tensor: Tensor) -> Tensor:

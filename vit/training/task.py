@@ -30,13 +30,22 @@ class Classification(L.LightningModule):
     and targets [B, num_classes].
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, loss: Loss, loaders: Loaders, prepare_batch: PrepareBatch):
+    def __init__(
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        loss: Loss,
+        loaders: Loaders,
+        prepare_batch: PrepareBatch,
+        steps_per_epoch: int,
+    ):
         super().__init__()
         self.model = model
         self.recipe = recipe
         self.loss = loss
         self.loaders = loaders
         self.prepare_batch = prepare_batch
+        self.steps_per_epoch = steps_per_epoch
         self.position = Position()  # where the first batch of this process lies
         self.sums, self.validation_sums = TrainingSums(), ValidationSums(loss.num_classes)
         self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}, ...
@@ -100,8 +109,8 @@ class Classification(L.LightningModule):
         recipe = self.recipe
         scaled_gradients = getattr(self.trainer.precision_plugin, "scaler", None) is not None
         optimizer = make_optimizer(self.model, recipe.optimizer, scaled_gradients)
-        steps_per_epoch = int(self.trainer.estimated_stepping_batches) // recipe.schedule.epochs
-        schedule = make_schedule(optimizer, recipe.optimizer.lr, recipe.schedule, steps_per_epoch)
+        # Not from the trainer: it would ask for the training batches before a checkpoint says where they begin.
+        schedule = make_schedule(optimizer, recipe.optimizer.lr, recipe.schedule, self.steps_per_epoch)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
