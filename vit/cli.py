@@ -97,7 +97,7 @@ def evaluate(
     from .commands import evaluate as command
 
     evaluation = command.evaluate(model, data, split=split, out=out)
-    print(command.show(evaluation, split))
+    _print_once(command.show(evaluation, split))
 
 
 @app.command()

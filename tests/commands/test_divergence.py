@@ -37,7 +37,7 @@ def test_an_absurd_learning_rate_ends_with_the_last_good_checkpoint(tmp_path: Pa
     told = read_json(run.diverged)
     assert told["step"] >= saved["global_step"]
     assert len(told["files"]) == 64 and len(set(told["files"])) == 64
-    assert f"step {told['step']} (epoch {told['epoch']}) is {told['value']}" in shown.stderr
+    assert f"the {told['what']} step {told['step']} (epoch {told['epoch']}) {told['value']}" in shown.stderr
     assert f"learning rate {told['lr']:g}; its 64 images: {told['files'][0]}, " in shown.stderr
     assert f"kept: {run.last_checkpoint}, from before" in shown.stderr
     assert "a lower optimizer.lr (now 1000)" in shown.stderr

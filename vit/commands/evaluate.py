@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
-from .. import checkpoint
+from .. import checkpoint, processes
 from ..checkpoint import Loaded
 from ..data import datasets
 from ..data.datasets import Images
@@ -19,6 +20,7 @@ from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, replace_file, write_json
 from ..training.precision import available_device
+from ..training.sharding import gather_rows, join_processes
 from .inputs import tell
 
 
@@ -35,6 +37,7 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on a split of its own data, or on the folder or dataset `data`, every image once, in fp32.
 
+    The processes that torchrun or SLURM started share the images, whatever their number.
     A folder without splits is evaluated whole. Writes evaluation/<split>.npz (ids, labels, logits) and <split>.json
     into `out`, or into the model's run folder, or for other data into evaluations/. Raises UserError for classes that
     the model does not know.
@@ -53,9 +56,13 @@ def evaluate(
     datasets.check_readable(images)
     folder = RunFolder(out if out is not None else place)
     workers = own.workers if own else "auto"
-    logits = predict_logits(loaded, evaluation_loader(images, loaded.preprocessing, workers, small))
+    device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
+    share = join_processes(device)
+    loader = evaluation_loader(images, loaded.preprocessing, workers, small, share)
+    logits = gather_rows(predict_logits(loaded.module.to(device), loader, device), share)
     scores = metrics.scores(logits, images.labels, list(loaded.classes))
-    _write(folder, split, images, logits, scores)
+    if processes.is_first():
+        _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder)
 
 
@@ -111,10 +118,8 @@ def show(evaluation: Evaluation, split: str) -> str:
     )
 
 
-def predict_logits(loaded: Loaded, loader: DataLoader) -> np.ndarray:
+def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.ndarray:
     """Return the logits [N, C] of every image of a loader, in its order, computed in fp32."""
-    device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
-    module = loaded.module.to(device)
     with torch.inference_mode():
         batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]
     return np.concatenate(batches)

@@ -56,7 +56,7 @@ class LossGuard(Callback):
         """Raise UserError, in every process, if any has met a loss that is not finite."""
         found = self._first_bad_loss(trainer)
         if at_weights and found is None and not all(p.detach().isfinite().all() for p in task.parameters()):
-            found = self._divergence(trainer, *self._latest, "the weights after", "not finite")
+            found = self._divergence(trainer, *self._latest, "weights after", "are not finite")
         self._losses.clear()
         if not any_process(trainer, found is not None)[0]:
             return
@@ -75,7 +75,7 @@ class LossGuard(Callback):
         values = torch.stack([loss for _, _, loss in self._losses]).tolist()
         for (batch, lr, _), value in zip(self._losses, values, strict=True):
             if not math.isfinite(value):
-                return self._divergence(trainer, batch, lr, "the loss of", str(value))
+                return self._divergence(trainer, batch, lr, "loss of", f"is {value}")
         return None
 
     def _divergence(self, trainer: L.Trainer, batch: int, lr: float, what: str, value: str) -> Divergence:
@@ -98,13 +98,9 @@ class LossGuard(Callback):
         advice.append("a look at these images, if they end it again")
         return "\n".join(
             [
-                f"training diverged: {what_of(found)} is {found.value}",
+                f"training diverged: the {found.what} step {found.step} (epoch {found.epoch}) {found.value}",
                 f"  learning rate {found.lr:g}; its {len(found.files)} images: {shown} (all in {self.report})",
                 f"  {kept}",
                 f"  what usually helps: {'; '.join(advice)}",
             ]
         )
-
-
-def what_of(found: Divergence) -> str:
-    return f"{found.what} step {found.step} (epoch {found.epoch})"

@@ -1,14 +1,42 @@
 """What several processes do with one model: parameters divided among them, statistics put together."""
 
 import lightning as L
+import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.distributed import all_gather_object
 from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
+from .. import processes
+from ..data.order import ALONE, Share
 from ..models.layers import blocks
 from .tuning import batch_norms
+
+
+def join_processes(device: str) -> Share:
+    """Return this process's share, after all that torchrun or SLURM started have met; alone where they started none."""
+    if not processes.started_outside():
+        return ALONE
+    devices, nodes = processes.devices_and_nodes(1, 1)
+    fabric = L.Fabric(
+        accelerator="gpu" if device == "cuda" else "cpu", devices=devices, num_nodes=nodes, strategy="ddp"
+    )
+    fabric.launch()
+    return Share(fabric.global_rank, fabric.world_size)
+
+
+def gather_rows(rows: np.ndarray, share: Share) -> np.ndarray:
+    """Put the rows of all shares, each every world_size-th, back into their order; every process must ask."""
+    if share.world_size == 1:
+        return rows
+    parts: list[np.ndarray] = [rows] * share.world_size
+    all_gather_object(parts, rows)
+    whole = np.empty((sum(map(len, parts)), *rows.shape[1:]), rows.dtype)
+    for rank, part in enumerate(parts):
+        whole[rank :: share.world_size] = part
+    return whole
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> None:
