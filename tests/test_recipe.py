@@ -3,7 +3,7 @@ import yaml
 
 from vit import recipe as recipes
 from vit.errors import UserError
-from vit.recipe import Comparison, Recipe
+from vit.recipe import Comparison, Optimizer, Recipe
 from vit.tables import TABLES
 
 GOOD = {
@@ -56,6 +56,9 @@ def test_a_recipe_survives_being_written_and_read(tmp_path) -> None:
         ({"model__depth": "deep"}, "model.depth: should be a valid integer, given 'deep'"),
         ({"augment": ["horizontal_flop"]}, "augment.0: there is no horizontal_flop; did you mean horizontal_flip?"),
         ({"augment": [{"affine": {"degree": 3}}]}, "augment.0.affine.degree is not an option of affine; did you mean"),
+        ({"optimizer__name": "AdamW"}, "optimizer.name: there is no AdamW; did you mean adamw? (adamw, sgd, or timm/<"),
+        ({"optimizer__momentun": 0.9}, "optimizer.momentun is not a recipe key; did you mean momentum? (keys of"),
+        ({"optimizer__options": {"eps": 1}}, "optimizer: adamw takes no options but betas, layer_decay, lr, momentum"),
         ({"training__precision": "fp8"}, "training.precision: should be 'auto', 'fp32', 'bf16' or 'fp16', given 'fp8'"),
     ],
 )
@@ -79,6 +82,42 @@ def test_all_mistakes_come_at_once() -> None:
 def test_every_section_is_closed(section: str) -> None:
     (line,) = mistakes(changed(**{f"{section}__unheard_of": 1}))
     assert line.startswith(f"{section}.unheard_of is not a recipe key")
+
+
+TIMM_OPTIMIZER = {"name": "timm/adan", "lr": 0.01, "betas": [0.9, 0.9, 0.99], "caution": True}
+
+
+def test_an_optimizer_of_timm_has_its_own_keys() -> None:
+    recipe = recipes.parse(changed(optimizer=TIMM_OPTIMIZER), TABLES)
+    assert recipe.optimizer.options == {"betas": [0.9, 0.9, 0.99], "caution": True}
+    assert recipe.to_dict()["optimizer"] == TIMM_OPTIMIZER | {"layer_decay": 1.0, "weight_decay": 0.05}
+    assert recipes.parse(recipe.to_dict(), TABLES) == recipe
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "expected"),
+    [
+        ({"name": "sgd", "lr": 0.1, "momentum": 0.8}, "timm/lars", {"name": "timm/lars", "lr": 0.1}),
+        (TIMM_OPTIMIZER, "timm/lion", {"name": "timm/lion", "lr": 0.01}),
+        (TIMM_OPTIMIZER, "sgd", {"name": "sgd", "lr": 0.01, "momentum": 0.9, "betas": [0.9, 0.999]}),
+        (TIMM_OPTIMIZER, "timm/adan", TIMM_OPTIMIZER),
+    ],
+)
+def test_another_optimizer_leaves_the_keys_of_the_first(written: dict, name: str, expected: dict) -> None:
+    recipe = recipes.parse(changed(optimizer=written), TABLES)
+    replaced = recipes.override(recipe, {"optimizer.name": name}, TABLES).to_dict()["optimizer"]
+    assert replaced == {"layer_decay": 1.0, "weight_decay": 0.05} | expected
+
+
+def test_an_override_reaches_the_options_of_the_new_optimizer() -> None:
+    overrides = {"optimizer.name": "timm/lars", "optimizer.momentum": 0.8}
+    recipe = recipes.override(recipes.parse(GOOD, TABLES), overrides, TABLES)
+    assert recipe.optimizer.options == {"momentum": 0.8}
+
+
+def test_momentum_of_timm_beside_its_options_is_refused() -> None:
+    with pytest.raises(ValueError, match="momentum and betas of timm/lars are its options"):
+        Optimizer(name="timm/lars", momentum=0.8)
 
 
 def test_numbers_written_as_yaml_text_are_numbers() -> None:

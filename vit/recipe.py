@@ -3,13 +3,14 @@
 A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -36,6 +37,9 @@ ONLY_WHERE = {  # settings of where and how often, not of what is computed: a ru
     "logging.wandb",
     "logging.project",
 }
+TIMM = "timm/"  # begins the names of timm's optimizers
+OWN_OPTIMIZERS = ("adamw", "sgd")
+OF_ALL_OPTIMIZERS = frozenset({"name", "lr", "layer_decay", "weight_decay"})  # the recipe's keys, whichever is named
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
@@ -51,6 +55,12 @@ Channels = tuple[float, float, float]
 
 def _both_sides(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
+
+
+def _known_optimizer(name: str) -> str:
+    if name in OWN_OPTIMIZERS or name.startswith(TIMM):
+        return name
+    raise ValueError(f"there is no {name}{nearest(name, OWN_OPTIMIZERS)} ({', '.join(OWN_OPTIMIZERS)}, or timm/<name>)")
 
 
 Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Field(min_length=1, max_length=1)]
@@ -102,12 +112,19 @@ class Tuning:
 
 @section
 class Optimizer:
-    name: Literal["adamw", "sgd"] = "adamw"
+    name: Annotated[str, AfterValidator(_known_optimizer)] = "adamw"  # or sgd, or timm/<name> of timm.optim
     lr: PositiveFloat = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
     layer_decay: Fraction = 1.0  # factor of the learning rate from each block to the one before it
-    weight_decay: NonNegativeFloat = 0.05  # decoupled; on weights, not on biases, norms, tokens or positions
-    momentum: PartialFraction = 0.9  # of SGD
-    betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of AdamW
+    weight_decay: NonNegativeFloat = 0.05  # on weights, not biases, norms, tokens or positions; decoupled, or as timm's
+    momentum: PartialFraction = 0.9  # of sgd
+    betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of adamw
+    options: dict[str, Any] = field(default_factory=dict)  # of timm's, written beside `name`; else timm's defaults
+
+    def __post_init__(self) -> None:
+        if not self.name.startswith(TIMM) and self.options:
+            raise ValueError(f"{self.name} takes no options but {', '.join(sorted(_names(Optimizer) - {'options'}))}")
+        if self.name.startswith(TIMM) and (self.momentum, self.betas) != (Optimizer.momentum, Optimizer.betas):
+            raise ValueError(f"momentum and betas of {self.name} are its options, as it takes them")
 
 
 @section
@@ -175,9 +192,11 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as the plain values that its YAML holds, every default written out."""
         values = _plain(asdict(self))  # type: ignore[arg-type]
-        model = values["model"]
-        options = model.pop("options")
-        values["model"] = model | options
+        if self.optimizer.name.startswith(TIMM):
+            del values["optimizer"]["momentum"], values["optimizer"]["betas"]
+        for name in ("model", "optimizer"):
+            options = values[name].pop("options")
+            values[name] |= options
         return values
 
     def to_yaml(self) -> str:
@@ -240,7 +259,9 @@ def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Reci
     """Turn plain values into a checked recipe; raises UserError as `load` does."""
     values = dict(values)
     if isinstance(values.get("model"), dict):
-        values["model"] = _gather_options(values["model"])
+        values["model"] = _gather_options(values["model"], _names(Model) - {"options"})
+    if isinstance(values.get("optimizer"), dict) and _is_timm(values["optimizer"].get("name")):
+        values["optimizer"] = _gather_options(values["optimizer"], OF_ALL_OPTIMIZERS)
     values, misnamed = check_names(values, tables)
     recipe, mistakes = _validate(Recipe, values)
     _refuse(mistakes + misnamed, where)
@@ -325,6 +346,7 @@ def _yaml_value(key: str, text: str) -> Any:
 
 
 def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    values = _without_replaced_options(values, overrides.get("optimizer.name"))
     for key, value in overrides.items():
         *parents, leaf = key.split(".")
         inner = values = dict(values)
@@ -336,14 +358,27 @@ def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str,
     return values
 
 
+def _without_replaced_options(values: dict[str, Any], name: Any) -> dict[str, Any]:
+    """Leave out what only the optimizer has that `name` replaces: momentum and betas of ours, any option of timm's."""
+    section = values.get("optimizer")
+    if not isinstance(section, dict) or name in (None, section.get("name")):
+        return values
+    if not _is_timm(name) and not _is_timm(section.get("name")):
+        return values
+    return values | {"optimizer": {key: value for key, value in section.items() if key in OF_ALL_OPTIMIZERS}}
+
+
 def _names(cls: type) -> set[str]:
     return {f.name for f in fields(cls)}
 
 
-def _gather_options(model: dict[str, Any]) -> dict[str, Any]:
-    own = _names(Model) - {"options"}
-    kept = {key: value for key, value in model.items() if key in own}
-    return kept | {"options": {key: value for key, value in model.items() if key not in own}}
+def _is_timm(name: Any) -> bool:
+    return isinstance(name, str) and name.startswith(TIMM)
+
+
+def _gather_options(section: dict[str, Any], own: Collection[str]) -> dict[str, Any]:
+    kept = {key: value for key, value in section.items() if key in own}
+    return kept | {"options": {key: value for key, value in section.items() if key not in own}}
 
 
 def _validate(cls: type, values: dict[str, Any]) -> tuple[Any, list[str]]:

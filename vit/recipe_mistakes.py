@@ -31,15 +31,14 @@ def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, giv
     key = str(path[-1]) if path else ""
     dotted = ".".join(str(part) for part in path)
     if kind == "unexpected_keyword_argument":
-        names = [f.name for f in fields(owner)]
+        names = [f.name for f in fields(owner) if f.name != "options"]  # gathered from the keys beside `name`
         where = f"keys of {'.'.join(path[:-1])}" if path[:-1] else "sections"
-        return (
-            f"{dotted} is not a recipe key{nearest(key, names)} ({where}: {', '.join(f.name for f in fields(owner))})"
-        )
+        return f"{dotted} is not a recipe key{nearest(key, names)} ({where}: {', '.join(names)})"
     if kind in ("missing", "missing_argument"):
         return f"{dotted} is missing"
-    message = plain(message)
-    return f"{dotted}: {message}" + ("" if isinstance(given, dict) or kind == "value_error" else f", given {given!r}")
+    if kind == "value_error":  # in our own words
+        return f"{dotted}: {message.removeprefix('Value error, ')}"
+    return f"{dotted}: {plain(message)}" + ("" if isinstance(given, dict) else f", given {given!r}")
 
 
 def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:

@@ -20,6 +20,13 @@ def test_a_recipe_is_counted_and_its_cost_estimated() -> None:
     assert "5 epochs" in text and "all" in text
 
 
+@pytest.mark.parametrize(("optimizer", "copies"), [("adamw", 4), ("sgd", 3), ("timm/lion", 3), ("timm/adan", 6)])
+def test_memory_follows_the_optimizer(optimizer: str, copies: int) -> None:
+    cost = check("digits_resnet", {"optimizer.name": optimizer}).cost
+    assert cost is not None
+    assert cost.state_bytes == pytest.approx(copies * 4 * cost.parameters, rel=0.01)
+
+
 def test_a_folder_is_counted_without_a_recipe(photo_folder: Path) -> None:
     findings = check(photo_folder)
     assert len(findings.classes) == 3

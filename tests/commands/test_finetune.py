@@ -118,6 +118,16 @@ def test_epochs_follow_the_number_of_images(images: int, epochs: int, batch_size
     assert chosen["schedule.warmup_epochs"] < epochs
 
 
+def test_an_optimizer_of_timm_needs_its_learning_rate(start: RunFolder, photo_root: Path, tmp_path: Path) -> None:
+    overrides = SHORT | {"optimizer.name": "timm/lion"}
+    with pytest.raises(UserError, match="no learning rate of timm/lion is known here: give one, optimizer.lr="):
+        vit.finetune(start.path, photo_root, out=tmp_path / "run", overrides=overrides)
+    overrides |= {"optimizer.lr": 1e-4}
+    run = vit.finetune(start.path, photo_root, out=tmp_path / "run", overrides=overrides, quiet=True)
+    recipe = vit.load(run.path).recipe
+    assert recipe is not None and recipe.optimizer.options == {}
+
+
 def test_what_is_not_there_is_named(start: RunFolder, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="photoss is neither a folder nor a dataset"):
         vit.finetune(start.path, "photoss", out=tmp_path / "run")

@@ -56,6 +56,15 @@ def test_precisions_and_optimizers_train(tmp_path: Path, precision: str, optimiz
     assert read_json(run.summary)["precision"] == precision
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+@pytest.mark.parametrize("optimizer", ["timm/lookahead_adamw", "timm/muon", "timm/adafactorbv"])
+def test_optimizers_of_timm_train_and_are_checkpointed(tmp_path: Path, precision: str, optimizer: str) -> None:
+    overrides = SHORT | {"training.precision": precision, "optimizer.name": optimizer, "training.clip_norm": 1.0}
+    run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides, quiet=True)
+    assert read_json(run.summary)["validation_top1"] > 0.3
+    assert torch.load(run.last_checkpoint, weights_only=False)["optimizer_states"][0]["state"]
+
+
 def test_a_timm_model_trains(tmp_path: Path) -> None:
     overrides = SHORT | {"model": {"name": "timm/test_vit"}, "data.image_size": 32, "schedule.epochs": 2}
     run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides, quiet=True)
@@ -133,6 +142,8 @@ def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
             {"schedule.lower_image_size": 5, "schedule.raised_epochs": 1},
             r"schedule.lower_image_size \[5, 5\] does not fit vit",
         ),
+        ({"optimizer.name": "timm/lamp"}, "timm has no optimizer lamp; did you mean lamb"),
+        ({"optimizer.name": "timm/lamb", "optimizer.betas": 0.9}, "timm/lamb fails with betas=0.9"),
         ({"tuning.trainable": 9}, "the model has 3 blocks; give at most 3"),
     ],
 )

@@ -20,7 +20,6 @@ from .inputs import load_recipe
 
 SPLITS = ("train", "validation", "test")
 MEASURED_STEPS = 3
-OPTIMIZER_COPIES = {"adamw": 4, "sgd": 3}  # weights, gradients, and the optimizer's moments
 PROBE_MACS = {"cpu": 5e10, "cuda": 2e12}  # of one measured step, so that looking stays short
 FEW_IMAGES = 10  # in a class of train: too few to learn from
 
@@ -98,6 +97,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
 
     from .. import checkpoint
     from ..results.cost import count_macs, count_parameters, seconds_per_training_step
+    from ..training.optim import state_bytes
     from ..training.precision import resolve_device, resolve_precision
 
     device = resolve_device(recipe.training.device)
@@ -112,15 +112,15 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
     step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
-    state = 4 * parameters * OPTIMIZER_COPIES[recipe.optimizer.name]
+    remembered = state_bytes(module, recipe.optimizer, device)
     return Cost(
         parameters=parameters,
         macs=macs,
         seconds_per_epoch=step / batch_size * len(dataset.train),
         epochs=recipe.schedule.epochs,
         device=device,
-        state_bytes=state,
-        checkpoint_bytes=state - 4 * parameters,
+        state_bytes=4 * 2 * parameters + remembered,
+        checkpoint_bytes=4 * parameters + remembered,
     )
 
 

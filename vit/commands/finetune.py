@@ -13,7 +13,7 @@ from ..models import create_model, family
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe
 from ..pretrained.weights import Weights
-from ..recipe import Recipe
+from ..recipe import TIMM, Recipe
 from ..run_folder import RunFolder
 from .inputs import load_recipe, new_folder
 from .train import train
@@ -138,6 +138,8 @@ def of_schedule(images: int, overrides: Mapping[str, Any]) -> list[Choice]:
 def of_learning_rate(overrides: Mapping[str, Any]) -> Choice:
     trainable = overrides.get("tuning.trainable", "all")
     optimizer = overrides.get("optimizer.name", "sgd")
+    if str(optimizer).startswith(TIMM) and "optimizer.lr" not in overrides:
+        raise UserError(f"no learning rate of {optimizer} is known here: give one, optimizer.lr=0.001 say")
     usual = LEARNING_RATES.get(trainable, LEARNING_RATES["all"]) * (1 if optimizer == "sgd" else ADAMW_SHARE)
     lr = overrides.get("optimizer.lr", usual)
     return Choice("optimizer.lr", lr, f"for {optimizer} and tuning.trainable={trainable}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from .. import processes
 from .. import recipe as recipes
 from ..errors import UserError
-from ..recipe import Comparison, Recipe
+from ..recipe import TIMM, Comparison, Recipe
 from ..tables import TABLES
 
 if TYPE_CHECKING:
@@ -19,8 +19,20 @@ if TYPE_CHECKING:
 def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Recipe:
     """Return a checked recipe from a path, a shipped name, or a recipe in memory."""
     if isinstance(source, Recipe):
-        return recipes.override(source, overrides or {}, TABLES)
-    return recipes.load(source, overrides or {}, TABLES)
+        recipe = recipes.override(source, overrides or {}, TABLES)
+    else:
+        recipe = recipes.load(source, overrides or {}, TABLES)
+    if recipe.optimizer.name.startswith(TIMM):
+        check_timm_optimizer(recipe)
+    return recipe
+
+
+def check_timm_optimizer(recipe: Recipe) -> None:
+    """Raise UserError for an optimizer that timm does not have or that cannot train here, which only timm can tell."""
+    from ..training import timm_optimizers
+    from ..training.precision import resolve_device
+
+    timm_optimizers.check(recipe.optimizer, resolve_device(recipe.training.device))
 
 
 def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = None) -> Comparison:

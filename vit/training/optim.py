@@ -1,14 +1,18 @@
 """Which parameters learn how fast: groups, optimizers, and the learning rate over the steps."""
 
+from copy import deepcopy
 from math import cos, pi
+from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from ..models.layers import parameters_by_layer
+from ..recipe import TIMM, Schedule
 from ..recipe import Optimizer as OptimizerSettings
-from ..recipe import Schedule
+from . import timm_optimizers
 
 UNDECAYED = ("_token", "pos_embed")  # learned, but not weights of a linear map
 
@@ -35,9 +39,28 @@ def parameter_groups(module: nn.Module, settings: OptimizerSettings) -> list[dic
 def make_optimizer(module: nn.Module, settings: OptimizerSettings, scaled_gradients: bool = False) -> Optimizer:
     """Return the recipe's optimizer; a fused one would undo fp16's loss scaling by itself, behind the clipping."""
     groups = parameter_groups(module, settings)
+    if settings.name.startswith(TIMM):
+        return timm_optimizers.make([group for group in groups if group["params"]], settings)
     if settings.name == "adamw":
         return AdamW(groups, lr=settings.lr, betas=settings.betas, fused=not scaled_gradients)
     return DecoupledSGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+def state_bytes(module: nn.Module, settings: OptimizerSettings, device: str) -> int:
+    """Return the bytes that the optimizer remembers of a module, its moments say: from a step of a copy."""
+    module = deepcopy(module).to(device)
+    for parameter in module.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer = make_optimizer(module, settings)
+    timm_optimizers.trial_step(optimizer)
+    return _bytes_in(optimizer.state_dict()["state"])
+
+
+def _bytes_in(value: Any) -> int:
+    if isinstance(value, Tensor):
+        return value.nbytes
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_bytes_in, inside))
 
 
 class DecoupledSGD(SGD):
