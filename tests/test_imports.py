@@ -28,6 +28,7 @@ FLOORS: dict[str, float] = {
     "__init__": 5,  # names the public functions of every floor, and imports them when they are used
 }
 EDGE = ("vit.training.", "vit.commands.train", "vit.commands.experiment_log")  # where Lightning may stand
+ONLY_CLUSTER = {"vit.commands.cluster", "vit.commands.cluster_nodes"}  # where ray may
 
 
 def modules() -> list[Path]:
@@ -69,6 +70,13 @@ def test_lightning_stays_at_the_edge(path: Path) -> None:
     own = "vit." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
     uses = any(name.split(".")[0] == "lightning" for name in imported(path))
     assert not uses or own.startswith(EDGE)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_ray_is_imported_only_when_asked_for(path: Path) -> None:
+    own = "vit." + ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+    names = imported(path)
+    assert own in ONLY_CLUSTER or not any(name.split(".")[0] == "ray" for name in names)
 
 
 def test_every_module_has_a_floor() -> None:

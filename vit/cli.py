@@ -118,6 +118,9 @@ def compare(
     sources: Annotated[list[str], typer.Argument(metavar="COMPARISON|RUN... [KEY=VALUE ...]", help="what to compare")],
     out: Out = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="trainings side by side; else one a core")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="let a Ray cluster train: auto, or its HOST:PORT")
+    ] = None,
 ) -> None:
     """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source]
@@ -133,7 +136,7 @@ def compare(
         raise UserError(f"finished runs are taken as they are; {', '.join(overrides)} cannot change them")
     from .commands import compare as command
 
-    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs)
+    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster)
     print((folder / "report.html").as_posix())
 
 

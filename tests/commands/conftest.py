@@ -1,11 +1,17 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import vit
-from vit.run_folder import RunFolder
+from vit.run_folder import RunFolder, read_json
 
 QUICK = {"schedule.epochs": 3, "schedule.warmup_epochs": 1, "data.fraction": 0.5}
+COMPARISON = """recipes: [digits_vit, digits_resnet_se]
+seeds: 2
+fractions: [0.3, 0.6]
+overrides: {schedule.epochs: 3, schedule.warmup_epochs: 1, model.drop_path: 0.05}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +32,36 @@ def photo_run(photo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "training.batch_size": 8,
     }
     return vit.train("digits_resnet_cbam", out=tmp_path_factory.mktemp("runs") / "photos", overrides=overrides)
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("comparison") / "two.yaml"
+    path.write_text(COMPARISON)
+    return path
+
+
+@pytest.fixture(scope="session")
+def report(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of that comparison, carried out on this machine; not to be changed."""
+    return vit.compare(comparison, out=tmp_path_factory.mktemp("report"))
+
+
+@pytest.fixture(scope="session")
+def timed() -> set[str]:
+    """What a clock or a memory counter measures of a model."""
+    return {"train_seconds", "train_images_per_second", "images_per_second", "latency_ms", "peak_memory_bytes"}
+
+
+@pytest.fixture(scope="session")
+def untimed(timed: set[str]) -> Callable[[Path], dict]:
+    """Return the function from a comparison's folder to its results.json without what was timed."""
+
+    def read(folder: Path) -> dict:
+        results = read_json(folder / "results.json")
+        results.pop("environment")
+        results["models"] = [{k: v for k, v in model.items() if k not in timed} for model in results["models"]]
+        results["curves"] = [{k: v for k, v in curve.items() if k != "seconds"} for curve in results["curves"]]
+        return results
+
+    return read

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,43 +15,17 @@ import vit
 from vit.errors import UserError
 from vit.run_folder import read_json
 
-COMPARISON = """recipes: [digits_vit, digits_resnet_se]
-seeds: 2
-fractions: [0.3, 0.6]
-overrides: {schedule.epochs: 3, schedule.warmup_epochs: 1, model.drop_path: 0.05}
-"""
+Untimed = Callable[[Path], dict]
 OTHER_VIT = {"schedule.epochs": 3, "schedule.warmup_epochs": 1, "data.fraction": 0.6, "optimizer.lr": 0.001}
-TIMED = {"train_seconds", "train_images_per_second", "images_per_second", "latency_ms", "peak_memory_bytes"}
 
 
-@pytest.fixture(scope="module")
-def comparison(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("comparison") / "two.yaml"
-    path.write_text(COMPARISON)
-    return path
-
-
-@pytest.fixture(scope="module")
-def report(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return vit.compare(comparison, out=tmp_path_factory.mktemp("report"))
-
-
-def untimed(folder: Path) -> dict:
-    """Return results.json without what a clock or a memory counter measured."""
-    results = read_json(folder / "results.json")
-    results.pop("environment")
-    results["models"] = [{k: v for k, v in model.items() if k not in TIMED} for model in results["models"]]
-    results["curves"] = [{k: v for k, v in curve.items() if k != "seconds"} for curve in results["curves"]]
-    return results
-
-
-def test_the_comparison_folder_holds_what_the_contract_says(report: Path) -> None:
+def test_the_comparison_folder_holds_what_the_contract_says(report: Path, timed: set[str]) -> None:
     assert {"report.html", "report.md", "results.json", "results.csv", "runs"} <= {p.name for p in report.iterdir()}
     results = read_json(report / "results.json")
     promised = {"models", "pairs", "data_efficiency", "calibration", "robustness", "ledger"}
     assert promised <= results.keys()
     model = results["models"][0]
-    assert {"name", "family", "parameters", "macs", "top1", "ece", "nll"} | TIMED <= model.keys()
+    assert {"name", "family", "parameters", "macs", "top1", "ece", "nll"} | timed <= model.keys()
     assert {"mean", "std", "low", "high", "seeds"} == model["top1"].keys()
     assert [model["family"] for model in results["models"]] == ["vit", "cnn"]
     (pair,) = results["pairs"]
@@ -81,11 +56,13 @@ def test_the_ledger_names_what_differs(report: Path) -> None:
     assert ledger["matched"]["optimizer.lr"] == 0.002
 
 
-def test_the_same_command_gives_the_same_results(comparison: Path, report: Path, tmp_path: Path) -> None:
+def test_the_same_command_gives_the_same_results(
+    comparison: Path, report: Path, untimed: Untimed, tmp_path: Path
+) -> None:
     assert untimed(vit.compare(comparison, out=tmp_path)) == untimed(report)
 
 
-def test_what_is_done_is_not_done_again(comparison: Path, report: Path, tmp_path: Path) -> None:
+def test_what_is_done_is_not_done_again(comparison: Path, report: Path, untimed: Untimed, tmp_path: Path) -> None:
     folder = tmp_path / "copy"
     shutil.copytree(report, folder)
     kept = folder / "runs" / "digits_vit" / "fraction-0.6-seed-0" / "model.safetensors"
@@ -98,7 +75,7 @@ def test_what_is_done_is_not_done_again(comparison: Path, report: Path, tmp_path
     assert untimed(folder) == untimed(report)
 
 
-def test_finished_runs_are_compared(report: Path, tmp_path: Path) -> None:
+def test_finished_runs_are_compared(report: Path, untimed: Untimed, tmp_path: Path) -> None:
     runs = sorted((report / "runs").glob("*/fraction-0.6-seed-*"))
     results = untimed(vit.compare(runs, out=tmp_path))
     expected = untimed(report)
@@ -109,7 +86,7 @@ def test_finished_runs_are_compared(report: Path, tmp_path: Path) -> None:
     assert {abs(pair["difference"])} == {abs(expected["pairs"][0]["difference"])}
 
 
-def test_runs_of_other_settings_are_other_models(report: Path, digits_run, tmp_path: Path) -> None:
+def test_runs_of_other_settings_are_other_models(report: Path, digits_run, untimed: Untimed, tmp_path: Path) -> None:
     other = vit.train("digits_vit", out=tmp_path / "other", overrides=OTHER_VIT, quiet=True)
     vit.evaluate(other.path)
     run = report / "runs" / "digits_vit" / "fraction-0.6-seed-0"
@@ -158,7 +135,9 @@ def hear_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def test_an_interrupted_comparison_says_how_to_continue(comparison: Path, report: Path, tmp_path: Path) -> None:
+def test_an_interrupted_comparison_says_how_to_continue(
+    comparison: Path, report: Path, untimed: Untimed, tmp_path: Path
+) -> None:
     folder = tmp_path / "interrupted"
     command = [sys.executable, "-m", "vit", "compare", str(comparison), "--out", str(folder)]
     process = subprocess.Popen(

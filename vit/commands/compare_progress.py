@@ -44,10 +44,19 @@ class CompareProgress:
         line = f"{training.title()}: {top1:.2%} on test"
         left = f"{clock(self._seconds_left())} left"
         if self.bar:
-            self.bar.print(line)
+            self._say(line)
             self.bar.update(self.bar.task_ids[0], completed=done, left=left)
         else:
-            print(f"[{done:>{len(str(self.total))}}/{self.total}] {line}; {left}", file=sys.stderr, flush=True)
+            self._say(f"[{done:>{len(str(self.total))}}/{self.total}] {line}; {left}")
+
+    def begun_again(self, training: PlannedRun) -> None:
+        self._say(f"{training.title()}: its worker died; begun again, from its last checkpoint")
+
+    def _say(self, line: str) -> None:
+        if self.bar:
+            self.bar.print(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     def _seconds_left(self) -> float:
         typical = sum(self.rates.values()) / len(self.rates)

@@ -1,7 +1,7 @@
 """The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -37,6 +37,9 @@ class PlannedRun:
         return self.recipe.schedule.epochs * self.fraction
 
 
+TrainAll = Callable[[list[PlannedRun], int | None], None]  # the planned ones, and how many side by side
+
+
 def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     """Return every training: the models in turn, so that a first picture of all of them comes early."""
     names = [Path(source).stem for source in comparison.recipes]
@@ -61,6 +64,10 @@ def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
         for change in changes
         for name, source in zip(names, comparison.recipes, strict=True)
     ]
+
+
+def not_finished(planned: list[PlannedRun]) -> list[PlannedRun]:
+    return [p for p in planned if not p.folder.scores("test").exists()]
 
 
 def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import UserError
 from ..run_folder import available_cores, read_json, write_json
 from .compare_progress import CompareProgress
-from .comparison_runs import PlannedRun
+from .comparison_runs import PlannedRun, not_finished
 
 
 def default_jobs(planned: list[PlannedRun]) -> int:
@@ -25,10 +25,15 @@ def default_jobs(planned: list[PlannedRun]) -> int:
     return 1 if on_gpu else min(len(planned), available_cores())
 
 
-def train_side_by_side(planned: list[PlannedRun], jobs: int) -> None:
+def threads_of_a_training(jobs: int) -> int:
+    return max(1, available_cores() // jobs)
+
+
+def train_side_by_side(planned: list[PlannedRun], jobs: int | None) -> None:
     """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
-    threads = max(1, available_cores() // jobs)
-    missing = [p for p in planned if not p.folder.scores("test").exists()]
+    jobs = jobs or default_jobs(planned)
+    threads = threads_of_a_training(jobs)
+    missing = not_finished(planned)
     with CompareProgress(planned, missing, jobs) as progress, processes(jobs) as pool:
         if missing:
             pool.submit(decide_precision, missing[0], threads).result()
@@ -50,15 +55,15 @@ def result_of(future: Future, planned: PlannedRun) -> tuple[float, float]:
         ) from error
 
 
-def decide_precision(planned: PlannedRun, threads: int) -> None:
-    """Measure what `auto` will be, once and undisturbed, so that every training chooses the same."""
+def decide_precision(planned: PlannedRun, threads: int) -> str:
+    """Measure what `auto` will be, once and undisturbed, so that every training chooses the same; return it."""
     import torch
 
     from ..training.precision import resolve_device, resolve_precision
 
     torch.set_num_threads(threads)
     training = planned.recipe.training
-    resolve_precision(training.precision, resolve_device(training.device))
+    return resolve_precision(training.precision, resolve_device(training.device))[0]
 
 
 def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]:
