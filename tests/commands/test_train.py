@@ -1,4 +1,6 @@
 import csv
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -150,4 +152,92 @@ def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
 def test_a_mistake_leaves_nothing_behind(tmp_path: Path, overrides: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         vit.train("digits_vit", out=tmp_path / "run", overrides=overrides)
+    assert not (tmp_path / "run").exists()
+
+
+def metrics(run: RunFolder) -> list[dict[str, str]]:
+    with run.metrics.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_parts_of_a_step_train_as_the_whole(tmp_path: Path) -> None:
+    """Every epoch is one step of 128 images, in one part or in four of 32."""
+    overrides = {"data.fraction": 0.11, "training.batch_size": 128, "schedule.epochs": 8, "schedule.warmup_epochs": 2}
+    overrides |= {"training.ema_decay": 0.9, "training.clip_norm": 1.0, "model.depth": 2}
+    runs = [
+        vit.train("digits_vit", out=tmp_path / str(n), overrides=overrides | {"training.accumulate": n}, quiet=True)
+        for n in (1, 4)
+    ]
+    whole, parts = (metrics(run) for run in runs)
+    assert [row["images_seen"] for row in parts] == [str(128 * n) for n in range(1, 9)]
+    for a, b in zip(whole, parts, strict=True):
+        assert float(a["train_loss"]) == pytest.approx(float(b["train_loss"]), abs=1e-6)
+        assert float(a["validation_loss"]) == pytest.approx(float(b["validation_loss"]), abs=1e-6)
+
+
+def test_the_best_epoch_is_kept_and_patience_ends_training(tmp_path: Path) -> None:
+    overrides = {"schedule.epochs": 30, "schedule.warmup_epochs": 0, "data.fraction": 0.3, "model.depth": 1}
+    overrides |= {"training.keep": "best", "training.monitor": "validation_loss", "training.patience_epochs": 2}
+    overrides |= {"optimizer.lr": 0.02, "training.ema_decay": 0.5}
+    run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides, quiet=True)
+    losses = [float(row["validation_loss"]) for row in metrics(run)]
+    best = losses.index(min(losses))
+    summary = read_json(run.summary)
+    assert summary["kept_epoch"] == best + 1 == len(losses) - 2 < 28
+    assert summary["validation_top1"] == float(metrics(run)[best]["validation_top1"])
+    scores = vit.evaluate(run.path, split="validation").scores
+    assert scores["nll"] == pytest.approx(losses[best], abs=1e-5)
+
+
+def test_skewed_data_is_weighed_or_drawn_evenly(tmp_path: Path, photo_folder: Path) -> None:
+    for name in ("5.jpg", "6.png", "7.jpg"):
+        (next(photo_folder.iterdir()) / name).unlink()
+    overrides = {"data.name": "folder", "data.path": str(photo_folder), "data.image_size": 32}
+    overrides |= {"training.batch_size": 4, "schedule.epochs": 2, "schedule.warmup_epochs": 0}
+    for n, more in enumerate(
+        ({"training.class_weights": "balanced", "training.loss": "bce"}, {"data.sampling": "balanced"})
+    ):
+        run = vit.train("digits_resnet_se", out=tmp_path / str(n), overrides=overrides | more, quiet=True)
+        assert len(metrics(run)) == 2
+
+
+def test_activations_computed_again_change_nothing(tmp_path: Path) -> None:
+    overrides = SHORT | {"model.drop_path": 0.2, "training.ema_decay": 0.9}
+    runs = [
+        vit.train(
+            "digits_resnet_cbam",
+            out=tmp_path / str(again),
+            overrides=overrides | {"training.gradient_checkpointing": again},
+            quiet=True,
+        )
+        for again in (False, True)
+    ]
+    first, second = (load_file(run.model) for run in runs)
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no C++ compiler here")
+def test_a_compiled_model_trains_and_is_saved_under_its_own_names(tmp_path: Path) -> None:
+    overrides = SHORT | {"model.depth": 1, "training.compile": True}
+    run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides, quiet=True)
+    assert "blocks.0.attn.qkv.weight" in load_file(run.model)
+    assert vit.load(run.path).module is not None
+
+
+def test_a_compiler_that_is_not_there_is_told(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "vit",
+        "train",
+        "digits_vit",
+        "training.compile=true",
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    environment = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    shown = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert shown.returncode == 2
+    assert "vit: training.compile: torch.compile fails here: " in shown.stderr and "compile=false" in shown.stderr
     assert not (tmp_path / "run").exists()

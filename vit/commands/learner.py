@@ -17,6 +17,7 @@ from ..data.mixing import make_mixing
 from ..data.order import Position, Share, training_batches
 from ..data.preprocessing import Preprocessing, normalize
 from ..errors import UserError
+from ..models.recomputation import recompute_activations
 from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from ..results.cost import count_parameters
@@ -73,6 +74,8 @@ def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: 
     module, preprocessing = start.module, start.preprocessing
     parameters = count_parameters(module)
     adapters = tuning.prepare(module, recipe.tuning)
+    if recipe.training.gradient_checkpointing:
+        recompute_activations(module)
     learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     say(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
     began = time.perf_counter()

@@ -21,6 +21,7 @@ from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
+from ..training.compiling import check_compiler
 from ..training.engine import Engine, Placement, check_together, fit, make_engine, place
 from ..training.loss import Loss
 from ..training.precision import resolve_device, resolve_precision
@@ -55,6 +56,8 @@ def train(
     say = print_line if first and not quiet else ignore_line
     device = resolve_device(recipe.training.device)
     precision, why = resolve_precision(recipe.training.precision, device)
+    if recipe.training.compile:
+        check_compiler(device)
     placement = place(recipe.training, device)
     check_together(recipe, placement, precision)
 
@@ -80,6 +83,8 @@ def train(
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
     loss = Loss(recipe.training, len(data.classes), data.train.labels)
     task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch, steps_per_epoch).train()
+    if recipe.training.compile:
+        learner.module.compile()
     fit(engine.trainer, task, run, resume)
     if not first:
         return run
