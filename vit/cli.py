@@ -4,6 +4,7 @@ Each command is imported inside its verb, so that help and a bad recipe answer w
 """
 
 import shlex
+import signal
 import sys
 import traceback
 from enum import StrEnum
@@ -194,6 +195,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="print the vers
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
     sys.exit(run(sys.argv[1:]))
 
 
@@ -201,15 +203,13 @@ def run(arguments: list[str]) -> int:
     """Carry out one command line and return its exit status."""
     try:
         status = app(arguments, standalone_mode=False)  # a verb returns None; typer turns Ctrl-C into 130
-    except UserError as error:
-        print(f"vit: {error}", file=sys.stderr)
-        return MENDABLE
+    except (UserError, Interrupted) as error:
+        if not processes.is_first():  # the first one tells; where others fail, those who started them end it at once
+            return DONE
+        return _told(error, arguments)
     except UsageError as error:
         error.show()
         return MENDABLE
-    except Interrupted as interruption:
-        print(f"\ninterrupted; continue with:\n  {_continuation(interruption.folder, arguments)}", file=sys.stderr)
-        return INTERRUPTED
     except BrokenPipeError:
         return DONE  # the reader of our output has left
     except Exception:
@@ -217,6 +217,14 @@ def run(arguments: list[str]) -> int:
         print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
         return FAULT_OF_OURS
     return status or DONE
+
+
+def _told(error: UserError | Interrupted, arguments: list[str]) -> int:
+    if isinstance(error, UserError):
+        print(f"vit: {error}", file=sys.stderr)
+        return MENDABLE
+    print(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}", file=sys.stderr)
+    return INTERRUPTED
 
 
 def _print_once(result: object) -> None:

@@ -102,7 +102,8 @@ def test_wandb_logs_offline_without_an_account(tmp_path: Path, monkeypatch: pyte
     assert "logging offline" in shown.stderr
     (log,) = (tmp_path / "run" / "wandb").glob("offline-run-*/*.wandb")
     content = log.read_bytes()
-    assert b"validation_top1" in content and b"resnet_cifar" in content
+    for logged in (b"validation_top1", b"resnet_cifar", b"lr", b"wandb/confusion_matrix/v1", b"validation_confusion"):
+        assert logged in content, logged
 
 
 def test_weights_of_another_architecture_are_refused(digits_run: RunFolder, tmp_path: Path) -> None:
@@ -241,3 +242,24 @@ def test_a_compiler_that_is_not_there_is_told(tmp_path: Path) -> None:
     assert shown.returncode == 2
     assert "vit: training.compile: torch.compile fails here: " in shown.stderr and "compile=false" in shown.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_step_is_divided_as_memory_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("vit.training.memory.available_bytes", lambda device: 30_000_000)
+    overrides = SHORT | {"training.accumulate": "auto"}
+    run = vit.train("digits_vit", out=tmp_path / "run", overrides=overrides)
+    told = next(line for line in capsys.readouterr().err.splitlines() if line.endswith("as memory needs"))
+    parts = torch.load(run.last_checkpoint, weights_only=True)["parts"]
+    assert 1 < parts < 64 and f"steps of 64 images in {parts} parts" in told
+
+
+def test_running_out_of_memory_is_told_without_a_traceback(tmp_path: Path) -> None:
+    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30,) * 2); from vit.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", "digits_vit", "data.image_size=192", "training.batch_size=1024"]
+    shown = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True)
+    assert shown.returncode == 2
+    assert "vit: out of memory: a step of 1024 images of 192 x 192 pixels" in shown.stderr
+    assert "training.accumulate=auto, or 2: the step in smaller parts" in shown.stderr
+    assert "Traceback" not in shown.stderr

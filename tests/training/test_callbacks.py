@@ -29,7 +29,7 @@ class Watch(L.Callback):
 @pytest.mark.filterwarnings("ignore:.*(many workers|number of training batches|LeafSpec).*")
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
-    recipe = load_recipe("digits_vit", {"schedule.epochs": 1, "schedule.warmup_epochs": 0})
+    recipe = load_recipe("digits_vit", {"schedule.epochs": 1, "schedule.warmup_epochs": 0, "optimizer.lr": 0.05})
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     inputs, labels = torch.randn(STEPS * 4, 3), torch.randint(2, (STEPS * 4,))
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=4 // parts)
@@ -54,7 +54,7 @@ def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
     assert len(watch.states) == STEPS
     average = watch.states[0]
     for n, state in enumerate(watch.states[1:], start=1):
-        decay = min(DECAY, n / (9 + n))
+        decay = min(DECAY, (1 + n) / (10 + n))
         average = {name: decay * average[name] + (1 - decay) * state[name] for name in average}
     for name, tensor in model.state_dict().items():
         if name.endswith("num_batches_tracked"):

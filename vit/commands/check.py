@@ -93,12 +93,11 @@ def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:
 
 
 def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
-    import torch
 
     from .. import checkpoint
     from ..results.cost import count_macs, count_parameters, seconds_per_training_step
     from ..training.optim import state_bytes
-    from ..training.precision import resolve_device, resolve_precision
+    from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 
     device = resolve_device(recipe.training.device)
     precision, _ = resolve_precision(recipe.training.precision, device)
@@ -109,7 +108,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     )
     macs = count_macs(module, size)
     batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
-    dtype = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    dtype = AUTOCAST_TYPES[precision]
     step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     remembered = state_bytes(module, recipe.optimizer, device)

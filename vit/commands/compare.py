@@ -9,6 +9,7 @@ from ..errors import Interrupted, UserError
 from ..results import report
 from ..results.comparison import Run, check_same_images, compare_runs
 from ..run_folder import RunFolder, environment, write_text
+from . import experiment_log
 from .comparison_runs import TrainAll, check_same_data, check_same_settings, name_finished, plan, read_run
 from .inputs import load_comparison
 from .side_by_side import measure_costs, train_side_by_side
@@ -51,7 +52,10 @@ def compare(
         costs = measure_costs(planned, folder)
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(folder) from error
-    return write_report(folder, [read_run(p) for p in planned], costs, Path(sources[0]).stem)
+    name = Path(sources[0]).stem
+    write_report(folder, [read_run(p) for p in planned], costs, name)
+    experiment_log.log_report(planned[0].recipe, folder, name)
+    return folder
 
 
 def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAll]:

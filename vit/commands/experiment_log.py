@@ -1,14 +1,17 @@
 """Weights & Biases, where a recipe asks for it: it never blocks a run, and works without an account."""
 
 import sys
-from typing import Any, Literal
-
-from lightning.pytorch.loggers import Logger
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import processes
 from ..errors import UserError
 from ..recipe import Recipe
 from ..run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from lightning.pytorch.loggers import Logger
 
 Mode = Literal["online", "offline"]
 
@@ -30,7 +33,7 @@ def find_mode(recipe: Recipe, run: RunFolder) -> Mode | None:
     return "offline"
 
 
-def make_loggers(recipe: Recipe, run: RunFolder, mode: Mode | None) -> list[Logger]:
+def make_loggers(recipe: Recipe, run: RunFolder, mode: Mode | None) -> "list[Logger]":
     if mode is None:
         return []
     from lightning.pytorch.loggers import WandbLogger
@@ -40,11 +43,35 @@ def make_loggers(recipe: Recipe, run: RunFolder, mode: Mode | None) -> list[Logg
     return [logger]
 
 
-def finish(mode: Mode | None, summary: dict[str, Any]) -> None:
-    """Close the log, which is then whole on disk, or sent."""
-    if mode:
-        import wandb
+def finish(mode: Mode | None, summary: dict[str, Any], classes: Sequence[str], confusion: list[list[float]]) -> None:
+    """Log what a run ends with, and close the log, which is then whole on disk, or sent."""
+    if mode is None:
+        return
+    import wandb
 
-        assert wandb.run is not None
-        wandb.run.summary.update(summary)
-        wandb.finish()
+    assert wandb.run is not None
+    cells = [
+        [classes[true], classes[given], int(count)]
+        for true, row in enumerate(confusion)
+        for given, count in enumerate(row)
+    ]
+    columns: list[Any] = ["Actual", "Predicted", "nPredictions"]  # of W&B's own chart, which takes single answers otherwise
+    table = wandb.Table(columns=columns, data=cells)
+    chart = wandb.plot_table("wandb/confusion_matrix/v1", table, {name: name for name in columns})
+    wandb.run.log({"validation_confusion_matrix": chart})
+    wandb.run.summary.update(summary)
+    wandb.finish()
+
+
+def log_report(recipe: Recipe, folder: Path, title: str) -> None:
+    """Keep a comparison's report as an artifact, where its recipe asks for W&B."""
+    mode = find_mode(recipe, RunFolder(folder))
+    if mode is None:
+        return
+    import wandb
+
+    with wandb.init(project=recipe.logging.project, dir=folder, name=title, job_type="compare", mode=mode) as run:
+        artifact = wandb.Artifact(f"report-{title}".replace(" ", "-"), type="report")
+        for name in ("report.html", "report.md", "results.json", "results.csv"):
+            artifact.add_file(str(folder / name))
+        run.log_artifact(artifact)

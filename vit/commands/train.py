@@ -22,13 +22,14 @@ from ..run_folder import RunFolder, environment, write_json, write_text
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
-from ..training.engine import Engine, Placement, check_together, fit, make_engine, place
+from ..training.engine import Engine, Placement, check_together, fit, make_engine, place, read_checkpoint
 from ..training.loss import Loss
-from ..training.precision import resolve_device, resolve_precision
+from ..training.memory import parts_for
+from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
-from .learner import Learner, Start, make_learner, make_start, read_weights
+from .learner import Learner, Say, Start, make_learner, make_start, read_weights
 
 
 def train(
@@ -71,7 +72,9 @@ def train(
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{precision} on {where(placement)} ({why})")
     learner = make_learner(recipe, start, data, device, say)
-    parts, steps_per_epoch = divide_steps(recipe, data, placement)
+    saved = read_checkpoint(run.last_checkpoint) if resume else None
+    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
+    steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
 
@@ -85,7 +88,7 @@ def train(
     task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch, steps_per_epoch).train()
     if recipe.training.compile:
         learner.module.compile()
-    fit(engine.trainer, task, run, resume)
+    fit(engine.trainer, task, run, run.last_checkpoint if saved else None)
     if not first:
         return run
     module = finished_module(recipe, run, start, learner, placement)
@@ -95,7 +98,7 @@ def train(
         write_json(run.summary, described)
     except OSError as error:
         raise UserError(f"{not_written(run.model, error)}; free some space, then end the run with --resume") from error
-    experiment_log.finish(wandb_mode, described)
+    experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion.tolist())
     say(f"validation top-1 {described['validation_top1']:.2%}; next: vit evaluate {run.path}")
     return run
 
@@ -115,16 +118,23 @@ def where(placement: Placement) -> str:
     return f"{placement.world_size} {placement.device} processes{nodes} by {placement.strategy}"
 
 
-def divide_steps(recipe: Recipe, data: Dataset, placement: Placement) -> tuple[int, int]:
-    """Return the parts that a process computes its share of a step in, and the steps of an epoch.
-
-    Raises UserError where the parts do not divide it.
-    """
+def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str, say: Say) -> int:
+    """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
     parts = recipe.training.accumulate
-    assert isinstance(parts, int)
+    if parts != "auto":
+        return parts
+    images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
+    size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
+    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, placement.device)
+    say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
+    return parts
+
+
+def count_steps(recipe: Recipe, data: Dataset, parts: int, placement: Placement) -> int:
+    """Return the steps of an epoch; raises UserError where parts and processes do not divide a step."""
     share = Share(0, placement.world_size)
     batches = training_batches(recipe, data.train.ids, data.train.labels, parts, share, Position())
-    return parts, len(batches) // parts
+    return len(batches) // parts
 
 
 def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learner, placement: Placement) -> nn.Module:

@@ -40,7 +40,7 @@ class ExponentialMovingAverage(Callback):
         self.updates += 1
 
     def _update(self, current: dict[str, Tensor]) -> None:
-        n = self.updates - 1
+        n = self.updates
         weight = 1 - min(self.decay, (1 + n) / (10 + n))
         floats = [name for name, tensor in current.items() if tensor.is_floating_point()]
         torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]

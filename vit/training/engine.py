@@ -23,6 +23,7 @@ from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
 from .checkpoints import KeptWeights, LastCheckpoint, WholeFiles
 from .guard import LossGuard
+from .memory import is_out_of_memory, out_of_memory_message
 from .precision import LIGHTNING_NAMES
 from .task import Classification
 
@@ -145,21 +146,23 @@ def environment_plugins() -> list[Any]:
     return [SLURMEnvironment(auto_requeue=False)] if processes.started_by_slurm() else []
 
 
-def check_checkpoint(path: Path) -> None:
-    """Refuse a checkpoint that cannot be read."""
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Return the checkpoint to go on from, its tensors still on the disk, or None where there is none.
+
+    Raises UserError for one that cannot be read.
+    """
+    if not path.exists():
+        return None
     try:
-        torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
         raise UserError(
             f"{path} cannot be read: {str(error).splitlines()[0]}; without it the run starts anew (delete it)"
         ) from error
 
 
-def fit(trainer: L.Trainer, task: Classification, run: RunFolder, resume: bool) -> None:
-    """Train to the end, from the last checkpoint where there is one; raises Interrupted when interrupted."""
-    start = run.last_checkpoint if resume and run.last_checkpoint.exists() else None
-    if start:
-        check_checkpoint(start)
+def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
+    """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
     with warnings.catch_warnings():
         # Our decisions: small sets load in the main process, an epoch may have few steps, batches begin where we say.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -174,5 +177,15 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, resume: bool) 
             raise Interrupted(run.path) from error
         except UserError as error:  # a loading process sends its traceback with the message
             raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(out_of_memory(trainer, task.recipe)) from error
     if trainer.interrupted:
         raise Interrupted(run.path)
+
+
+def out_of_memory(trainer: L.Trainer, recipe: Recipe) -> str:
+    parts = trainer.accumulate_grad_batches
+    images = recipe.training.batch_size // (trainer.world_size * parts)
+    return out_of_memory_message(images, recipe.data.image_size, parts, trainer.strategy.root_device.type)

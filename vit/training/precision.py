@@ -13,6 +13,7 @@ from ..run_folder import processor_name, read_json, write_text
 
 MEMORY = Path.home() / ".cache" / "vit" / "precision.json"
 FASTER = 1.2  # times; below this, fp32's exactness is worth more
+AUTOCAST_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 

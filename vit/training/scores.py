@@ -40,30 +40,31 @@ class TrainingSums:
 
 
 class ValidationSums:
-    """Cross-entropy, and right answers by class, of the validation images."""
+    """Cross-entropy, and the confusion matrix [true class, likeliest class], of the validation images."""
 
     def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
         self.loss = torch.zeros(1, dtype=torch.float64)
-        self.by_class = torch.zeros(2, num_classes, dtype=torch.float64)  # right answers, images
+        self.counts = torch.zeros(num_classes**2, dtype=torch.float64)
+        self.confusion = torch.zeros(num_classes, num_classes)  # of the last time that was closed
 
     def to(self, device: torch.device) -> None:
-        self.loss, self.by_class = self.loss.to(device), self.by_class.to(device)
+        self.loss, self.counts = self.loss.to(device), self.counts.to(device)
 
     def add(self, logits: Tensor, labels: Tensor) -> None:
-        right = (logits.argmax(-1) == labels).double()
         self.loss += F.cross_entropy(logits, labels, reduction="sum").double()
-        self.by_class[0].index_add_(0, labels, right)
-        self.by_class[1].index_add_(0, labels, torch.ones_like(right))
+        cells = labels * self.num_classes + logits.argmax(-1)
+        self.counts.index_add_(0, cells, torch.ones_like(cells, dtype=torch.float64))
 
     def close(self, total: Total) -> dict[str, float]:
         """Return the scores, and begin anew; the balanced accuracy is the mean over the classes that occur."""
-        (right, images), loss = total(self.by_class), total(self.loss)
+        self.confusion = total(self.counts).reshape(self.num_classes, self.num_classes).cpu().clone()
+        right, images, loss = self.confusion.diagonal(), self.confusion.sum(1), float(total(self.loss))
+        self.counts.zero_()
+        self.loss.zero_()
         there = images > 0
-        scores = {
-            "validation_loss": float(loss / images.sum()),
+        return {
+            "validation_loss": loss / float(images.sum()),
             "validation_top1": float(right.sum() / images.sum()),
             "validation_balanced_accuracy": float((right[there] / images[there]).mean()),
         }
-        self.by_class.zero_()
-        self.loss.zero_()
-        return scores

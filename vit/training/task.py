@@ -119,6 +119,7 @@ class Classification(L.LightningModule):
         within = epoch == loop.epoch_progress.current.completed  # else the epoch is whole, and its end is saved
         batch = loop.epoch_loop.batch_progress.current.processed if within else 0
         checkpoint["position"] = asdict(Position(epoch, batch))
+        checkpoint["parts"] = self.trainer.accumulate_grad_batches  # of a step, in which the position counts
         checkpoint["sums"] = self.sums.state(self._total)
         checkpoint["scores"] = self.scores
 
