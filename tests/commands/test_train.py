@@ -263,3 +263,14 @@ def test_running_out_of_memory_is_told_without_a_traceback(tmp_path: Path) -> No
     assert "vit: out of memory: a step of 1024 images of 192 x 192 pixels" in shown.stderr
     assert "training.accumulate=auto, or 2: the step in smaller parts" in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+def test_the_slow_weights_of_lookahead_are_validated(tmp_path: Path) -> None:
+    run = vit.train(
+        "digits_vit",
+        out=tmp_path / "run",
+        overrides=SHORT | {"optimizer.name": "timm/lookahead_adamw", "optimizer.lr": 0.002, "model.depth": 1},
+        quiet=True,
+    )
+    expected = float(metrics(run)[-1]["validation_loss"])
+    assert vit.evaluate(run.path, split="validation").scores["nll"] == pytest.approx(expected, abs=1e-5)

@@ -48,6 +48,11 @@ def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
         raise UserError(
             f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names"
         )
+    overrides = comparison.overrides
+    if overrides.get("training.devices", 1) != 1 or overrides.get("training.nodes", 1) != 1:
+        raise UserError(
+            "training.devices and training.nodes are for `vit train`; a comparison runs a process a training"
+        )
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
         for seed in range(comparison.seeds)

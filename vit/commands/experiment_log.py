@@ -55,7 +55,11 @@ def finish(mode: Mode | None, summary: dict[str, Any], classes: Sequence[str], c
         for true, row in enumerate(confusion)
         for given, count in enumerate(row)
     ]
-    columns: list[Any] = ["Actual", "Predicted", "nPredictions"]  # of W&B's own chart, which takes single answers otherwise
+    columns: list[Any] = [
+        "Actual",
+        "Predicted",
+        "nPredictions",
+    ]  # of W&B's own chart, which takes single answers otherwise
     table = wandb.Table(columns=columns, data=cells)
     chart = wandb.plot_table("wandb/confusion_matrix/v1", table, {name: name for name in columns})
     wandb.run.log({"validation_confusion_matrix": chart})

@@ -89,6 +89,9 @@ class Classification(L.LightningModule):
     def on_train_batch_end(self, outputs, batch, batch_idx: int) -> None:
         if self.trainer.is_last_batch:
             self.scores |= self.sums.close(self._total)
+            optimizer: Any = self.trainer.optimizers[0]
+            if hasattr(optimizer, "sync_lookahead"):  # the slow weights are the ones that count
+                optimizer.sync_lookahead()
 
     def on_before_optimizer_step(self, optimizer) -> None:
         average_statistics(self.model, self.trainer)
