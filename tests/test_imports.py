@@ -11,6 +11,7 @@ FLOORS: dict[str, float] = {
     "randomness": 0,
     "processes": 0,
     "table": 0,
+    "settings": 0,
     "recipe_mistakes": 0,
     "recipe": 0,
     "run_folder": 0,

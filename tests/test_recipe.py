@@ -4,6 +4,7 @@ import yaml
 from vit import recipe as recipes
 from vit.errors import UserError
 from vit.recipe import Comparison, Optimizer, Recipe
+from vit.settings import parse_overrides
 from vit.tables import TABLES
 
 GOOD = {
@@ -135,7 +136,7 @@ def test_a_key_given_twice_is_refused(tmp_path) -> None:
 
 
 def test_overrides_reach_their_keys_and_nothing_else() -> None:
-    overrides = recipes.parse_overrides(["schedule.epochs=7", "model.depth=1", "augment=[]", "data.path=a=b"])
+    overrides = parse_overrides(["schedule.epochs=7", "model.depth=1", "augment=[]", "data.path=a=b"])
     recipe = recipes.override(recipes.parse(GOOD, TABLES), overrides, TABLES)
     assert (recipe.schedule.epochs, recipe.model.options["depth"], recipe.augment) == (7, 1, ())
     assert recipe.data.path == "a=b"
@@ -144,7 +145,7 @@ def test_overrides_reach_their_keys_and_nothing_else() -> None:
 
 def test_an_override_without_a_value_is_refused() -> None:
     with pytest.raises(UserError, match="KEY=VALUE"):
-        recipes.parse_overrides(["schedule.epochs"])
+        parse_overrides(["schedule.epochs"])
 
 
 def test_a_comparison_takes_its_own_keys_and_hands_on_the_rest(tmp_path) -> None:

@@ -16,6 +16,7 @@ import typer
 from . import __version__, processes
 from . import recipe as recipes
 from .errors import Interrupted, UserError
+from .settings import parse_overrides
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
 DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
@@ -56,7 +57,7 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
 ) -> None:
     """Train a model; writes a run folder."""
-    overrides = recipes.parse_overrides(settings or [])
+    overrides = parse_overrides(settings or [])
     _check_first(recipe, overrides)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
@@ -74,7 +75,7 @@ def finetune(
     resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
 ) -> None:
     """Train a pretrained model on your images, with settings chosen for both."""
-    overrides = recipes.parse_overrides(settings or [])
+    overrides = parse_overrides(settings or [])
     of_the_model = {key for key in overrides if key.startswith("model.")}  # known when the weights are read
     rest = {key: value for key, value in overrides.items() if key not in of_the_model}
     _check_first("finetune_vit", {"schedule.warmup_epochs": 0, "schedule.epochs": 1_000_000} | rest)
@@ -126,7 +127,7 @@ def compare(
     """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source]
     sources = [source for source in sources if "=" not in source]
-    overrides = recipes.parse_overrides(settings)
+    overrides = parse_overrides(settings)
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
     if not (Path(sources[0]) / "recipe.yaml").is_file():
@@ -160,7 +161,7 @@ def check(
     settings: Settings = None,
 ) -> None:
     """Look at data and cost before any training."""
-    overrides = recipes.parse_overrides(settings or [])
+    overrides = parse_overrides(settings or [])
     if not Path(source).is_dir():
         _check_first(source, overrides)
     from .commands import check as command

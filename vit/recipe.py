@@ -25,6 +25,7 @@ from pydantic.dataclasses import dataclass
 
 from .errors import UserError, nearest
 from .recipe_mistakes import Tables, check_names, schema_mistakes
+from .settings import changed, flattened, read_yaml
 from .table import named_options
 
 S = TypeVar("S")
@@ -149,9 +150,7 @@ class Schedule:
 @section
 class Training:
     batch_size: PositiveInt = 128  # images of one optimizer step, over all devices and parts
-    accumulate: PositiveInt | Literal["auto"] = (
-        1  # parts that a device computes its share in; auto: as its memory needs
-    )
+    accumulate: PositiveInt | Literal["auto"] = 1  # parts of a device's share of a step; auto: as its memory needs
     loss: Literal["cross_entropy", "bce"] = "cross_entropy"  # bce: every class by itself, yes or no
     class_weights: Literal["none", "balanced"] = "none"  # balanced: of the loss, inverse to the images of a class
     label_smoothing: PartialFraction = 0.0
@@ -290,36 +289,6 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
     return comparison
 
 
-def parse_overrides(arguments: list[str]) -> dict[str, Any]:
-    """Turn `schedule.epochs=3` arguments into a mapping; values are read as YAML."""
-    wrong = [argument for argument in arguments if "=" not in argument]
-    if wrong:
-        raise UserError(f"not understood: {', '.join(wrong)}; an override is KEY=VALUE, for example schedule.epochs=3")
-    pairs = (argument.split("=", 1) for argument in arguments)
-    return {key: _yaml_value(key, text) for key, text in pairs}
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not readable as YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path} holds no sections; a recipe begins with `data:`")
-    return values
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """PyYAML keeps the last of two equal keys without a word; here the second is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        twice = {key for key in keys if keys.count(key) > 1}
-        if twice:
-            raise yaml.constructor.ConstructorError(None, None, f"given twice: {', '.join(twice)}", node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
 def settings_that_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys in which two recipes, as plain values, describe another training."""
     flat_a, flat_b = flattened(a), flattened(b)
@@ -327,35 +296,8 @@ def settings_that_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str
     return [key for key in keys if key not in ONLY_WHERE]
 
 
-def flattened(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested sections as one level of dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flattened(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _yaml_value(key: str, text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UserError(f"{key}: {text!r} is not a YAML value") from error
-
-
 def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    values = _without_replaced_options(values, overrides.get("optimizer.name"))
-    for key, value in overrides.items():
-        *parents, leaf = key.split(".")
-        inner = values = dict(values)
-        for parent in parents:
-            child = inner.get(parent)
-            inner[parent] = dict(child) if isinstance(child, dict) else {}
-            inner = inner[parent]
-        inner[leaf] = value
-    return values
+    return changed(_without_replaced_options(values, overrides.get("optimizer.name")), overrides)
 
 
 def _without_replaced_options(values: dict[str, Any], name: Any) -> dict[str, Any]:

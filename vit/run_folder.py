@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .recipe import Recipe, read_yaml, settings_that_differ
+from .recipe import Recipe, settings_that_differ
+from .settings import read_yaml
 
 VERSIONS_KEPT = ("vit", "torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 

@@ -52,6 +52,8 @@ def train(
     recipe = load_recipe(recipe, overrides)
     first = processes.is_first()
     run = RunFolder(new_folder(out, "runs", name))
+    if run.summary.exists() and resume and not first:  # the first process tells
+        return run
     if first and run.is_finished(recipe, resume):
         return run
     say = print_line if first and not quiet else ignore_line
@@ -142,8 +144,9 @@ def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learn
     module = start.module
     if placement.strategy == "fsdp":  # its parts lie in all processes
         module = start.architecture.build(recipe.data.image_size)
-    if placement.strategy == "fsdp" or recipe.training.keep == "best":
-        (module if module is not start.module else learner.module).load_state_dict(load_file(run.kept_weights))
+        module.load_state_dict(load_file(run.kept_weights))
+    elif recipe.training.keep == "best":
+        learner.module.load_state_dict(load_file(run.kept_weights))
     if learner.adapters:
         learner.adapters.merge()
     return module

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..recipe import flattened
+from ..settings import flattened
 from .statistics import PairedTest, accuracy, holm, paired_test
 
 SIGNIFICANCE = 0.05
