@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores: one thread each, theirs too
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 DATA = Path(os.environ.get("VIT_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
 TILES = ((0.0, 0.0), (0.3, 0.0), (0.0, 0.3), (0.3, 0.3), (0.15, 0.15), (0.1, 0.3), (0.3, 0.1), (0.2, 0.0))
 CIFAR_TRAIN, CIFAR_TEST = 6, 2  # images of each class that `cifar_folder` holds

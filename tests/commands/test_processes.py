@@ -1,8 +1,8 @@
 """Several processes compute what one does; every image is evaluated once; runs go on in another number of them."""
 
 import csv
-import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from forked import Vit
 
 import vit
+from vit import UserError
 from vit.run_folder import RunFolder, read_json
 
 STEPS = 20
@@ -21,14 +23,23 @@ SETTINGS = [f"schedule.epochs={STEPS}", "schedule.warmup_epochs=2", "model.depth
 SETTINGS += ["data.fraction=0.5", "data.test_fraction=0.2", "data.validation_fraction=0.059"]
 SETTINGS += ["training.ema_decay=0.9", "training.clip_norm=1.0"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vit"]
-VIT = [sys.executable, "-m", "vit"]
 
 
-def call(*command: str) -> subprocess.CompletedProcess:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
-    assert shown.returncode == 0, shown.stderr
-    return shown
+def in_two(*arguments: str) -> list[Vit]:
+    """Start two processes of one command as torchrun would, without its wait for imports."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    together = {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
+    together |= {"MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    return [Vit(*arguments, **together, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
+
+
+def succeed(*processes: Vit) -> str:
+    """Return what the first of them printed."""
+    statuses, printed = zip(*(process.end() for process in processes), strict=True)
+    assert set(statuses) == {0}, "".join(printed)
+    assert not any(printed[1:])
+    return printed[0]
 
 
 def rows(run: RunFolder, key: str) -> np.ndarray:
@@ -39,18 +50,19 @@ def rows(run: RunFolder, key: str) -> np.ndarray:
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = RunFolder(tmp_path_factory.mktemp("alone") / "run")
-    call(*VIT, "train", "digits_vit", *SETTINGS, "--out", str(run.path))
-    call(*VIT, "evaluate", str(run.path))
+    succeed(Vit("train", "digits_vit", *SETTINGS, "--out", str(run.path)))
+    succeed(Vit("evaluate", str(run.path)))
     return run
 
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     run = RunFolder(tmp_path_factory.mktemp("two") / "run")
-    shown = call(*TORCHRUN, "train", "digits_vit", *SETTINGS, "--out", str(run.path))
+    command = [*TORCHRUN, "train", "digits_vit", *SETTINGS, "--out", str(run.path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=240)
     assert shown.stdout.split() == [str(run.path)]
     assert shown.stderr.count("fp32 on 2 cpu processes by ddp") == 1
-    call(*TORCHRUN, "evaluate", str(run.path))
+    succeed(*in_two("evaluate", str(run.path)))
     return run
 
 
@@ -73,9 +85,11 @@ def test_two_processes_evaluate_every_image_once(alone: RunFolder, two: RunFolde
     assert scores["confusion"] == again["confusion"]
 
 
-def test_processes_started_from_outside_must_be_told_where_to_write() -> None:
-    shown = subprocess.run([*TORCHRUN, "train", "digits_vit"], capture_output=True, text=True, timeout=120)
-    assert "vit: several processes write one run: say where with --out DIR" in shown.stderr
+def test_processes_started_from_outside_must_be_told_where_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "a run", "RANK": 1, "LOCAL_RANK": 1, "WORLD_SIZE": 2}.items():
+        monkeypatch.setenv(name, str(value))  # as torchrun does
+    with pytest.raises(UserError, match="several processes write one run: say where with --out DIR"):
+        vit.train("digits_vit")
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
@@ -83,35 +97,43 @@ def test_a_run_of_two_processes_stops_saves_and_goes_on_in_two_or_one(
     alone: RunFolder, tmp_path: Path, strategy: str
 ) -> None:
     run = RunFolder(tmp_path / "run")
-    command = [*VIT, "train", "digits_vit", *SETTINGS, "--out", str(run.path)]
-    in_two = [*command, "training.devices=2", f"training.strategy={strategy}", "training.checkpoint_seconds=0"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(in_two, stderr=subprocess.PIPE, text=True, env=environment)
-    stop_after(process, run, steps=1)
-    if strategy == "fsdp":  # on in two, and again stopped
-        process = subprocess.Popen([*in_two, "--resume"], stderr=subprocess.PIPE, text=True, env=environment)
-        stop_after(process, run, steps=torch.load(run.last_checkpoint, weights_only=True)["global_step"] + 1)
-        call(*in_two, "--resume")
+    command = ["train", "digits_vit", *SETTINGS, "--out", str(run.path)]
+    several = [f"training.strategy={strategy}", "training.checkpoint_seconds=0"]
+    stop_after(1, run, in_two(*command, *several))
+    if strategy == "fsdp":
+        stop_after(saved_steps(run) + 1, run, in_two(*command, *several, "--resume"))
+        succeed(*in_two(*command, *several, "--resume"))
+        assert succeed(*in_two(*command, *several, "--resume")).strip() == str(run.path)
     else:
-        call(*command, "--resume")
+        succeed(Vit(*command, "--resume"))
     assert np.abs(rows(alone, "train_loss") - rows(run, "train_loss")).max() <= 1e-5
     assert np.array_equal(rows(alone, "validation_top1"), rows(run, "validation_top1"))
     assert vit.evaluate(run.path).scores["top1"] == read_json(alone.scores("test"))["top1"]
 
 
-def stop_after(process: subprocess.Popen, run: RunFolder, steps: int) -> None:
-    """Send SIGTERM to the first process when so many steps are saved; both must end, and tell how to go on."""
+def stop_after(steps: int, run: RunFolder, processes: list[Vit]) -> None:
+    """Send SIGTERM to one process when so many steps are saved; both must end, and the first tell how to go on."""
     deadline = time.monotonic() + 120
     while not run.last_checkpoint.exists() or saved_steps(run) < steps:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert all(p.process.is_alive() for p in processes) and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert errors.count("interrupted; continue with:") == 1
-    assert "Traceback" not in errors
+    processes[0].send(signal.SIGTERM)
+    (status, told), (other, nothing) = (process.end() for process in processes)
+    assert (status, other, nothing) == (130, 0, ""), told
+    assert told.count("interrupted; continue with:") == 1
+    assert "Traceback" not in told
     assert not run.model.exists()
 
 
 def saved_steps(run: RunFolder) -> int:
     return torch.load(run.last_checkpoint, weights_only=True)["global_step"]
+
+
+def test_a_recipe_starts_its_own_processes(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    command = [sys.executable, "-m", "vit", "train", "digits_vit", "schedule.epochs=1", "schedule.warmup_epochs=0"]
+    command += ["data.fraction=0.1", "model.depth=1", "training.devices=2", "--out", str(run.path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert (shown.returncode, shown.stdout) == (0, f"{run.path}\n"), shown.stderr
+    assert shown.stderr.count("fp32 on 2 cpu processes by ddp") == 1
+    assert read_json(run.summary)["processes"] == 2

@@ -2,13 +2,10 @@
 
 import csv
 import errno
-import multiprocessing
-import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -17,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from forked import Vit, context
 from safetensors.torch import load_file
 
 import vit
@@ -35,8 +33,6 @@ MODELS = {
     "digits_resnet_cbam": {"model.drop_path": 0.2, "training.ema_decay": 0.99},
 }
 CLOCK = ("seconds", "train_seconds")
-context = multiprocessing.get_context("forkserver")  # a real process each, that need not import everything anew
-context.set_forkserver_preload(["vit.commands.train"])
 
 
 def train_alone(recipe: str, overrides: dict[str, Any], out: Path, resume: bool) -> None:
@@ -163,28 +159,14 @@ def test_a_run_that_was_killed_three_times_ends_as_if_nothing_had_been(
     assert first.read_bytes() == second.read_bytes()
 
 
-def command(run: RunFolder, *more: str) -> dict[str, Any]:
-    """Return how to start a training of some seconds from the command line."""
-    arguments = [sys.executable, "-m", "vit", "train", "digits_vit", "schedule.epochs=12", "model.depth=1"]
-    arguments += ["--out", str(run.path), *more]
-    return {"args": arguments, "env": os.environ | {"OMP_NUM_THREADS": "1"}, "text": True}
-
-
-def hear_interrupts() -> None:
-    """A shell's background job ignores Ctrl-C, and so would all it starts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, end: signal.Signals) -> None:
     run = RunFolder(tmp_path / "run")
-    process = subprocess.Popen(**command(run), stderr=subprocess.PIPE, preexec_fn=hear_interrupts)
-    deadline = time.monotonic() + 120
-    while not run.metrics.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(end)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130
+    training = Vit("train", "digits_vit", "schedule.epochs=12", "model.depth=1", "--out", str(run.path))
+    wait_for(training.process, run.metrics.exists)
+    training.send(end)
+    status, errors = training.end()
+    assert status == 130
     assert "stopping after this step" in errors
     assert (
         f"continue with:\n  vit train digits_vit schedule.epochs=12 model.depth=1 --out {run.path} --resume" in errors

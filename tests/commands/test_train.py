@@ -1,5 +1,6 @@
 import csv
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Vit
 from safetensors.torch import load_file
 
 import vit
@@ -227,18 +229,9 @@ def test_a_compiled_model_trains_and_is_saved_under_its_own_names(tmp_path: Path
 
 
 def test_a_compiler_that_is_not_there_is_told(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "vit",
-        "train",
-        "digits_vit",
-        "training.compile=true",
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    command = [sys.executable, "-m", "vit", "train", "digits_vit", "training.compile=true"]
     environment = os.environ | {"CXX": "no-such-compiler", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    shown = subprocess.run(command, capture_output=True, text=True, env=environment)
+    shown = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True, env=environment)
     assert shown.returncode == 2
     assert "vit: training.compile: torch.compile fails here: " in shown.stderr and "compile=false" in shown.stderr
     assert not (tmp_path / "run").exists()
@@ -256,13 +249,14 @@ def test_a_step_is_divided_as_memory_needs(
 
 
 def test_running_out_of_memory_is_told_without_a_traceback(tmp_path: Path) -> None:
-    code = "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30,) * 2); from vit.cli import main; main()"
-    command = [sys.executable, "-c", code, "train", "digits_vit", "data.image_size=192", "training.batch_size=1024"]
-    shown = subprocess.run([*command, "--out", str(tmp_path / "run")], capture_output=True, text=True)
-    assert shown.returncode == 2
-    assert "vit: out of memory: a step of 1024 images of 192 x 192 pixels" in shown.stderr
-    assert "training.accumulate=auto, or 2: the step in smaller parts" in shown.stderr
-    assert "Traceback" not in shown.stderr
+    settings = ("data.image_size=192", "training.batch_size=1024", "--out", str(tmp_path / "run"))
+    training = Vit("train", "digits_vit", *settings)
+    resource.prlimit(training.process.pid, resource.RLIMIT_AS, (8 * 2**30,) * 2)
+    status, told = training.end()
+    assert status == 2
+    assert "vit: out of memory: a step of 1024 images of 192 x 192 pixels" in told
+    assert "training.accumulate=auto, or 2: the step in smaller parts" in told
+    assert "Traceback" not in told
 
 
 def test_the_slow_weights_of_lookahead_are_validated(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import json
 import os
 import pickle
-import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +18,7 @@ from torch import Tensor
 
 import vit
 from vit import UserError
+from vit.cli import run
 from vit.models.resampling import resample_patches, resample_positions
 from vit.pretrained import sources
 from vit.pretrained.class_names import imagenet
@@ -281,14 +280,16 @@ def test_a_model_without_classes_says_so(tmp_path: Path, randomize: Callable) ->
 
 
 @pytest.mark.parametrize("verb", [["evaluate"], ["predict"], ["finetune"], ["export", "--to", "timm"]])
-def test_bad_weights_are_one_message_and_status_two(tmp_path: Path, verb: list[str]) -> None:
+def test_bad_weights_are_one_message_and_status_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, verb: list[str]
+) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(b"\xff" * 100)
     data = {"predict": [str(path)], "export": []}.get(verb[0], ["digits"])
-    command = [sys.executable, "-m", "vit", verb[0], str(path), *data, *verb[1:]]
-    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert shown.returncode == 2
-    assert "not a whole safetensors file" in shown.stderr and "Traceback" not in shown.stderr
+    monkeypatch.chdir(tmp_path)
+    assert run([verb[0], str(path), *data, *verb[1:]]) == 2
+    told = capsys.readouterr().err
+    assert "not a whole safetensors file" in told and "Traceback" not in told
     assert list(tmp_path.iterdir()) == [path]
 
 

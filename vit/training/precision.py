@@ -13,6 +13,7 @@ from ..run_folder import processor_name, read_json, write_text
 
 MEMORY = Path.home() / ".cache" / "vit" / "precision.json"
 FASTER = 1.2  # times; below this, fp32's exactness is worth more
+ROUNDS, ROUNDS_SECONDS = 5, 0.2  # a processor without bf16 takes twenty times as long
 AUTOCAST_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
@@ -58,7 +59,7 @@ def remembered_bf16_ratio(device: str) -> float:
 
 def measure_bf16_ratio(device: str) -> float:
     """Time forward and backward of a Transformer's MLP and of a 3x3 convolution; return the smaller gain."""
-    batch_size = 256 if device == "cuda" else 8  # a GPU that is not filled shows the cost of starting kernels
+    batch_size = 256 if device == "cuda" else 2  # a GPU that is not filled shows the cost of starting kernels
     tokens = torch.randn(batch_size, 197, 384, device=device)
     features = torch.randn(batch_size, 64, 28, 28, device=device).to(memory_format=torch.channels_last)
     mlp = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384)).to(device)
@@ -67,14 +68,20 @@ def measure_bf16_ratio(device: str) -> float:
 
 
 def _gain(module: nn.Module, x: torch.Tensor, device: str) -> float:
-    def seconds(enabled: bool) -> float:
+    return _best_seconds(module, x, device, bf16=False) / _best_seconds(module, x, device, bf16=True)
+
+
+def _best_seconds(module: nn.Module, x: torch.Tensor, device: str, bf16: bool) -> float:
+    def seconds() -> float:
         start = time.perf_counter()
-        with torch.autocast(device, torch.bfloat16, enabled=enabled):
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
             module(x).float().sum().backward()
         if device == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    for enabled in (False, True):
-        seconds(enabled)  # warm-up
-    return min(seconds(False) for _ in range(5)) / min(seconds(True) for _ in range(5))
+    seconds()  # warm-up
+    taken = [seconds()]
+    while len(taken) < ROUNDS and sum(taken) < ROUNDS_SECONDS:
+        taken.append(seconds())
+    return min(taken)

@@ -1,0 +1,44 @@
+"""`vit` in a process of its own that starts at once: forked from one that has imported everything."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+
+context = multiprocessing.get_context("forkserver")
+context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
+
+
+class Vit:
+    """A command line, carried out with one thread and under changed environment variables; what it prints is kept."""
+
+    def __init__(self, *arguments: str, **environment: str):
+        self._printed = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this object
+        self.process = context.Process(target=carry_out, args=(arguments, environment, self._printed.name))
+        self.process.start()
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def end(self, seconds: float = 240) -> tuple[int | None, str]:
+        """Return its status and all that it printed, to both streams, when it has ended."""
+        self.process.join(seconds)
+        with self._printed as printed:
+            return self.process.exitcode, printed.read().decode()
+
+
+def carry_out(arguments: tuple[str, ...], environment: dict[str, str], printed: str) -> None:
+    import torch
+
+    from vit.cli import main
+
+    os.environ |= environment
+    descriptor = os.open(printed, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a server's children ignore Ctrl-C
+    torch.set_num_threads(1)
+    sys.argv = ["vit", *arguments]
+    main()
