@@ -24,8 +24,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vit.commands.inputs import load_recipe
-from vit.commands.learner import make_learner, make_start
-from vit.commands.train import ignore_line
+from vit.commands.learner import ignore_line, make_learner, make_start
 from vit.data import datasets
 from vit.data.datasets import Dataset
 from vit.data.order import ALONE, Position

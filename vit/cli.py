@@ -183,6 +183,22 @@ def check(
 
 
 @app.command()
+def find_lr(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a file, or a name of `vit recipes`")],
+    settings: Settings = None,
+    steps: Annotated[int, typer.Option(min=10, help="learning rates to try, a step each")] = 100,
+    out: Out = None,
+) -> None:
+    """Try many learning rates for a step each; draw the losses, and suggest one."""
+    overrides = parse_overrides(settings or [])
+    _check_first(recipe, overrides)
+    with _importing():
+        from .commands import find_lr as command
+
+    print(command.show(command.find_lr(recipe, out=out, overrides=overrides, steps=steps)))
+
+
+@app.command()
 def models() -> None:
     """List the models a recipe may name."""
     with _importing():

@@ -1,5 +1,6 @@
 """What learns in a run, and from what: a module with its start, the part of it that learns, and the batches."""
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,9 +23,19 @@ from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from ..results.cost import count_parameters
 from ..training import features, tuning
+from ..training.memory import parts_for
+from ..training.precision import AUTOCAST_TYPES
 from ..training.task import PrepareBatch
 
 Say = Callable[[str], object]
+
+
+def print_line(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def ignore_line(line: str) -> None:
+    pass
 
 
 @dataclass(frozen=True)
@@ -132,3 +143,17 @@ def head_alone(
 
     one_hot = lambda inputs, labels: (inputs, F.one_hot(labels, len(data.classes)).float())  # noqa: E731
     return features.HeadOnly(module), Loaders(training, validation), one_hot
+
+
+def find_parts(
+    recipe: Recipe, learner: Learner, data: Dataset, world_size: int, device: str, precision: str, say: Say
+) -> int:
+    """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
+    parts = recipe.training.accumulate
+    if parts != "auto":
+        return parts
+    images = min(recipe.training.batch_size, len(data.train)) // world_size
+    size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
+    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, device)
+    say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
+    return parts

@@ -1,6 +1,5 @@
 """`vit train`: a recipe becomes a run folder."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,12 +23,11 @@ from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
 from ..training.engine import Engine, Placement, check_together, fit, make_engine, place, read_checkpoint
 from ..training.loss import Loss
-from ..training.memory import parts_for
-from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from ..training.precision import resolve_device, resolve_precision
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
-from .learner import Learner, Say, Start, make_learner, make_start, read_weights
+from .learner import Learner, Start, find_parts, ignore_line, make_learner, make_start, print_line, read_weights
 
 
 def train(
@@ -75,7 +73,7 @@ def train(
     say(f"{precision} on {where(placement)} ({why})")
     learner = make_learner(recipe, start, data, device, say)
     saved = read_checkpoint(run.last_checkpoint) if resume else None
-    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
+    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement.world_size, device, precision, say)
     steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
@@ -105,31 +103,11 @@ def train(
     return run
 
 
-def print_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def ignore_line(line: str) -> None:
-    pass
-
-
 def where(placement: Placement) -> str:
     if placement.world_size == 1:
         return placement.device
     nodes = f" on {placement.nodes} nodes" if placement.nodes > 1 else ""
     return f"{placement.world_size} {placement.device} processes{nodes} by {placement.strategy}"
-
-
-def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str, say: Say) -> int:
-    """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
-    parts = recipe.training.accumulate
-    if parts != "auto":
-        return parts
-    images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
-    size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
-    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, placement.device)
-    say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
-    return parts
 
 
 def count_steps(recipe: Recipe, data: Dataset, parts: int, placement: Placement) -> int:

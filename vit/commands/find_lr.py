@@ -1,0 +1,122 @@
+"""`vit find-lr`: a recipe's loss at many learning rates, drawn, and the one that it may begin with."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import nn
+
+from ..data import datasets
+from ..data.order import ALONE, Position
+from ..errors import UserError
+from ..recipe import Recipe
+from ..results.plots import learning_rates
+from ..run_folder import write_text
+from ..training.learning_rate import Batch, course, range_test, suggested
+from ..training.loss import Loss
+from ..training.optim import make_optimizer
+from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from ..training.task import seed_generators
+from .inputs import load_recipe, new_folder
+from .learner import Learner, find_parts, make_learner, make_start, print_line, read_weights
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The learning rates tried, the loss before the step at each, the one suggested, and where all of it lies."""
+
+    lrs: np.ndarray
+    losses: np.ndarray
+    suggested: float | None
+    current: float
+    folder: Path
+
+
+def find_lr(
+    recipe: str | Path | Recipe,
+    *,
+    out: str | Path | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    steps: int = 100,
+    lowest: float = 1e-6,
+    highest: float = 10.0,
+) -> Finding:
+    """Train a copy of the recipe's model for one step at each of `steps` learning rates, and suggest one.
+
+    Writes learning_rate.csv and learning_rate.svg into `out`. Raises UserError for what `train` refuses.
+    """
+    name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
+    recipe = load_recipe(recipe, overrides)
+    if not 0 < lowest < highest:
+        raise UserError(f"learning rates from {lowest:g} to {highest:g}: give two above 0, the lower one first")
+    folder = new_folder(out, "learning-rates", name)
+    device = resolve_device(recipe.training.device)
+    precision, _ = resolve_precision(recipe.training.precision, device)
+    data = datasets.load(recipe.data)
+    datasets.check_readable(data.train)
+    seed_generators(recipe.training.seed)
+    learner = make_learner(recipe, make_start(recipe, data, read_weights(recipe)), data, device, print_line)
+    module = learner.module.to(device).train()
+    parts = find_parts(recipe, learner, data, 1, device, precision, print_line)
+    lrs = np.geomspace(lowest, highest, steps)
+    losses = range_test(
+        module,
+        steps_of(learner, parts, device, steps),
+        Loss(recipe.training, len(data.classes), data.train.labels).to(device),
+        optimizer_of(module, recipe, precision),
+        lrs,
+        device,
+        AUTOCAST_TYPES[precision],
+        recipe.training.clip_norm,
+    )
+    lrs = lrs[: len(losses)]
+    finding = Finding(lrs, losses, suggested(lrs, losses), recipe.optimizer.lr, folder)
+    write(finding)
+    return finding
+
+
+def steps_of(learner: Learner, parts: int, device: str, steps: int) -> Iterator[list[Batch]]:
+    """Yield the steps of epoch after epoch as `train` would see them, each a list of its parts."""
+    batches = batches_of(learner, parts, device)
+    for _ in track(range(steps), "learning rates", console=Console(stderr=True), transient=True):
+        yield [next(batches) for _ in range(parts)]
+
+
+def batches_of(learner: Learner, parts: int, device: str) -> Iterator[Batch]:
+    for epoch in count():
+        for inputs, labels in learner.loaders.training(parts, ALONE, Position(epoch)):
+            yield learner.prepare_batch(inputs.to(device), labels.to(device))
+
+
+def optimizer_of(module: nn.Module, recipe: Recipe, precision: str) -> torch.optim.Optimizer:
+    return make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16")
+
+
+def write(finding: Finding) -> None:
+    table = io.StringIO(newline="")
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["lr", "loss", "mean_loss"])
+    writer.writerows(zip(finding.lrs.tolist(), finding.losses.tolist(), course(finding.losses).tolist(), strict=True))
+    write_text(finding.folder / "learning_rate.csv", table.getvalue())
+    picture = learning_rates(finding.lrs, finding.losses, course(finding.losses), finding.suggested, finding.current)
+    write_text(finding.folder / "learning_rate.svg", picture)
+
+
+def show(finding: Finding) -> str:
+    """Return the suggestion in words, and where the picture lies."""
+    if finding.suggested is None:
+        said = (
+            f"the loss does not fall anywhere from {finding.lrs[0]:.0e} to {finding.lrs[-1]:.0e}: "
+            "look at the data and the model first, or take more --steps"
+        )
+    else:
+        said = f"the loss falls fastest at optimizer.lr={finding.suggested:.1e} (the recipe has {finding.current:.1e})"
+    return f"{said}\n{(finding.folder / 'learning_rate.svg').as_posix()}"

@@ -1,0 +1,92 @@
+"""Which learning rates a model learns with: a few steps at each of many, from far too low to far too high.
+
+The range test of Smith 2017 (arXiv:1506.01186), with learning rates that grow exponentially.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter1d
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+AROUND = 3.0  # steps, the deviation of the mean around a loss
+BROKEN = 4.0  # times the lowest loss: it will not come back
+
+Batch = tuple[Tensor, Tensor]
+
+
+def range_test(
+    module: nn.Module,
+    batches: Iterable[list[Batch]],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    optimizer: Optimizer,
+    lrs: np.ndarray,
+    device: str,
+    autocast_type: torch.dtype | None,
+    clip_norm: float | None,
+) -> np.ndarray:
+    """Take one step at each learning rate and return the losses before them, as many as were finite and in range.
+
+    A step is a list of batches, inputs and targets on the device. Groups keep the ratio of their learning rates.
+    """
+    scaler = torch.amp.GradScaler(device, enabled=autocast_type == torch.float16)
+    shares = [group["lr"] for group in optimizer.param_groups]
+    highest = max(shares)
+    losses: list[float] = []
+    for lr, parts in zip(lrs, islice(batches, len(lrs)), strict=True):
+        for group, share in zip(optimizer.param_groups, shares, strict=True):
+            group["lr"] = float(lr) * share / highest
+        losses.append(_step(module, parts, loss, optimizer, scaler, device, autocast_type, clip_norm))
+        if not math.isfinite(losses[-1]) or losses[-1] > BROKEN * min(losses):
+            break
+    return np.array([value for value in losses if math.isfinite(value)])
+
+
+def _step(
+    module: nn.Module,
+    parts: list[Batch],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    optimizer: Optimizer,
+    scaler: Any,
+    device: str,
+    autocast_type: torch.dtype | None,
+    clip_norm: float | None,
+) -> float:
+    total = 0.0
+    for inputs, targets in parts:
+        with torch.autocast(device, autocast_type, enabled=autocast_type is not None):
+            logits = module(inputs)
+        value = loss(logits.float(), targets) / len(parts)
+        scaler.scale(value).backward()
+        total += float(value.detach())
+    if clip_norm is not None:
+        scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
+    scaler.step(optimizer)
+    scaler.update()
+    optimizer.zero_grad()
+    return total
+
+
+def course(losses: Iterable[float]) -> np.ndarray:
+    """Return the losses without the scatter of their batches, each the mean of those around it."""
+    return gaussian_filter1d(np.asarray(losses, dtype=np.float64), AROUND, mode="nearest")
+
+
+def suggested(lrs: np.ndarray, losses: np.ndarray) -> float | None:
+    """Return the learning rate at which the loss falls fastest on its way to the lowest; None where it never falls.
+
+    A fall is one of more than the losses' scatter about their course.
+    """
+    smooth = course(losses)
+    lowest = int(smooth.argmin())
+    scatter = np.abs(losses - smooth)[: lowest + 1].mean()
+    if lowest < 2 or smooth[0] - smooth[lowest] <= 2 * scatter:
+        return None
+    slopes = np.gradient(smooth[: lowest + 1], np.log(lrs[: lowest + 1]))
+    return float(lrs[int(slopes.argmin())])
