@@ -74,6 +74,8 @@ class Loaded:
     def predict(self, paths: Sequence[str | Path], top: int = 5, batch_size: int = 256) -> list[dict[str, Any]]:
         """Return, for every image file, {"path", "classes": names, "probabilities"}, the likeliest `top` first.
 
+        The probabilities of a model that learned by bce are each class's own, and do not add up to 1.
+
         Raises UserError, naming the file, for an image that cannot be read, and for a model without classes.
         """
         if not self.classes:
@@ -84,7 +86,8 @@ class Loaded:
             inputs = torch.stack([self.transform(read_image(path)) for path in some])
             with torch.inference_mode():
                 logits = self.module(inputs.to(next(self.module.parameters()).device)).float()
-            best = logits.softmax(-1).topk(min(top, len(self.classes)))
+            several = self.recipe is not None and self.recipe.training.loss == "bce"  # every class by itself
+            best = (logits.sigmoid() if several else logits.softmax(-1)).topk(min(top, len(self.classes)))
             for path, values, indices in zip(some, best.values.tolist(), best.indices.tolist(), strict=True):
                 rows.append({"path": str(path), "classes": [self.classes[i] for i in indices], "probabilities": values})
         return rows

@@ -73,7 +73,7 @@ def train(
 @app.command()
 def finetune(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
-    data: Annotated[str, typer.Argument(metavar="DATA", help="a folder of images, or a dataset")],
+    data: Annotated[str, typer.Argument(metavar="DATA", help="a folder or CSV file of images, or a dataset")],
     settings: Settings = None,
     out: Out = None,
     resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
@@ -95,7 +95,7 @@ def finetune(
 def evaluate(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     data: Annotated[
-        str | None, typer.Argument(metavar="[DATA]", help="a folder or dataset; else the model's own")
+        str | None, typer.Argument(metavar="[DATA]", help="a folder, CSV file or dataset; else the model's own")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     out: Out = None,
@@ -166,12 +166,14 @@ def export(
 
 @app.command()
 def check(
-    source: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="a recipe, or a folder of images")],
+    source: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="a recipe, or a folder or CSV file of images")],
     settings: Settings = None,
 ) -> None:
     """Look at data and cost before any training."""
+    from .commands.inputs import is_data
+
     overrides = parse_overrides(settings or [])
-    if not Path(source).is_dir():
+    if not is_data(source):
         _check_first(source, overrides)
     with _importing():
         from .commands import check as command

@@ -69,8 +69,8 @@ Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Fiel
 
 @section
 class Data:
-    name: str = "digits"  # of DATASETS: digits, folder, cifar10, cifar100
-    path: str | None = None  # where the images are; None: the dataset's own place
+    name: str = "digits"  # of DATASETS: digits, folder, csv, cifar10, cifar100
+    path: str | None = None  # the images' folder or CSV file; None: the dataset's own place
     image_size: Annotated[
         tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)
     ]  # pixels: side, or [height, width]
@@ -157,7 +157,14 @@ class Training:
     clip_norm: PositiveFloat | None = None  # of the whole gradient
     ema_decay: PartialFraction | None = None  # of the averaged weights, which are then the ones kept
     keep: Literal["last", "best"] = "last"  # best: the weights of the epoch that `monitor` liked most
-    monitor: Literal["validation_top1", "validation_balanced_accuracy", "validation_loss"] = "validation_top1"
+    monitor: Literal[
+        "auto",  # validation_top1, or validation_macro_f1 where images may have several labels
+        "validation_top1",
+        "validation_balanced_accuracy",
+        "validation_micro_f1",
+        "validation_macro_f1",
+        "validation_loss",
+    ] = "auto"
     patience_epochs: PositiveInt | None = None  # without a better `monitor`; then training ends early
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     gradient_checkpointing: bool = False  # blocks computed again in backward: less memory, a third more time

@@ -129,7 +129,7 @@ def test_an_optimizer_of_timm_needs_its_learning_rate(start: RunFolder, photo_ro
 
 
 def test_what_is_not_there_is_named(start: RunFolder, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="photoss is neither a folder nor a dataset"):
+    with pytest.raises(UserError, match="photoss is no folder, no CSV file and no dataset"):
         vit.finetune(start.path, "photoss", out=tmp_path / "run")
     with pytest.raises(UserError, match="tuning.trainable"):
         vit.finetune(start.path, "digits", out=tmp_path / "run", overrides={"tuning.trainable": "some"})

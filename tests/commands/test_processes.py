@@ -86,8 +86,8 @@ def test_two_processes_evaluate_every_image_once(alone: RunFolder, two: RunFolde
 
 
 def test_processes_started_from_outside_must_be_told_where_to_write(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"TORCHELASTIC_RUN_ID": "a run", "RANK": 1, "LOCAL_RANK": 1, "WORLD_SIZE": 2}.items():
-        monkeypatch.setenv(name, str(value))  # as torchrun does
+    for name, value in {"TORCHELASTIC_RUN_ID": "a run", "RANK": "0", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)  # as torchrun does
     with pytest.raises(UserError, match="several processes write one run: say where with --out DIR"):
         vit.train("digits_vit")
 

@@ -249,12 +249,12 @@ def test_a_step_is_divided_as_memory_needs(
 
 
 def test_running_out_of_memory_is_told_without_a_traceback(tmp_path: Path) -> None:
-    settings = ("data.image_size=192", "training.batch_size=1024", "--out", str(tmp_path / "run"))
+    settings = ("data.image_size=96", "training.batch_size=1024", "--out", str(tmp_path / "run"))
     training = Vit("train", "digits_vit", *settings)
     resource.prlimit(training.process.pid, resource.RLIMIT_AS, (8 * 2**30,) * 2)
     status, told = training.end()
     assert status == 2
-    assert "vit: out of memory: a step of 1024 images of 192 x 192 pixels" in told
+    assert "vit: out of memory: a step of 1024 images of 96 x 96 pixels" in told
     assert "training.accumulate=auto, or 2: the step in smaller parts" in told
     assert "Traceback" not in told
 

@@ -98,3 +98,17 @@ def test_the_seed_decides_the_mixture():
     assert one[0].equal(again[0])
     assert one[1].equal(again[1])
     assert not one[0].equal(other[0])
+
+
+@pytest.mark.parametrize("settings", [{"mixup": 0.8}, {"cutmix": 1.0}])
+def test_rows_of_several_labels_are_mixed_as_classes_are(settings: dict[str, float]) -> None:
+    images, targets = mixed(3, **settings)
+    torch.manual_seed(3)
+    several = torch.eye(CLASSES)[LABELS]
+    several[:, 2] = 1
+    again, mixed_rows = make_mixing(Mixing(**settings), CLASSES)(flat_images(), several)
+    assert again.equal(images)
+    assert torch.allclose(mixed_rows[:, [0, 1, 3, 4, 5, 6]], targets[:, [0, 1, 3, 4, 5, 6]])
+    assert torch.allclose(mixed_rows[:, 2], torch.ones(5))
+    unmixed = make_mixing(Mixing(), CLASSES)(flat_images(), several.bool())[1]
+    assert unmixed.equal(several)

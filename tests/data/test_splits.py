@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vit.data.splits import choose
+from vit.data.splits import choose, rarest
 
 SIZES = {0: 40, 3: 7, 4: 1, 9: 101}  # class number: images
 LABELS = np.concatenate([np.full(size, label) for label, size in SIZES.items()])
@@ -64,3 +64,12 @@ def test_every_image_is_chosen_as_often_as_every_other():
     assert times.mean() == 100
     assert abs(times - 100).max() < 4.5 * deviation
     assert times.std() > 0.5 * deviation
+
+
+def test_an_image_of_several_labels_stands_for_the_rarest() -> None:
+    labels = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=bool)
+    assert rarest(labels).tolist() == [0, 1, 2, 0, -1]
+    rare = np.arange(200) % 20 == 0
+    several = np.stack([np.ones(200, dtype=bool), rare], axis=1)
+    mask = choose([f"{i}.jpg" for i in range(200)], several, 0.2, 0, "test")
+    assert mask.sum() == 40 and mask[rare].sum() == 2

@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 from scipy.stats import binomtest
 from sklearn.metrics import (
+    average_precision_score,
     balanced_accuracy_score,
     brier_score_loss,
     confusion_matrix,
     f1_score,
+    log_loss,
     precision_recall_fscore_support,
     top_k_accuracy_score,
 )
@@ -152,3 +154,24 @@ def test_the_scores_hold_the_interval_of_their_accuracy(case):
     expected = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     assert (found["top1_low"], found["top1_high"]) == pytest.approx((expected.low, expected.high))
     assert found["top1_low"] < found["top1"] < found["top1_high"] or found["top1"] in (0.0, 1.0)
+
+
+@pytest.mark.parametrize("decimals", [6, 0])  # none: many logits are equal
+def test_scores_of_several_labels_are_those_of_scikit_learn(decimals: int) -> None:
+    draw = np.random.default_rng(1)
+    labels = draw.random((200, 5)) < [0.5, 0.1, 0.9, 0.3, 0.0]
+    logits = (draw.normal(size=(200, 5)) + 2 * labels - 1).round(decimals)
+    found = metrics.scores(logits, labels, list("abcde"))
+    there, said = labels[:, :4], logits[:, :4] > 0
+    expected = [average_precision_score(labels[:, c], logits[:, c]) for c in range(4)]
+    assert [row["average_precision"] for row in found["per_class"]] == [*map(pytest.approx, expected), None]
+    assert found["mean_average_precision"] == pytest.approx(np.mean(expected))
+    assert found["macro_f1"] == pytest.approx(f1_score(there, said, average="macro"))
+    assert found["micro_f1"] == pytest.approx(f1_score(labels, logits > 0, average="micro", zero_division=0))
+    precision, recall, _, images = precision_recall_fscore_support(there, said)
+    for row, *values in zip(found["per_class"], precision, recall, images, strict=False):
+        assert [row["precision"], row["recall"], row["images"]] == pytest.approx(values)
+    probabilities = 1 / (1 + np.exp(-logits))
+    assert found["nll"] == pytest.approx(log_loss(labels.ravel().astype(int), probabilities.ravel()))
+    assert found["exact_match"] == pytest.approx((labels == (logits > 0)).all(1).mean())
+    assert found["exact_match_low"] < found["exact_match"] < found["exact_match_high"]

@@ -16,7 +16,7 @@ from ..data.datasets import Dataset
 from ..data.reading import unreadable
 from ..recipe import Data, Recipe
 from ..run_folder import clock
-from .inputs import load_recipe
+from .inputs import is_data, load_recipe
 
 SPLITS = ("train", "validation", "test")
 MEASURED_STEPS = 3
@@ -53,14 +53,19 @@ def check(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = Non
 
     Raises UserError for data that has no classes or splits to count.
     """
-    recipe = None if isinstance(source, str | Path) and Path(source).is_dir() else load_recipe(source, overrides)
-    section = recipe.data if recipe else Data(name="folder", path=str(source), image_size=(224, 224))
+    recipe = None if is_data(source) else load_recipe(source, overrides)
+    section = recipe.data if recipe else data_section(str(source))
     dataset = datasets.load(section)
     parts = [dataset.split(name) for name in SPLITS]
-    counts = np.stack([np.bincount(images.labels, minlength=len(dataset.classes)) for images in parts], axis=1)
+    counts = np.stack([images.counts(len(dataset.classes)) for images in parts], axis=1)
     faults = broken_files(dataset)
     cost = estimate_cost(recipe, dataset) if recipe and not faults else None
     return Findings(dataset.classes, counts, faults, remarks(dataset.classes, counts), cost)
+
+
+def data_section(source: str) -> Data:
+    name, path = datasets.named(source)
+    return Data(name=name, path=path, image_size=(224, 224))
 
 
 def broken_files(dataset: Dataset) -> list[str]:

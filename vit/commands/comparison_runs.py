@@ -116,6 +116,8 @@ def check_same_data(planned: list[PlannedRun]) -> None:
                     "models are compared on the same images: give both one value"
                 )
     dataset = datasets.load(first.recipe.data)
+    if dataset.test.multilabel:
+        raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
 
 

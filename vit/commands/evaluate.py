@@ -81,12 +81,8 @@ def run_of(model: str | Path) -> Path:
 
 def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, bool]:
     """Return the images of a folder or dataset that the model was not trained on, labelled by the model's classes."""
-    if Path(data).is_dir():
-        source = datasets.folder(path=str(data))
-    elif data in datasets.DATASETS:
-        source = datasets.DATASETS[str(data)](path=None)
-    else:
-        raise UserError(f"{data} is neither a folder nor a dataset ({', '.join(datasets.DATASETS)})")
+    name, path = datasets.named(data)
+    source = datasets.DATASETS[name](path=path)
     numbers = loaded.class_numbers
     unknown = set(source.classes) - set(numbers)
     if unknown:
@@ -100,22 +96,45 @@ def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, 
         raise UserError(f"{data} has no split {split} ({', '.join(source.splits)})")
     images = source.splits["train" if whole else split]
     places = np.array([numbers[name] for name in source.classes])
-    return replace(images, labels=places[images.labels]), source.small
+    return replace(images, labels=labels_at(places, images.labels, len(loaded.classes))), source.small
+
+
+def labels_at(places: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return labels in which class c of the data is class places[c] of the model."""
+    if labels.ndim == 1:
+        return places[labels]
+    moved = np.zeros((len(labels), num_classes), dtype=bool)
+    moved[:, places] = labels
+    return moved
 
 
 def show(evaluation: Evaluation, split: str) -> str:
     """Return the scores in a few lines."""
-    s = evaluation.scores
+    written = f"written to {evaluation.folder.scores(split)} and {evaluation.folder.logits(split).name}"
+    said = labels_in_words if "mean_average_precision" in evaluation.scores else classes_in_words
+    return "\n".join([*said(evaluation.scores, split), written])
+
+
+def labels_in_words(s: dict[str, Any], split: str) -> list[str]:
+    there = (row for row in s["per_class"] if row["images"])
+    worst = sorted(there, key=lambda row: row["average_precision"])[:3]
+    exact = f"{s['exact_match']:.2%} [{s['exact_match_low']:.2%}, {s['exact_match_high']:.2%}]"
+    return [
+        f"mean average precision {s['mean_average_precision']:.2%} on {s['num_images']:,} {split} images",
+        f"micro F1 {s['micro_f1']:.2%}  macro F1 {s['macro_f1']:.2%}  all labels right {exact}",
+        f"negative log-likelihood {s['nll']:.4f} a label",
+        "hardest labels: " + ", ".join(f"{row['class']} {row['average_precision']:.1%}" for row in worst),
+    ]
+
+
+def classes_in_words(s: dict[str, Any], split: str) -> list[str]:
     worst = sorted((row for row in s["per_class"] if row["images"]), key=lambda row: row["recall"])[:3]
-    return "\n".join(
-        [
-            f"top-1 {s['top1']:.2%} [{s['top1_low']:.2%}, {s['top1_high']:.2%}] on {s['num_images']:,} {split} images",
-            f"top-5 {s['top5']:.2%}  balanced accuracy {s['balanced_accuracy']:.2%}  macro F1 {s['macro_f1']:.2%}",
-            f"negative log-likelihood {s['nll']:.4f}  Brier score {s['brier']:.4f}  calibration error {s['ece']:.4f}",
-            "hardest classes: " + ", ".join(f"{row['class']} {row['recall']:.1%}" for row in worst),
-            f"written to {evaluation.folder.scores(split)} and {evaluation.folder.logits(split).name}",
-        ]
-    )
+    return [
+        f"top-1 {s['top1']:.2%} [{s['top1_low']:.2%}, {s['top1_high']:.2%}] on {s['num_images']:,} {split} images",
+        f"top-5 {s['top5']:.2%}  balanced accuracy {s['balanced_accuracy']:.2%}  macro F1 {s['macro_f1']:.2%}",
+        f"negative log-likelihood {s['nll']:.4f}  Brier score {s['brier']:.4f}  calibration error {s['ece']:.4f}",
+        "hardest classes: " + ", ".join(f"{row['class']} {row['recall']:.1%}" for row in worst),
+    ]
 
 
 def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.ndarray:

@@ -12,6 +12,7 @@ from ..run_folder import RunFolder
 
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
+    from torch import Tensor
 
 Mode = Literal["online", "offline"]
 
@@ -43,28 +44,31 @@ def make_loggers(recipe: Recipe, run: RunFolder, mode: Mode | None) -> "list[Log
     return [logger]
 
 
-def finish(mode: Mode | None, summary: dict[str, Any], classes: Sequence[str], confusion: list[list[float]]) -> None:
+def finish(mode: Mode | None, summary: dict[str, Any], classes: Sequence[str], confusion: "Tensor | None") -> None:
     """Log what a run ends with, and close the log, which is then whole on disk, or sent."""
     if mode is None:
         return
     import wandb
 
     assert wandb.run is not None
+    if confusion is not None:
+        wandb.run.log({"validation_confusion_matrix": confusion_chart(confusion.tolist(), classes)})
+    wandb.run.summary.update(summary)
+    wandb.finish()
+
+
+def confusion_chart(confusion: list[list[float]], classes: Sequence[str]) -> Any:
+    """Return W&B's own chart, from counts; its function takes single answers."""
+    import wandb
+
     cells = [
         [classes[true], classes[given], int(count)]
         for true, row in enumerate(confusion)
         for given, count in enumerate(row)
     ]
-    columns: list[Any] = [
-        "Actual",
-        "Predicted",
-        "nPredictions",
-    ]  # of W&B's own chart, which takes single answers otherwise
+    columns: list[Any] = ["Actual", "Predicted", "nPredictions"]
     table = wandb.Table(columns=columns, data=cells)
-    chart = wandb.plot_table("wandb/confusion_matrix/v1", table, {name: name for name in columns})
-    wandb.run.log({"validation_confusion_matrix": chart})
-    wandb.run.summary.update(summary)
-    wandb.finish()
+    return wandb.plot_table("wandb/confusion_matrix/v1", table, {name: name for name in columns})
 
 
 def log_report(recipe: Recipe, folder: Path, title: str) -> None:

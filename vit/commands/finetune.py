@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data import DATASETS, datasets
+from ..data import datasets
 from ..data.datasets import Dataset
-from ..errors import UserError, nearest
+from ..errors import UserError
 from ..models import create_model, family
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe
@@ -69,7 +69,7 @@ def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[st
     if head.value:
         about[0].value.pop("representation_size", None)  # of the head that it was trained with
     about += [head, *of_schedule(len(dataset.train), overrides)]
-    about += [of_learning_rate(overrides), of_augmentation(dataset, size, str(data))]
+    about += [of_learning_rate(overrides), of_augmentation(dataset, size, str(data)), *of_labels(dataset)]
     return load_recipe(base, {**settings(about), **overrides}), about
 
 
@@ -102,11 +102,10 @@ def of_model(model: str, weights: Weights) -> list[Choice]:
 
 
 def of_data(data: str | Path) -> list[Choice]:
-    if Path(data).is_dir():
-        return [Choice("data.name", "folder", f"{data} is one"), Choice("data.path", str(data), "")]
-    if str(data) in DATASETS:
-        return [Choice("data.name", str(data), "a dataset known by name")]
-    raise UserError(f"{data} is neither a folder nor a dataset{nearest(str(data), DATASETS)} ({', '.join(DATASETS)})")
+    name, path = datasets.named(data)
+    if path is None:
+        return [Choice("data.name", name, "a dataset known by name")]
+    return [Choice("data.name", name, f"{data} is one"), Choice("data.path", path, "")]
 
 
 def of_head(weights: Weights, dataset: Dataset) -> Choice:
@@ -118,6 +117,10 @@ def of_head(weights: Weights, dataset: Dataset) -> Choice:
         else f"{count} classes: {', '.join(dataset.classes[:3])}, ..."
     )
     return Choice("model.new_head", not same, reason)
+
+
+def of_labels(dataset: Dataset) -> list[Choice]:
+    return [Choice("training.loss", "bce", "an image may have several labels")] if dataset.train.multilabel else []
 
 
 def of_schedule(images: int, overrides: Mapping[str, Any]) -> list[Choice]:

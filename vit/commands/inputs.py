@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import processes
 from .. import recipe as recipes
+from ..data import LISTS
 from ..errors import UserError
 from ..recipe import TIMM, Comparison, Recipe
 from ..tables import TABLES
@@ -64,6 +65,11 @@ def tell(loaded: "Loaded") -> "Loaded":
     if loaded.recipe is None:
         print(loaded.notes, file=sys.stderr)
     return loaded
+
+
+def is_data(source: str | Path | Recipe) -> bool:
+    """Return whether it is a folder of images or a file that lists them, not a recipe."""
+    return isinstance(source, str | Path) and (Path(source).is_dir() or Path(source).suffix.lower() in LISTS)
 
 
 def image_files(paths: Sequence[str | Path]) -> list[Path]:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -14,7 +13,7 @@ from .. import checkpoint
 from ..checkpoint import Architecture
 from ..data.datasets import Dataset
 from ..data.loading import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
-from ..data.mixing import make_mixing
+from ..data.mixing import as_targets, make_mixing
 from ..data.order import Position, Share, training_batches
 from ..data.preprocessing import Preprocessing, normalize
 from ..errors import UserError
@@ -28,6 +27,7 @@ from ..training.precision import AUTOCAST_TYPES
 from ..training.task import PrepareBatch
 
 Say = Callable[[str], object]
+OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
 
 
 def print_line(line: str) -> None:
@@ -70,6 +70,7 @@ def read_weights(recipe: Recipe) -> Weights | None:
 
 def make_start(recipe: Recipe, data: Dataset, weights: Weights | None) -> Start:
     """Build the recipe's model, with the weights in it."""
+    check_labels(recipe, data)
     model, size = recipe.model, recipe.data.image_size
     preprocessing = preprocessing_of(recipe.data, data, weights.preprocessing if weights else None)
     lines: list[str] = []
@@ -101,6 +102,23 @@ def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: 
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
     mix = make_mixing(recipe.mixing, num_classes)
     return lambda images, labels: mix(normalize(images, preprocessing), labels)
+
+
+def check_labels(recipe: Recipe, data: Dataset) -> None:
+    """Refuse settings that need one label an image where there may be several."""
+    if not data.train.multilabel:
+        if recipe.training.monitor in OF_SEVERAL:
+            raise UserError(f"training.monitor={recipe.training.monitor} is for images of several labels")
+        return
+    needed = {
+        "training.loss=bce": recipe.training.loss == "bce",
+        "data.sampling=uniform": recipe.data.sampling == "uniform",
+        f"training.monitor={', '.join(OF_SEVERAL)} or validation_loss": recipe.training.monitor
+        in ("auto", "validation_loss", *OF_SEVERAL),
+    }
+    missing = [setting for setting, there in needed.items() if not there]
+    if missing:
+        raise UserError(f"images of several labels need {'; '.join(missing)}")
 
 
 def check_sizes(module: nn.Module, recipe: Recipe) -> None:
@@ -141,8 +159,8 @@ def head_alone(
         mine = range(share.rank, len(found[1]), share.world_size)
         return DataLoader(found[1], batch_size=EVALUATION_BATCH_SIZE, sampler=mine)
 
-    one_hot = lambda inputs, labels: (inputs, F.one_hot(labels, len(data.classes)).float())  # noqa: E731
-    return features.HeadOnly(module), Loaders(training, validation), one_hot
+    prepare = lambda inputs, labels: (inputs, as_targets(labels, len(data.classes)))  # noqa: E731
+    return features.HeadOnly(module), Loaders(training, validation), prepare
 
 
 def find_parts(

@@ -24,6 +24,7 @@ from ..training.compiling import check_compiler
 from ..training.engine import Engine, Placement, check_together, fit, make_engine, place, read_checkpoint
 from ..training.loss import Loss
 from ..training.precision import resolve_device, resolve_precision
+from ..training.scores import WORDS, main_score
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
@@ -98,8 +99,9 @@ def train(
         write_json(run.summary, described)
     except OSError as error:
         raise UserError(f"{not_written(run.model, error)}; free some space, then end the run with --resume") from error
-    experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion.tolist())
-    say(f"validation top-1 {described['validation_top1']:.2%}; next: vit evaluate {run.path}")
+    experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
+    name = main_score(task.scores)
+    say(f"validation {WORDS[name]} {described[f'validation_{name}']:.2%}; next: vit evaluate {run.path}")
     return run
 
 
@@ -158,5 +160,5 @@ def summary(
         "processes": placement.world_size,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        "validation_top1": row["validation_top1"],
+        **{key: row[key] for key in row if key in (f"validation_{name}" for name in WORDS)},
     }

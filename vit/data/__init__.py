@@ -2,9 +2,12 @@
 
 from ..table import Lazy, Table
 
+LISTS = (".csv", ".tsv")  # endings of files that list images
+
 DATASETS: Table = {
     "digits": Lazy("data.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
     "folder": Lazy("data.datasets:folder", "your images: class folders, alone or below train/ val/ test/"),
+    "csv": Lazy("data.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"),
     "cifar10": Lazy("data.datasets:cifar10", "60,000 photographs, 32x32, 10 classes"),
     "cifar100": Lazy("data.datasets:cifar100", "60,000 photographs, 32x32, 100 classes"),
 }

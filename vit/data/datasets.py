@@ -3,7 +3,7 @@
 A source function returns the splits that exist; `load` cuts the missing ones from them, by `splits.choose`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..errors import UserError, nearest
 from ..recipe import Data
-from . import DATASETS, splits
+from . import DATASETS, LISTS, splits
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from .reading import is_image_name, read_image, unreadable
 
@@ -26,7 +26,10 @@ CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 @dataclass(frozen=True)
 class Images:
-    """One split: names, class numbers [N], and the pixels, in memory or in files below `folder`."""
+    """One split: names, labels, and the pixels, in memory or in files below `folder`.
+
+    Labels are class numbers [N], or, where an image may have several or none, a table [N, C] of what is there.
+    """
 
     ids: tuple[str, ...]
     labels: np.ndarray
@@ -35,6 +38,18 @@ class Images:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def multilabel(self) -> bool:
+        return self.labels.ndim == 2
+
+    def counts(self, num_classes: int) -> np.ndarray:
+        """Return how many images each class has: [C]."""
+        return self.labels.sum(0) if self.multilabel else np.bincount(self.labels, minlength=num_classes)
+
+    def target(self, index: int) -> int | np.ndarray:
+        """Return an image's class number, or its row [C] of zeros and ones."""
+        return self.labels[index].astype(np.float32) if self.multilabel else int(self.labels[index])
 
     def read(self, index: int) -> Image.Image:
         if self.pixels is not None:
@@ -155,6 +170,20 @@ def cifar100(*, path: str | None = None) -> Source:
     return _cifar("CIFAR100", path)
 
 
+def named(data: str | Path) -> tuple[str, str | None]:
+    """Return the dataset's name and path that DATA stands for: a folder, a CSV file, or a dataset's name."""
+    place = Path(data)
+    if place.is_dir():
+        return "folder", str(data)
+    if place.is_file() and place.suffix.lower() in LISTS:
+        return "csv", str(data)
+    if str(data) in DATASETS and str(data) not in ("folder", "csv"):
+        return str(data), None
+    raise UserError(
+        f"{data} is no folder, no CSV file and no dataset{nearest(str(data), DATASETS)} ({', '.join(DATASETS)})"
+    )
+
+
 def check_readable(*parts: Images) -> None:
     """Decode the files of a set small enough to wait for, and refuse it if any cannot be."""
     paths = [images.folder / name for images in parts if images.folder and images.pixels is None for name in images.ids]
@@ -168,7 +197,7 @@ def check_readable(*parts: Images) -> None:
 
 
 def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:
-    counts = np.bincount(images.labels, minlength=len(classes))
+    counts = images.counts(len(classes))
     fewest = int(counts.argmin())
     if fraction == 0:
         raise UserError(f"no {purpose} images: give data.{purpose}_fraction above 0, or a {purpose}/ folder")
@@ -196,6 +225,12 @@ def _class_names(root: Path) -> tuple[str, ...]:
     names = [entry.name for entry in root.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     if len(names) < 2:
         raise UserError(f"{root} holds {len(names)} class folders; two or more are needed, one for each class")
+    return in_order(names)
+
+
+def in_order(classes: Iterable[str]) -> tuple[str, ...]:
+    """Return class names in the order of their numbers: as text, and as numbers where all of them are."""
+    names = list(classes)
     as_number: Callable[[str], tuple[int, str]] = lambda name: (int(name), name)  # noqa: E731
     return tuple(sorted(names, key=as_number if all(name.isdecimal() for name in names) else None))
 

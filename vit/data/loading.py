@@ -53,7 +53,7 @@ class Augmentation:
 
 
 class TrainingImages(TorchDataset):
-    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number.
+    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number, or its row [C] of labels.
 
     Unless the first step is random_resized_crop, an image is first brought to size as in evaluation. The size is that
     of the epoch, where the recipe raises it for the last ones.
@@ -67,11 +67,11 @@ class TrainingImages(TorchDataset):
         self.raised_from = recipe.schedule.epochs - recipe.schedule.raised_epochs if lower else 0
         self.seed = recipe.training.seed
 
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int]:
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
         epoch, index = key
         sized = self.final if epoch >= self.raised_from else self.before
         seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return sized.augmentation(sized.pixels(index), seed), int(self.images.labels[index])
+        return sized.augmentation(sized.pixels(index), seed), self.images.target(index)
 
 
 class SizedImages:
@@ -92,7 +92,7 @@ class SizedImages:
 
 
 class EvaluationImages(TorchDataset):
-    """index -> the model's input [3, height, width] and its class number."""
+    """index -> the model's input [3, height, width] and its class number, or its row [C] of labels."""
 
     def __init__(self, images: Images, preprocessing: Preprocessing):
         self.images = images
@@ -101,8 +101,8 @@ class EvaluationImages(TorchDataset):
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return self.transform(self.images.read(index)), int(self.images.labels[index])
+    def __getitem__(self, index: int) -> tuple[Tensor, int | np.ndarray]:
+        return self.transform(self.images.read(index)), self.images.target(index)
 
 
 @dataclass(frozen=True)
@@ -114,8 +114,9 @@ class Loaders:
 
 
 def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
-    """Return the loaders of a recipe's data: training batches are uint8 images [B, 3, height, width], labels [B].
+    """Return the loaders of a recipe's data.
 
+    Training batches are uint8 images [B, 3, height, width] and labels [B] or [B, C].
     Raises UserError for transforms that refuse their options.
     """
     workers = recipe.data.workers

@@ -12,8 +12,13 @@ from ..recipe import Mixing
 Mix = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
+def as_targets(labels: Tensor, num_classes: int) -> Tensor:
+    """Return class numbers [B], or rows [B, C] of what is there, as targets [B, C] in [0, 1]."""
+    return labels.float() if labels.ndim == 2 else F.one_hot(labels, num_classes).float()
+
+
 def make_mixing(mixing: Mixing, num_classes: int) -> Mix:
-    """Return the function (images [B, 3, H, W], labels [B]) -> (images, targets [B, num_classes], rows summing to 1).
+    """Return the function (images [B, 3, H, W], labels [B] or [B, num_classes]) -> (images, targets [B, num_classes]).
 
     With both kinds on, one of them is drawn for every batch. It draws from torch's global generator.
     """
@@ -26,7 +31,7 @@ def make_mixing(mixing: Mixing, num_classes: int) -> Mix:
 
     def mix(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         if choice is None or torch.rand(()).item() >= mixing.probability:
-            return images, F.one_hot(labels, num_classes).to(images.dtype)
+            return images, as_targets(labels, num_classes)
         return choice(images, labels)
 
     return mix

@@ -16,14 +16,26 @@ CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """Return everything that evaluation/<split>.json holds; raises UserError for logits that are not finite."""
+    """Return everything that evaluation/<split>.json holds; raises UserError for logits that are not finite.
+
+    Labels are class numbers [N], or a table [N, C] of what is there.
+    """
     logits = logits.astype(np.float64)
+    check_finite(logits)
+    return label_scores(logits, labels, classes) if labels.ndim == 2 else class_scores(logits, labels, classes)
+
+
+def check_finite(logits: np.ndarray) -> None:
     wrong = int((~np.isfinite(logits)).any(1).sum())
     if wrong:
         raise UserError(
-            f"the model's outputs are not finite (nan or infinite) on {wrong:,} of {len(labels):,} images: "
+            f"the model's outputs are not finite (nan or infinite) on {wrong:,} of {len(logits):,} images: "
             "its training diverged; a lower optimizer.lr, or training.clip_norm=1.0, usually helps"
         )
+
+
+def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """Return the scores of images that have one label."""
     predictions = logits.argmax(1)
     table = confusion(predictions, labels, len(classes))
     correct = predictions == labels
@@ -44,6 +56,50 @@ def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[s
         "per_class": [{"class": name, **row} for name, row in zip(classes, rows, strict=True)],
         "confusion": table.tolist(),
     }
+
+
+def label_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
+    """Return the scores of images that have several labels, each said to be there above 1/2.
+
+    Means over classes leave out those that no image has.
+    """
+    there, said = labels.astype(bool), logits > 0
+    exact = (there == said).all(1)
+    low, high = wilson_interval(int(exact.sum()), len(labels))
+    rows = [label_row(logits[:, c], there[:, c], said[:, c]) for c in range(len(classes))]
+    present = [row for row in rows if row["images"]]
+    hits = int((there & said).sum())
+    return {
+        "num_images": len(labels),
+        "mean_average_precision": float(np.mean([row["average_precision"] for row in present])),
+        "micro_f1": 2 * hits / max(int(there.sum() + said.sum()), 1),
+        "macro_f1": float(np.mean([row["f1"] for row in present])),
+        "exact_match": float(exact.mean()),
+        "exact_match_low": low,
+        "exact_match_high": high,
+        "nll": float(np.mean(np.logaddexp(0, logits) - logits * there)),
+        "per_class": [{"class": name, **row} for name, row in zip(classes, rows, strict=True)],
+    }
+
+
+def label_row(logits: np.ndarray, there: np.ndarray, said: np.ndarray) -> dict[str, Any]:
+    """Return the scores of one label: its images, average precision (None without any), precision, recall, F1."""
+    images, claimed, hits = int(there.sum()), int(said.sum()), int((there & said).sum())
+    return {
+        "images": images,
+        "average_precision": average_precision(logits, there) if images else None,
+        "precision": hits / max(claimed, 1),
+        "recall": hits / max(images, 1),
+        "f1": 2 * hits / max(images + claimed, 1),
+    }
+
+
+def average_precision(logits: np.ndarray, there: np.ndarray) -> float:
+    """Return the mean, over the images that have the label, of the precision at their rank; equal logits share one."""
+    values, first = np.unique(-logits, return_inverse=True)
+    claimed = np.cumsum(np.bincount(first, minlength=len(values)))
+    hits = np.cumsum(np.bincount(first, weights=there, minlength=len(values)))
+    return float((hits / claimed)[first[there]].mean())
 
 
 def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:

@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..run_folder import clock, write_text
 from .checkpoints import LastCheckpoint, not_written
+from .scores import WORDS, main_score
 from .task import Classification
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
@@ -135,9 +136,10 @@ class TrainingProgress(Callback):
         self._stop()
 
     def _line(self, trainer: L.Trainer, scores: dict[str, float]) -> str:
+        name = main_score(scores)
         return (
             f"{trainer.current_epoch + 1}/{trainer.max_epochs}  loss {scores['train_loss']:.3f}  "
-            f"top-1 {scores['train_top1']:.1%}  validation {scores['validation_top1']:.1%}  "
+            f"{WORDS[name]} {scores[f'train_{name}']:.1%}  validation {scores[f'validation_{name}']:.1%}  "
             f"{self._rate():,.0f} images/s"
         )
 

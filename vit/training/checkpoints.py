@@ -17,6 +17,7 @@ from ..errors import Interrupted, UserError
 from ..recipe import Training
 from ..run_folder import RunFolder, replace_file
 from .guard import LossGuard
+from .scores import main_score
 from .sharding import any_process, whole
 from .stopping import StopSignals
 from .task import Classification
@@ -127,7 +128,8 @@ class KeptWeights(Callback):
         trainer.should_stop = self._is_patience_over()
 
     def on_validation_end(self, trainer: L.Trainer, task: Classification) -> None:
-        value = self.sign * task.scores[self.monitor]
+        monitor = f"validation_{main_score(task.scores)}" if self.monitor == "auto" else self.monitor
+        value = self.sign * task.scores[monitor]
         self.epochs = trainer.current_epoch + 1
         if self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.epochs

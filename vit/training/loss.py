@@ -12,8 +12,8 @@ class Loss(nn.Module):
     """Logits [B, C] and targets [B, C] in [0, 1] -> the mean over images.
 
     `cross_entropy` asks which class it is; `bce` asks of each class whether it is there, and takes the mean over
-    classes too. Class weights have the mean 1 over the training images, and a batch's mean divides by its images, not
-    by their weights: parts of a batch then add up to the whole.
+    classes too. Class weights have the mean 1 over the training images' labels, and a batch's mean divides by its
+    images, not by their weights: parts of a batch then add up to the whole.
     """
 
     weights: Tensor | None
@@ -23,17 +23,18 @@ class Loss(nn.Module):
         self.kind = training.loss
         self.smoothing = training.label_smoothing
         self.num_classes = num_classes
+        self.multilabel = labels.ndim == 2
         weights = balanced_weights(labels, num_classes) if training.class_weights == "balanced" else None
         self.register_buffer("weights", weights, persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         if self.kind == "cross_entropy":
             return F.cross_entropy(logits, targets, self.weights, label_smoothing=self.smoothing)
-        targets = targets * (1 - self.smoothing) + self.smoothing / self.num_classes
+        targets = targets * (1 - self.smoothing) + self.smoothing / (2 if self.multilabel else self.num_classes)
         return F.binary_cross_entropy_with_logits(logits, targets, self.weights)
 
 
 def balanced_weights(labels: np.ndarray, num_classes: int) -> Tensor:
-    """Return N / (C n_c) for every class c, as scikit-learn's `balanced`: [C], of mean 1 over the images."""
-    counts = np.bincount(labels, minlength=num_classes)
-    return torch.tensor(len(labels) / (num_classes * counts), dtype=torch.float32)
+    """Return N / (C n_c) for every class c, as scikit-learn's `balanced`: [C], of mean 1 over the N labels."""
+    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+    return torch.tensor(counts.sum() / (num_classes * counts), dtype=torch.float32)

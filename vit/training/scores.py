@@ -9,6 +9,14 @@ from torch import Tensor
 Total = Callable[[Tensor], Tensor]  # a process's sums -> those of all processes
 
 
+WORDS = {"top1": "top-1", "macro_f1": "macro F1"}  # of the score that stands for an epoch
+
+
+def main_score(scores: dict[str, float]) -> str:
+    """Return which of WORDS an epoch's scores hold."""
+    return next(name for name in WORDS if f"validation_{name}" in scores)
+
+
 class TrainingSums:
     """Loss and right answers of an epoch's training images, as mixed and augmented."""
 
@@ -68,3 +76,68 @@ class ValidationSums:
             "validation_top1": float(right.sum() / images.sum()),
             "validation_balanced_accuracy": float((right[there] / images[there]).mean()),
         }
+
+
+class LabelSums:
+    """Of every class: images that have it, images said to have it (above 1/2), and both; and the sum of the losses."""
+
+    def __init__(self, num_classes: int) -> None:
+        self.sums = torch.zeros(2 + 3 * num_classes, dtype=torch.float64)  # loss, images, and three for every class
+
+    def to(self, device: torch.device) -> None:
+        self.sums = self.sums.to(device)
+
+    def add_batch(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        """Add a batch by its mean loss; a mixed target counts where it is above 1/2."""
+        there, said = targets > 0.5, logits > 0
+        counts = torch.cat([there.sum(0), said.sum(0), (there & said).sum(0)])
+        head = torch.stack([loss.double() * len(logits), loss.new_tensor(len(logits)).double()])
+        self.sums += torch.cat([head, counts.double()])
+
+    def state(self, total: Total) -> list[float]:
+        return total(self.sums).tolist()
+
+    def load(self, state: list[float]) -> None:
+        self.sums = torch.tensor(state, dtype=torch.float64)
+
+    def take(self, total: Total) -> dict[str, float]:
+        """Return loss and F1, of all decisions and as the mean over the classes that occur, and begin anew."""
+        loss, images, *counts = self.state(total)
+        self.sums.zero_()
+        there, said, both = torch.tensor(counts, dtype=torch.float64).reshape(3, -1)
+        f1 = (2 * both / (there + said).clamp(min=1))[there > 0]
+        micro = 2 * both.sum() / (there.sum() + said.sum()).clamp(min=1)
+        return {"loss": loss / images, "micro_f1": float(micro), "macro_f1": float(f1.mean()) if len(f1) else 0.0}
+
+
+class TrainingLabelSums(LabelSums):
+    """Those of an epoch's training images, as mixed and augmented."""
+
+    def add(self, loss: Tensor, logits: Tensor, targets: Tensor) -> None:
+        self.add_batch(loss, logits, targets)
+
+    def close(self, total: Total) -> dict[str, float]:
+        return {f"train_{name}": value for name, value in self.take(total).items()}
+
+
+class ValidationLabelSums(LabelSums):
+    """Those of the validation images; the loss is the mean over images and classes."""
+
+    confusion = None
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        self.add_batch(F.binary_cross_entropy_with_logits(logits, labels), logits, labels)
+
+    def close(self, total: Total) -> dict[str, float]:
+        return {f"validation_{name}": value for name, value in self.take(total).items()}
+
+
+def make_sums(num_classes: int, multilabel: bool) -> "tuple[TrainingScores, ValidationScores]":
+    """Return what adds up the scores of training and of validation."""
+    if multilabel:
+        return TrainingLabelSums(num_classes), ValidationLabelSums(num_classes)
+    return TrainingSums(), ValidationSums(num_classes)
+
+
+TrainingScores = TrainingSums | TrainingLabelSums
+ValidationScores = ValidationSums | ValidationLabelSums

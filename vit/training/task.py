@@ -16,7 +16,7 @@ from ..randomness import derive_seed
 from ..recipe import Recipe
 from .loss import Loss
 from .optim import make_optimizer, make_schedule
-from .scores import TrainingSums, ValidationSums
+from .scores import make_sums
 from .sharding import average_statistics, shard
 from .tuning import keep_frozen_statistics
 
@@ -26,8 +26,8 @@ PrepareBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 class Classification(L.LightningModule):
     """A loss on a model's logits, with the recipe's optimizer and schedule, from any step on.
 
-    `prepare_batch` turns a loader's uint8 images [B, 3, H, W] and labels [B], on the device, into the model's input
-    and targets [B, num_classes].
+    `prepare_batch` turns a loader's uint8 images [B, 3, H, W] and labels [B] or [B, num_classes], on the device,
+    into the model's input and targets [B, num_classes].
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Classification(L.LightningModule):
         self.prepare_batch = prepare_batch
         self.steps_per_epoch = steps_per_epoch
         self.position = Position()  # where the first batch of this process lies
-        self.sums, self.validation_sums = TrainingSums(), ValidationSums(loss.num_classes)
+        self.sums, self.validation_sums = make_sums(loss.num_classes, loss.multilabel)
         self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}, ...
 
     @property
