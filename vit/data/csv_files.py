@@ -13,6 +13,8 @@ from .datasets import SPLIT_FOLDERS, Images, Source, in_order
 
 BETWEEN_LABELS = "|"
 SPLITS = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
+LABELS = {"label", "labels"}
+COLUMNS = {"path", "split", *LABELS}
 ALLOWED = f"path,label or path,labels (several, with {BETWEEN_LABELS} between), and split where it is known"
 MOST_TOLD = 20
 
@@ -32,22 +34,18 @@ def listed(*, path: str | None = None) -> Source:
     if path is None:
         raise UserError("data.path is missing: name the CSV file, for example data.path=labels.csv")
     table = Path(path)
-    rows, several = read(table)
-    mistakes = [*mistakes_in(rows, several, table.parent)]
+    columns, rows = read(table)
+    classes = in_order({label for row in rows if row.split == "train" for label in row.labels})
+    mistakes = [*mistakes_in_header(columns), *mistakes_in(rows, columns, classes, table.parent)]
     if mistakes:
         raise UserError("\n".join([f"{table}: {len(mistakes)} to mend:", *told(mistakes)]))
-    classes = in_order({label for row in rows if row.split == "train" for label in row.labels})
-    if len(classes) < 2:
-        raise UserError(f"{table} names {len(classes)} classes in train; two or more are needed")
-    unknown = [f"line {row.line}: {x}" for row in rows for x in row.labels if x not in classes]
-    if unknown:
-        raise UserError("\n".join([f"{table}: classes that no image of train has:", *told(unknown)]))
+    several = "labels" in columns
     found = [split for split in SPLIT_FOLDERS if any(row.split == split for row in rows)]
     return Source(classes, {split: images_of(rows, split, classes, several, table.parent) for split in found})
 
 
-def read(table: Path) -> tuple[list[Row], bool]:
-    """Return the rows, and whether an image may have several labels."""
+def read(table: Path) -> tuple[list[str], list[Row]]:
+    """Return the names of the columns, and the rows as far as these name what is in them."""
     try:
         lines = table.read_text(encoding="utf-8-sig").splitlines()  # Excel begins with a byte order mark
     except (OSError, UnicodeDecodeError) as error:
@@ -55,37 +53,54 @@ def read(table: Path) -> tuple[list[Row], bool]:
     header = lines[0] if lines else ""
     reader = csv.reader(lines, delimiter=max(",;\t", key=header.count))
     columns = [name.strip().lower() for name in next(reader, [])]
-    several = "labels" in columns
-    if "path" not in columns or ("label" in columns) == several:
-        raise UserError(f"{table} begins with {header[:80]!r}; its first line must name the columns {ALLOWED}")
-    return [row_of(columns, cells, reader.line_num, several) for cells in reader if any(cells)], several
+    return columns, [row_of(columns, cells, reader.line_num) for cells in reader if any(cells)]
 
 
-def row_of(columns: list[str], cells: list[str], line: int, several: bool) -> Row:
+def row_of(columns: list[str], cells: list[str], line: int) -> Row:
     values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-    given = values.get("labels", "").split(BETWEEN_LABELS) if several else [values.get("label", "")]
+    given = values.get("labels", "").split(BETWEEN_LABELS) if "labels" in columns else [values.get("label", "")]
     labels = tuple(dict.fromkeys(label.strip() for label in given if label.strip()))
     split = values.get("split", "") if "split" in columns else "train"
     return Row(line, values.get("path", ""), labels, SPLITS.get(split.lower(), split))
 
 
-def mistakes_in(rows: list[Row], several: bool, folder: Path) -> Iterator[str]:
-    """Yield what is wrong, a line each."""
+def mistakes_in_header(columns: list[str]) -> Iterator[str]:
+    """Yield what the first line lacks, and names that are nearly those of a column; others may stand there."""
+    if "path" not in columns or ("label" in columns) == ("labels" in columns):
+        yield f"line 1: the columns are {', '.join(columns) or 'missing'}; allowed: {ALLOWED}"
+    absent = {"path", "split"} - set(columns) | ({"label", "labels"} if LABELS.isdisjoint(columns) else set())
+    for name in columns:
+        if name not in COLUMNS and nearest(name, sorted(absent)):
+            yield f"line 1: there is no column {name}{nearest(name, sorted(absent))}"
+
+
+def mistakes_in(rows: list[Row], columns: list[str], classes: tuple[str, ...], folder: Path) -> Iterator[str]:
+    """Yield what is wrong with the rows, a line each; not what a missing column already explains."""
     times = Counter(row.path for row in rows)
     for row in rows:
-        if not row.path:
-            yield f"line {row.line}: no path"
-        elif not (folder / row.path).is_file():
-            yield f"line {row.line}: there is no file {folder / row.path}"
-        elif times[row.path] > 1:
-            yield f"line {row.line}: {row.path} is listed {times[row.path]} times; several labels stand in one row"
-        if not row.labels and not several:
+        if "path" in columns:
+            yield from mistakes_in_path(row, times[row.path], folder)
+        if not row.labels and "label" in columns:
             yield f"line {row.line}: no label"
         if row.split not in SPLIT_FOLDERS:
             known = ", ".join(SPLIT_FOLDERS)
             yield f"line {row.line}: split {row.split or 'is empty'}{nearest(row.split, SPLIT_FOLDERS)} ({known})"
+        for label in row.labels:
+            if classes and label not in classes:
+                yield f"line {row.line}: no image of train is {label}{nearest(label, classes)}"
     if not any(row.split == "train" for row in rows):
         yield "no image is in train"
+    elif len(classes) < 2 and not LABELS.isdisjoint(columns):
+        yield f"train has {len(classes)} classes; two or more are needed"
+
+
+def mistakes_in_path(row: Row, times: int, folder: Path) -> Iterator[str]:
+    if not row.path:
+        yield f"line {row.line}: no path"
+    elif not (folder / row.path).is_file():
+        yield f"line {row.line}: there is no file {folder / row.path}"
+    if row.path and times > 1:
+        yield f"line {row.line}: {row.path} is listed {times} times; several labels stand in one row"
 
 
 def told(mistakes: list[str]) -> list[str]:
