@@ -24,12 +24,13 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vit.commands.inputs import load_recipe
-from vit.commands.learner import ignore_line, make_learner, make_start
+from vit.commands.learner import make_learner, make_start
 from vit.data import datasets
 from vit.data.datasets import Dataset
 from vit.data.order import ALONE, Position
 from vit.recipe import Recipe
 from vit.run_folder import RunFolder, environment
+from vit.say import ignore_line
 from vit.settings import parse_overrides
 from vit.training.engine import fit, make_engine, place
 from vit.training.loss import Loss

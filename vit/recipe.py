@@ -85,6 +85,7 @@ class Data:
     fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
     split_seed: int = 0  # with the file names, decides every split and subset
     sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
+    on_error: Literal["fail", "skip"] = "fail"  # skip: files that cannot be decoded are left out, and listed
     workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes
 
 

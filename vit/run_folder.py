@@ -31,6 +31,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
         self.kept_weights = self.checkpoints / "kept.safetensors"  # of the best epoch, or gathered from all processes
+        self.skipped = self.path / "skipped.csv"  # files that could not be decoded and were left out
         self.diverged = self.path / "diverged.json"
 
     def is_finished(self, recipe: Recipe, resume: bool) -> bool:

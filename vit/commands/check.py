@@ -1,7 +1,5 @@
 """`vit check`: what a recipe or a folder will meet, before any training: counts, broken files, and cost."""
 
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from ..data import datasets
+from ..data.broken import decode_all
 from ..data.datasets import Dataset
-from ..data.reading import unreadable
 from ..recipe import Data, Recipe
 from ..run_folder import clock
+from ..say import print_line
 from .inputs import is_data, load_recipe
 
 SPLITS = ("train", "validation", "test")
@@ -71,14 +70,7 @@ def data_section(source: str) -> Data:
 def broken_files(dataset: Dataset) -> list[str]:
     parts = [dataset.split(name) for name in SPLITS]
     paths = [images.folder / name for images in parts if images.folder is not None for name in images.ids]
-    faults: list[str] = []
-    start = time.perf_counter()
-    for first in range(0, len(paths), 1000):
-        faults += unreadable(paths[first : first + 1000])
-        done = min(first + 1000, len(paths))
-        left = (time.perf_counter() - start) / done * (len(paths) - done)
-        print(f"{done:,} of {len(paths):,} files decoded; {clock(left)} left", file=sys.stderr)
-    return faults
+    return [f"{path}: {reason}" for path, reason in decode_all(paths, print_line).items()]
 
 
 def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:

@@ -13,6 +13,7 @@ from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
 from ..results.comparison import Run
 from ..run_folder import RunFolder, read_json
+from ..say import print_line
 from ..tables import TABLES
 from .inputs import load_recipe
 
@@ -115,7 +116,7 @@ def check_same_data(planned: list[PlannedRun]) -> None:
                     f"data.{key} is {ours} in {first.model} and {theirs} in {other.model}; "
                     "models are compared on the same images: give both one value"
                 )
-    dataset = datasets.load(first.recipe.data)
+    dataset = datasets.load(first.recipe.data, print_line)
     if dataset.test.multilabel:
         raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
@@ -133,8 +134,7 @@ def read_run(planned: PlannedRun) -> Run:
     folder = planned.folder
     with np.load(folder.logits("test"), allow_pickle=False) as arrays:
         ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
-    with folder.metrics.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_rows(folder.metrics)
     surroundings = read_json(folder.environment)
     return Run(
         model=planned.model,
@@ -148,4 +148,10 @@ def read_run(planned: PlannedRun) -> Run:
         logits=logits,
         curve={name: [float(row[name]) for row in rows] for name in rows[0]},
         machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
+        skipped=read_rows(folder.skipped) if folder.skipped.exists() else [],
     )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

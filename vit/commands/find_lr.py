@@ -20,13 +20,14 @@ from ..errors import UserError
 from ..recipe import Recipe
 from ..results.plots import learning_rates
 from ..run_folder import write_text
+from ..say import print_line
 from ..training.learning_rate import Batch, course, range_test, suggested
 from ..training.loss import Loss
 from ..training.optim import make_optimizer
 from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..training.task import seed_generators
 from .inputs import load_recipe, new_folder
-from .learner import Learner, find_parts, make_learner, make_start, print_line, read_weights
+from .learner import Learner, find_parts, make_learner, make_start, read_weights
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def find_lr(
     folder = new_folder(out, "learning-rates", name)
     device = resolve_device(recipe.training.device)
     precision, _ = resolve_precision(recipe.training.precision, device)
-    data = datasets.load(recipe.data)
+    data = datasets.load(recipe.data, print_line)
     datasets.check_readable(data.train)
     seed_generators(recipe.training.seed)
     learner = make_learner(recipe, make_start(recipe, data, read_weights(recipe)), data, device, print_line)

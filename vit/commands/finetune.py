@@ -15,6 +15,7 @@ from ..pretrained.fitting import as_recipe
 from ..pretrained.weights import Weights
 from ..recipe import TIMM, Recipe
 from ..run_folder import RunFolder
+from ..say import print_line
 from .inputs import load_recipe, new_folder
 from .train import train
 
@@ -64,7 +65,7 @@ def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[st
     about = [*of_model(model, weights), *of_data(data)]
     of_the_data = {key: value for key, value in overrides.items() if key.startswith("data.")}
     section = load_recipe(base, {**settings(about), **of_the_data}).data
-    dataset, size = datasets.load(section), section.image_size
+    dataset, size = datasets.load(section, print_line), section.image_size
     head = of_head(weights, dataset)
     if head.value:
         about[0].value.pop("representation_size", None)  # of the head that it was trained with

@@ -1,6 +1,5 @@
 """What learns in a run, and from what: a module with its start, the part of it that learns, and the batches."""
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,21 +20,13 @@ from ..models.recomputation import recompute_activations
 from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from ..results.cost import count_parameters
+from ..say import Say
 from ..training import features, tuning
 from ..training.memory import parts_for
 from ..training.precision import AUTOCAST_TYPES
 from ..training.task import PrepareBatch
 
-Say = Callable[[str], object]
 OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
-
-
-def print_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def ignore_line(line: str) -> None:
-    pass
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,7 @@
 """`vit train`: a recipe becomes a run folder."""
 
+import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_json, write_text
+from ..say import ignore_line, print_line
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
@@ -28,7 +31,7 @@ from ..training.scores import WORDS, main_score
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
-from .learner import Learner, Start, find_parts, ignore_line, make_learner, make_start, print_line, read_weights
+from .learner import Learner, Start, find_parts, make_learner, make_start, read_weights
 
 
 def train(
@@ -63,7 +66,7 @@ def train(
     placement = place(recipe.training, device)
     check_together(recipe, placement, precision)
 
-    data = datasets.load(recipe.data)
+    data = datasets.load(recipe.data, say)
     datasets.check_readable(data.train, data.validation)
     weights = weights or read_weights(recipe)
     L.seed_everything(recipe.training.seed, verbose=False)  # behind the reading, which may draw numbers
@@ -82,6 +85,7 @@ def train(
     if first:
         write_text(run.recipe, recipe.to_yaml())
         write_json(run.environment, environment())
+        write_skipped(run, data)
         processes.announce_folder(run.path)
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
@@ -132,6 +136,15 @@ def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learn
     return module
 
 
+def write_skipped(run: RunFolder, data: Dataset) -> None:
+    """List the files that were left out, where there are any."""
+    if not data.skipped:
+        return
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *data.skipped.items()])
+    write_text(run.skipped, text.getvalue())
+
+
 def summary(
     recipe: Recipe,
     start: Start,
@@ -150,6 +163,7 @@ def summary(
         "trainable_parameters": learner.parameters,
         "training_images": len(data.train),
         "validation_images": len(data.validation),
+        "skipped_images": len(data.skipped),
         "epochs": len(record.rows),
         "kept_epoch": row["epoch"],
         "images_seen": record.images_seen,

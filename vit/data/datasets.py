@@ -4,7 +4,7 @@ A source function returns the splits that exist; `load` cuts the missing ones fr
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
@@ -14,7 +14,9 @@ from PIL import Image
 
 from ..errors import UserError, nearest
 from ..recipe import Data
+from ..say import Say, ignore_line
 from . import DATASETS, LISTS, splits
+from .broken import reasons
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from .reading import is_image_name, read_image, unreadable
 
@@ -102,6 +104,7 @@ class Dataset:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     small: bool
+    skipped: dict[str, str] = field(default_factory=dict)  # names of files that were left out, and why
 
     def split(self, name: str) -> Images:
         images = {"train": self.train, "validation": self.validation, "val": self.validation, "test": self.test}
@@ -110,9 +113,15 @@ class Dataset:
         return images[name]
 
 
-def load(data: Data) -> Dataset:
-    """Return the splits that a recipe's `data` section describes; raises UserError for what is not there."""
+def load(data: Data, say: Say = ignore_line) -> Dataset:
+    """Return the splits that a recipe's `data` section describes; raises UserError for what is not there.
+
+    Files that cannot be decoded are left out before anything is cut where `on_error` is skip; `say` is told of them.
+    """
     source = DATASETS[data.name](path=data.path)
+    skipped: dict[str, str] = {}
+    if data.on_error == "skip":
+        source, skipped = without_broken(source, say)
     parts = dict(source.splits)
     missing = [name for name in ("test", "validation") if name not in parts]
     for i, name in enumerate(missing):
@@ -131,7 +140,30 @@ def load(data: Data) -> Dataset:
         mean=source.mean,
         std=source.std,
         small=source.small,
+        skipped=skipped,
     )
+
+
+def without_broken(source: Source, say: Say) -> tuple[Source, dict[str, str]]:
+    """Return the images that can be decoded, and the others' names with the reasons.
+
+    Raises UserError for a class of train of which nothing is left.
+    """
+    kept, skipped = dict(source.splits), {}
+    for split, images in source.splits.items():
+        if images.folder is None or images.pixels is not None:
+            continue
+        paths = [images.folder / name for name in images.ids]
+        broken = reasons(paths, say)
+        kept[split] = images.where(np.array([path not in broken for path in paths]))
+        skipped |= {name: broken[path] for name, path in zip(images.ids, paths, strict=True) if path in broken}
+    counts = kept["train"].counts(len(source.classes))
+    empty = [name for name, count in zip(source.classes, counts, strict=True) if not count]
+    if empty:
+        raise UserError(f"no training image can be decoded of {', '.join(empty)}; mend some, or remove the class")
+    if skipped:
+        say(f"{len(skipped):,} files cannot be decoded and are left out (data.on_error=skip)")
+    return replace(source, splits=kept), skipped
 
 
 def digits(*, path: str | None = None) -> Source:
@@ -189,11 +221,12 @@ def check_readable(*parts: Images) -> None:
     paths = [images.folder / name for images in parts if images.folder and images.pixels is None for name in images.ids]
     if len(paths) > DECODED_BEFORE_TRAINING:
         return
-    broken = unreadable(paths)
+    broken = [f"{path}: {reason}" for path, reason in unreadable(paths).items()]
     if broken:
         count = "1 image" if len(broken) == 1 else f"{len(broken)} images"
         lines = [f"  {line}" for line in broken[:20]] + ["  ..."] * (len(broken) > 20)
-        raise UserError("\n".join([f"{count} cannot be read; mend or remove:", *lines]))
+        advice = "mend or remove them, or leave them out by data.on_error=skip"
+        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *lines]))
 
 
 def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:

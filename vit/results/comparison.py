@@ -34,6 +34,7 @@ class Run:
     logits: np.ndarray
     curve: dict[str, list[float]]
     machine: str
+    skipped: list[dict[str, str]]  # path and reason of files that were left out
 
     def correct(self) -> np.ndarray:
         return (self.logits.argmax(1) == self.labels).astype(float)
@@ -160,6 +161,7 @@ def _data(runs: list[Run], largest: float) -> dict[str, Any]:
         "training_images": run.summary["training_images"],
         "validation_images": run.summary["validation_images"],
         "test_images": len(run.labels),
+        "skipped": run.skipped,
         "test_images_per_class": np.bincount(run.labels, minlength=len(run.scores["per_class"])).tolist(),
     }
 

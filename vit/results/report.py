@@ -11,6 +11,7 @@ from ..run_folder import write_json, write_text
 from . import plots, wording
 from .comparison import accuracies_table
 
+MOST_SKIPPED_SHOWN = 100
 FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory")
 
 
@@ -44,6 +45,7 @@ def render(template: str, results: dict[str, Any], figures: dict[str, str]) -> s
         figures=figures,
         best=best,
         most_classes=plots.MOST_CLASSES_SHOWN,
+        most_skipped=MOST_SKIPPED_SHOWN,
     )
 
 
