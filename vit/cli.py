@@ -168,6 +168,7 @@ def export(
 def check(
     source: Annotated[str, typer.Argument(metavar="RECIPE|DATA", help="a recipe, or a folder or CSV file of images")],
     settings: Settings = None,
+    out: Out = None,
 ) -> None:
     """Look at data and cost before any training."""
     from .commands.inputs import is_data
@@ -178,10 +179,10 @@ def check(
     with _importing():
         from .commands import check as command
 
-    findings = command.check(source, overrides)
+    findings = command.check(source, overrides, out=out)
     print(command.show(findings))
     if findings.faults:
-        raise UserError(f"{len(findings.faults)} to mend before training:\n" + "\n".join(findings.faults))
+        raise UserError(command.faults_in_words(findings))
 
 
 @app.command()

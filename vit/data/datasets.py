@@ -191,7 +191,7 @@ def folder(*, path: str | None = None) -> Source:
     if "train" not in found:
         raise UserError(f"{root} holds {', '.join(path.name for path in found.values())}, and no train/ to learn from")
     classes = _class_names(found["train"])
-    return Source(classes, {name: _class_folders(root, place, classes) for name, place in found.items()})
+    return Source(classes, {name: _class_folders(root, place, classes, name) for name, place in found.items()})
 
 
 def cifar10(*, path: str | None = None) -> Source:
@@ -268,14 +268,14 @@ def in_order(classes: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=as_number if all(name.isdecimal() for name in names) else None))
 
 
-def _class_folders(root: Path, place: Path, classes: tuple[str, ...]) -> Images:
+def _class_folders(root: Path, place: Path, classes: tuple[str, ...], split: str) -> Images:
     names = _class_names(place)
     unknown = [name for name in names if name not in classes]
     if unknown:
         raise UserError(f"{place}: no such class in train: {', '.join(unknown)}{nearest(unknown[0], classes)}")
     files = {name: sorted(p for p in (place / name).rglob("*") if is_image_name(p) and p.is_file()) for name in names}
     empty = [name for name in names if not files[name]]
-    if empty:
+    if empty and (split == "train" or len(empty) == len(names)):
         raise UserError(f"{place}: no image in class {', '.join(empty)}; add images, or remove the empty folder")
     labels = [classes.index(name) for name in names for _ in files[name]]
     ids = [path.relative_to(root).as_posix() for name in names for path in files[name]]
