@@ -32,9 +32,10 @@ from vit.recipe import Recipe
 from vit.run_folder import RunFolder, environment
 from vit.say import ignore_line
 from vit.settings import parse_overrides
-from vit.training.engine import fit, make_engine, place
+from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
 from vit.training.optim import make_optimizer, make_schedule
+from vit.training.placement import place
 from vit.training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from vit.training.task import Classification
 

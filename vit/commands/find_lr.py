@@ -24,6 +24,7 @@ from ..say import print_line
 from ..training.learning_rate import Batch, course, range_test, suggested
 from ..training.loss import Loss
 from ..training.optim import make_optimizer
+from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..training.task import seed_generators
 from .inputs import load_recipe, new_folder
@@ -66,7 +67,7 @@ def find_lr(
     seed_generators(recipe.training.seed)
     learner = make_learner(recipe, make_start(recipe, data, read_weights(recipe)), data, device, print_line)
     module = learner.module.to(device).train()
-    parts = find_parts(recipe, learner, data, 1, device, precision, print_line)
+    parts = find_parts(recipe, learner, data, Placement(device, 1, 1, "single"), precision, print_line)
     lrs = np.geomspace(lowest, highest, steps)
     losses = range_test(
         module,

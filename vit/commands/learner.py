@@ -23,6 +23,7 @@ from ..results.cost import count_parameters
 from ..say import Say
 from ..training import features, tuning
 from ..training.memory import parts_for
+from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES
 from ..training.task import PrepareBatch
 
@@ -154,15 +155,13 @@ def head_alone(
     return features.HeadOnly(module), Loaders(training, validation), prepare
 
 
-def find_parts(
-    recipe: Recipe, learner: Learner, data: Dataset, world_size: int, device: str, precision: str, say: Say
-) -> int:
+def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str, say: Say) -> int:
     """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
     parts = recipe.training.accumulate
     if parts != "auto":
         return parts
-    images = min(recipe.training.batch_size, len(data.train)) // world_size
+    images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
     size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
-    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, device)
+    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, placement.device)
     say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
     return parts

@@ -24,8 +24,9 @@ from ..say import ignore_line, print_line
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
-from ..training.engine import Engine, Placement, check_together, fit, make_engine, place, read_checkpoint
+from ..training.engine import Engine, fit, make_engine, read_checkpoint
 from ..training.loss import Loss
+from ..training.placement import Placement, check_together, place
 from ..training.precision import resolve_device, resolve_precision
 from ..training.scores import WORDS, main_score
 from ..training.task import Classification
@@ -59,12 +60,7 @@ def train(
     if first and run.is_finished(recipe, resume):
         return run
     say = print_line if first and not quiet else ignore_line
-    device = resolve_device(recipe.training.device)
-    precision, why = resolve_precision(recipe.training.precision, device)
-    if recipe.training.compile:
-        check_compiler(device)
-    placement = place(recipe.training, device)
-    check_together(recipe, placement, precision)
+    placement, precision, why = decide_place(recipe)
 
     data = datasets.load(recipe.data, say)
     datasets.check_readable(data.train, data.validation)
@@ -74,19 +70,16 @@ def train(
     if start.line:
         say(start.line)
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
-    say(f"{precision} on {where(placement)} ({why})")
-    learner = make_learner(recipe, start, data, device, say)
+    say(f"{precision} on {placement.in_words()} ({why})")
+    learner = make_learner(recipe, start, data, placement.device, say)
     saved = read_checkpoint(run.last_checkpoint) if resume else None
-    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement.world_size, device, precision, say)
+    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
     steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
 
     if first:
-        write_text(run.recipe, recipe.to_yaml())
-        write_json(run.environment, environment())
-        write_skipped(run, data)
-        processes.announce_folder(run.path)
+        begin_folder(run, recipe, data)
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
     loss = Loss(recipe.training, len(data.classes), data.train.labels)
@@ -94,26 +87,44 @@ def train(
     if recipe.training.compile:
         learner.module.compile()
     fit(engine.trainer, task, run, run.last_checkpoint if saved else None)
-    if not first:
-        return run
-    module = finished_module(recipe, run, start, learner, placement)
-    described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
+
+    if first:
+        module = finished_module(recipe, run, start, learner, placement)
+        described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
+        write_results(run, recipe, start, data, module, described)
+        experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
+        score = main_score(task.scores)
+        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}; next: vit evaluate {run.path}")
+    return run
+
+
+def decide_place(recipe: Recipe) -> tuple[Placement, str, str]:
+    """Return where and in which precision a recipe runs, and why in this one; raises UserError for what cannot be."""
+    device = resolve_device(recipe.training.device)
+    precision, why = resolve_precision(recipe.training.precision, device)
+    if recipe.training.compile:
+        check_compiler(device)
+    placement = place(recipe.training, device)
+    check_together(recipe, placement, precision)
+    return placement, precision, why
+
+
+def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset) -> None:
+    write_text(run.recipe, recipe.to_yaml())
+    write_json(run.environment, environment())
+    write_skipped(run, data)
+    processes.announce_folder(run.path)
+
+
+def write_results(
+    run: RunFolder, recipe: Recipe, start: Start, data: Dataset, module: nn.Module, described: dict[str, Any]
+) -> None:
+    """Write the model, and then the summary, which says that the run has ended; raises UserError for a full disk."""
     try:
         checkpoint.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
         write_json(run.summary, described)
     except OSError as error:
         raise UserError(f"{not_written(run.model, error)}; free some space, then end the run with --resume") from error
-    experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
-    name = main_score(task.scores)
-    say(f"validation {WORDS[name]} {described[f'validation_{name}']:.2%}; next: vit evaluate {run.path}")
-    return run
-
-
-def where(placement: Placement) -> str:
-    if placement.world_size == 1:
-        return placement.device
-    nodes = f" on {placement.nodes} nodes" if placement.nodes > 1 else ""
-    return f"{placement.world_size} {placement.device} processes{nodes} by {placement.strategy}"
 
 
 def count_steps(recipe: Recipe, data: Dataset, parts: int, placement: Placement) -> int:

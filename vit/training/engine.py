@@ -1,4 +1,4 @@
-"""Lightning's Trainer, set up for a run: where it computes, what happens beside the steps, and how it ends."""
+"""Lightning's Trainer, set up for a run: what happens beside the steps, and how it ends."""
 
 import logging
 import pickle
@@ -17,32 +17,19 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 
 from .. import processes
 from ..errors import Interrupted, UserError
-from ..recipe import Recipe, Training
+from ..recipe import Recipe
 from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
 from .checkpoints import KeptWeights, LastCheckpoint, WholeFiles
 from .guard import LossGuard
 from .memory import is_out_of_memory, out_of_memory_message
+from .placement import Placement
 from .precision import LIGHTNING_NAMES
 from .task import Classification
 
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
     logging.getLogger(name).setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a training runs: "cpu" or "cuda", so many processes a node, and how they share the model."""
-
-    device: str
-    devices: int
-    nodes: int
-    strategy: str  # single, ddp, fsdp
-
-    @property
-    def world_size(self) -> int:
-        return self.devices * self.nodes
 
 
 @dataclass(frozen=True)
@@ -52,34 +39,6 @@ class Engine:
     trainer: L.Trainer
     record: RunRecord
     kept: KeptWeights
-
-
-def place(training: Training, device: str) -> Placement:
-    """Return where a recipe runs; raises UserError for what cannot be together."""
-    devices, nodes = processes.devices_and_nodes(training.devices, training.nodes)
-    if device == "cuda" and devices > torch.cuda.device_count():
-        raise UserError(f"training.devices is {devices}, and torch sees {torch.cuda.device_count()} GPUs here")
-    several = devices * nodes > 1
-    if training.strategy == "fsdp" and not several:
-        raise UserError(
-            "training.strategy=fsdp divides a model among processes, and there is one: give training.devices"
-        )
-    strategy = {"auto": "ddp"}.get(training.strategy, training.strategy) if several else "single"
-    return Placement(device, devices, nodes, strategy)
-
-
-def check_together(recipe: Recipe, placement: Placement, precision: str) -> None:
-    """Refuse settings that a divided model does not have."""
-    if placement.strategy != "fsdp":
-        return
-    wrong = {
-        "tuning.trainable=lora": recipe.tuning.trainable == "lora",
-        "tuning.trainable=head": recipe.tuning.trainable == "head",
-        "training.precision=fp16": precision == "fp16",
-    }
-    found = [setting for setting, there in wrong.items() if there]
-    if found:
-        raise UserError(f"training.strategy=fsdp does not go with {', '.join(found)}; use ddp")
 
 
 def make_engine(
