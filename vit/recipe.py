@@ -69,7 +69,7 @@ Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Fiel
 
 @section
 class Data:
-    name: str = "digits"  # of DATASETS: digits, folder, csv, cifar10, cifar100
+    name: str = "digits"  # of DATASETS: digits, folder, csv, cifar10, flowers102, ...
     path: str | None = None  # the images' folder or CSV file; None: the dataset's own place
     image_size: Annotated[
         tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from vit.commands.inputs import load_recipe
-from vit.data import DATASETS, TRANSFORMS, datasets
+from vit.data import DATASETS, TRANSFORMS, datasets, downloads
 from vit.data.datasets import Dataset, Images
 from vit.data.loading import (
     Augmentation,
@@ -204,7 +204,7 @@ def test_training_without_augmentation_sees_what_evaluation_sees(photo_folder):
 
 @pytest.mark.parametrize("crop_fraction", [1.0, 0.875])
 def test_images_in_memory_are_trained_on_as_those_in_files(crop_fraction, cifar_folder):
-    images = datasets.cifar10(path=str(cifar_folder)).splits["test"]
+    images = downloads.cifar10(path=str(cifar_folder)).splits["test"]
     preprocessing = Preprocessing((32, 32), (0.0,) * 3, (1.0,) * 3, "bilinear", crop_fraction)
     recipe = make_recipe(image_size=32)
     in_files = TrainingImages(images, preprocessing, recipe)

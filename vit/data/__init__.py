@@ -8,8 +8,12 @@ DATASETS: Table = {
     "digits": Lazy("data.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
     "folder": Lazy("data.datasets:folder", "your images: class folders, alone or below train/ val/ test/"),
     "csv": Lazy("data.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"),
-    "cifar10": Lazy("data.datasets:cifar10", "60,000 photographs, 32x32, 10 classes"),
-    "cifar100": Lazy("data.datasets:cifar100", "60,000 photographs, 32x32, 100 classes"),
+    "cifar10": Lazy("data.downloads:cifar10", "60,000 photographs, 32x32, 10 classes"),
+    "cifar100": Lazy("data.downloads:cifar100", "60,000 photographs, 32x32, 100 classes"),
+    "flowers102": Lazy("data.downloads:flowers102", "8,189 photographs of flowers, 102 classes"),
+    "pets": Lazy("data.downloads:pets", "7,349 photographs of cats and dogs, 37 breeds"),
+    "food101": Lazy("data.downloads:food101", "101,000 photographs of dishes, 101 classes"),
+    "eurosat": Lazy("data.downloads:eurosat", "27,000 satellite images, 64x64, 10 kinds of land"),
 }
 
 _module = "data.augmentations"

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import numpy as np
 from PIL import Image
@@ -23,7 +22,6 @@ from .reading import is_image_name, read_image, unreadable
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
 DIGITS_MEAN, DIGITS_STD = (0.305, 0.305, 0.305), (0.376, 0.376, 0.376)  # of all pixels: 4.88 and 6.02 of 16
-CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
 
 @dataclass(frozen=True)
@@ -194,14 +192,6 @@ def folder(*, path: str | None = None) -> Source:
     return Source(classes, {name: _class_folders(root, place, classes, name) for name, place in found.items()})
 
 
-def cifar10(*, path: str | None = None) -> Source:
-    return _cifar("CIFAR10", path)
-
-
-def cifar100(*, path: str | None = None) -> Source:
-    return _cifar("CIFAR100", path)
-
-
 def named(data: str | Path) -> tuple[str, str | None]:
     """Return the dataset's name and path that DATA stands for: a folder, a CSV file, or a dataset's name."""
     place = Path(data)
@@ -280,37 +270,3 @@ def _class_folders(root: Path, place: Path, classes: tuple[str, ...], split: str
     labels = [classes.index(name) for name in names for _ in files[name]]
     ids = [path.relative_to(root).as_posix() for name in names for path in files[name]]
     return Images(tuple(ids), np.array(labels, dtype=np.int64), folder=root)
-
-
-def _cifar(name: str, path: str | None) -> Source:
-    if path and (Path(path) / "train").is_dir():
-        source = folder(path=path)
-    elif path and not Path(path).is_dir():
-        raise UserError(f"data.path: there is no folder {path}")
-    else:
-        source = _downloaded_cifar(name, Path(path) if path else Path.home() / ".cache" / "vit" / name.lower())
-    return replace(source, mean=CIFAR_MEAN, std=CIFAR_STD, small=True)
-
-
-def _downloaded_cifar(name: str, place: Path) -> Source:
-    import torchvision
-
-    try:
-        parts = {
-            split: getattr(torchvision.datasets, name)(place, train=split == "train", download=True)
-            for split in ("train", "test")
-        }
-    except (URLError, OSError, RuntimeError) as error:
-        raise UserError(
-            f"{name} could not be downloaded to {place}: {error}\n"
-            "with a copy at hand, give its folder: data.path=FOLDER (train/<class>/*, test/<class>/*)"
-        ) from error
-    images = {
-        split: Images(
-            ids=tuple(f"{split}/{i:05d}" for i in range(len(part.targets))),
-            labels=np.array(part.targets, dtype=np.int64),
-            pixels=part.data,
-        )
-        for split, part in parts.items()
-    }
-    return Source(tuple(parts["train"].classes), images)
