@@ -4,7 +4,7 @@ import base64
 import io
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,9 +13,7 @@ from .. import results
 from ..data.datasets import Images
 from ..errors import UserError
 from ..run_folder import write_json, write_text
-
-if TYPE_CHECKING:
-    from .check import Findings, Seen
+from .findings import SPLITS, Findings, Seen
 
 PAGE, NUMBERS = "check.html", "check.json"
 GROUPS = {  # of findings, and what they are called on the page
@@ -29,17 +27,17 @@ MOST_IN_A_GROUP = 6
 THUMBNAIL = 112  # pixels, the longer side
 
 
-def write(findings: "Findings", images: Images, cost: str) -> None:
+def write(findings: Findings, images: Images, cost: str) -> None:
     """Write both files; `cost` is what training will take, in words."""
     write_json(findings.folder / NUMBERS, numbers(findings))
     write_text(findings.folder / PAGE, page(findings, images, cost))
 
 
-def numbers(findings: "Findings") -> dict[str, Any]:
+def numbers(findings: Findings) -> dict[str, Any]:
     """Return everything that was found, as plain values."""
     return {
         "classes": list(findings.classes),
-        "counts": dict(zip(("train", "validation", "test"), findings.counts.T.tolist(), strict=True)),
+        "counts": dict(zip(SPLITS, findings.counts.T.tolist(), strict=True)),
         "sizes": sizes(findings.sizes),
         "broken": findings.broken,
         **{kind: [[asdict(image) for image in group] for group in getattr(findings, kind)] for kind in GROUPS},
@@ -61,7 +59,7 @@ def sizes(found: np.ndarray) -> dict[str, Any] | None:
     }
 
 
-def page(findings: "Findings", images: Images, cost: str) -> str:
+def page(findings: Findings, images: Images, cost: str) -> str:
     environment = Environment(
         loader=FileSystemLoader(Path(str(results.__file__)).parent / "templates"),
         undefined=StrictUndefined,
@@ -84,7 +82,7 @@ def page(findings: "Findings", images: Images, cost: str) -> str:
     )
 
 
-def thumbnails(group: "list[Seen]", images: Images, place: dict[str, int]) -> list[dict[str, Any]]:
+def thumbnails(group: list[Seen], images: Images, place: dict[str, int]) -> list[dict[str, Any]]:
     some = group[:MOST_IN_A_GROUP]
     return [asdict(image) | {"picture": picture(images, place[image.name])} for image in some]
 

@@ -1,0 +1,133 @@
+"""What an audit of images found: what must be mended, what is worth a look, and the numbers of both."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..data import audit
+from ..data.datasets import Dataset, Images
+from ..recipe import Data
+
+SPLITS = ("train", "validation", "test")
+FEW_IMAGES = 10  # in a class of train: too few to learn from
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training will take on this machine, from a few measured steps."""
+
+    parameters: int
+    macs: int
+    seconds_per_epoch: float
+    epochs: int
+    device: str
+    state_bytes: int  # weights, gradients and optimizer state; activations come on top
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image of the audit: its name, split and labels."""
+
+    name: str
+    split: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an audit found; `faults` must be mended before training, `remarks` are worth a look."""
+
+    classes: tuple[str, ...]
+    counts: np.ndarray  # [class, split] in the order of SPLITS
+    sizes: np.ndarray  # [N, 2]: width and height of what could be decoded
+    broken: dict[str, str]  # name and reason
+    leaks: list[list[Seen]]  # the same pixels in several splits
+    conflicts: list[list[Seen]]  # the same pixels under several labels
+    copies: list[list[Seen]]  # the same pixels more than once, in one split under one label
+    near: list[list[Seen]]  # pairs, nearly the same
+    faults: list[str]
+    remarks: list[str]
+    folder: Path
+    cost: Cost | None = None
+
+
+def joined_splits(dataset: Dataset) -> Images:
+    """Return the images of all splits, one behind the other."""
+    parts = [dataset.split(name) for name in SPLITS]
+    pixels = [images.pixels for images in parts if images.pixels is not None]
+    return replace(
+        dataset.train,
+        ids=tuple(name for images in parts for name in images.ids),
+        labels=np.concatenate([images.labels for images in parts]),
+        pixels=np.concatenate(pixels) if pixels else None,
+    )
+
+
+def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, section: Data, folder: Path) -> Findings:
+    splits = [name for name in SPLITS for _ in dataset.split(name).ids]
+    seen = lambda i: Seen(everything.ids[i], splits[i], label_of(everything.labels[i], dataset.classes))  # noqa: E731
+    groups = [[seen(i) for i in group] for group in audit.same(looks)]
+    near = sorted(([seen(i) for i in pair] for pair in audit.nearly_same(looks)), key=is_harmless)
+    counts = np.stack([dataset.split(name).counts(len(dataset.classes)) for name in SPLITS], axis=1)
+    broken = {everything.ids[i]: reason for i, reason in enumerate(looks.reasons) if reason}
+    leaks = [group for group in groups if len({image.split for image in group}) > 1]
+    conflicts = [group for group in groups if len({image.label for image in group}) > 1]
+    copies = [group for group in groups if group not in leaks and group not in conflicts]
+    faults = [f"{name}: {reason}" for name, reason in broken.items()] if section.on_error == "fail" else []
+    faults += [f"the same image under several labels: {in_words(group)}" for group in conflicts]
+    faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
+    noted = [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
+    if broken and section.on_error == "skip":
+        noted.append(f"{len(broken):,} files cannot be decoded and will be left out (data.on_error=skip)")
+    sizes = looks.sizes[looks.decoded]
+    return Findings(dataset.classes, counts, sizes, broken, leaks, conflicts, copies, near, faults, noted, folder)
+
+
+def label_of(label: Any, classes: Sequence[str]) -> str:
+    """Return a class number, or a row of labels, in words."""
+    numbers = [int(label)] if np.ndim(label) == 0 else np.flatnonzero(label).tolist()
+    return " | ".join(classes[number] for number in numbers)
+
+
+def is_harmless(group: list[Seen]) -> tuple[bool, bool]:
+    """Return False first for images of several splits, then for those of several labels."""
+    return len({image.split for image in group}) == 1, len({image.label for image in group}) == 1
+
+
+def in_words(group: list[Seen]) -> str:
+    return ", ".join(f"{image.name} ({image.split}, {image.label})" for image in group)
+
+
+def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[str]:
+    found = []
+    if copies:
+        more = sum(len(group) - 1 for group in copies)
+        found.append(f"{more:,} images are copies of others in the same class and split")
+    if near:
+        across = sum(len({image.split for image in pair}) > 1 for pair in near)
+        other = sum(len({image.label for image in pair}) > 1 for pair in near)
+        told = f"{across:,} of them across splits, {other:,} under two labels"
+        found.append(f"{len(near):,} pairs of images are nearly the same, {told}")
+    return found
+
+
+def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:
+    found = []
+    if all(name.isdecimal() for name in classes):
+        found.append(f"classes are numbers, and ordered as numbers: {classes[0]}, {classes[1]}, ... {classes[-1]}")
+    train = counts[:, 0]
+    if train.max() >= 3 * max(1, train.min()):
+        most, fewest = classes[int(train.argmax())], classes[int(train.argmin())]
+        found.append(f"uneven classes: {most} has {train.max():,} training images, {fewest} {train.min():,}")
+    few = [name for name, count in zip(classes, train, strict=True) if count < FEW_IMAGES]
+    if few:
+        found.append(f"fewer than {FEW_IMAGES} training images: {', '.join(few[:10])}")
+    for split, column in zip(SPLITS[1:], counts[:, 1:].T, strict=True):
+        absent = [name for name, count in zip(classes, column, strict=True) if count == 0]
+        if absent:
+            found.append(f"no {split} image of: {', '.join(absent[:10])}")
+    return found
