@@ -67,7 +67,7 @@ def test_a_killed_worker_changes_nothing(
             time.sleep(0.01)
         for pid in found[:1]:
             os.kill(pid, signal.SIGKILL)
-        output, errors = process.communicate(timeout=120)
+        output, errors = process.communicate(timeout=480)
     assert (process.returncode, output) == (0, f"{folder}/report.html\n"), errors
     assert errors.startswith("2 trainings to do, 6 done before; 2 side by side\n")
     assert errors.count("its worker died; begun again") == 1

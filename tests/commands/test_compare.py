@@ -147,7 +147,7 @@ def test_an_interrupted_comparison_says_how_to_continue(
     while not list(folder.glob("runs/*/*/summary.json")) and time.monotonic() < deadline:
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does, to every process of the command
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=240)
     assert process.returncode == 130
     assert f"continue with:\n  vit compare {comparison} --out {folder}" in errors
     assert "Traceback" not in errors
