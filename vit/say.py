@@ -1,7 +1,12 @@
-"""Where long work tells how far it is: lines on stderr, or nowhere."""
+"""Where long work tells how far it is: lines on stderr, or nowhere; and how often."""
 
 import sys
+import time
 from collections.abc import Callable
+
+from .run_folder import clock
+
+LINE_EVERY_SECONDS = 5.0
 
 Say = Callable[[str], object]
 
@@ -12,3 +17,18 @@ def print_line(line: str) -> None:
 
 def ignore_line(line: str) -> None:
     pass
+
+
+class Countdown:
+    """Says every few seconds how much is done and how long the rest takes; `line` names {done}, {total}, {left}."""
+
+    def __init__(self, total: int, line: str, say: Say):
+        self.total, self.line, self.say = total, line, say
+        self._start = self._last_line = time.perf_counter()
+
+    def tell(self, done: int) -> None:
+        now = time.perf_counter()
+        if now - self._last_line >= LINE_EVERY_SECONDS:
+            self._last_line = now
+            left = (now - self._start) / done * (self.total - done)
+            self.say(self.line.format(done=done, total=self.total, left=clock(left)))

@@ -79,7 +79,7 @@ def test_broken_files_are_passed_over_and_processes_change_nothing(
     told: list[str] = []
     alone = look(images, told.append)
     monkeypatch.setattr(audit, "AT_ONCE", 5)
-    monkeypatch.setattr(audit, "LINE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("vit.say.LINE_EVERY_SECONDS", 0)
     several = look(images, told.append)
     assert [i for i, reason in enumerate(alone.reasons) if reason] == [3] and alone.reasons[3] == "an empty file"
     assert told[-1].startswith("24 of 24 images looked at; 0:00 left")

@@ -102,7 +102,7 @@ def test_a_class_of_which_nothing_is_left_is_refused(spoiled: Path) -> None:
 
 
 def test_progress_is_told(spoiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broken, "LINE_EVERY_SECONDS", 0)
+    monkeypatch.setattr("vit.say.LINE_EVERY_SECONDS", 0)
     monkeypatch.setattr(broken, "AT_ONCE", 10)
     told: list[str] = []
     found = broken.decode_all(sorted(spoiled.glob("*/*")), told.append)

@@ -3,15 +3,13 @@
 import base64
 import io
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from .. import results
 from ..data.datasets import Images
 from ..errors import UserError
+from ..results.pages import templates
 from ..run_folder import write_json, write_text
 from .findings import SPLITS, Findings, Seen
 
@@ -60,25 +58,22 @@ def sizes(found: np.ndarray) -> dict[str, Any] | None:
 
 
 def page(findings: Findings, images: Images, cost: str) -> str:
-    environment = Environment(
-        loader=FileSystemLoader(Path(str(results.__file__)).parent / "templates"),
-        undefined=StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     place = {name: i for i, name in enumerate(images.ids)}
     groups = [(title, getattr(findings, kind)) for kind, title in GROUPS.items()]
     shown = [
         (title, found, [thumbnails(group, images, place) for group in found[:MOST_SHOWN]]) for title, found in groups
     ]
-    return environment.get_template(PAGE).render(
-        f=findings,
-        sizes=sizes(findings.sizes),
-        cost=cost.splitlines(),
-        groups=shown,
-        most_shown=MOST_SHOWN,
-        total=int(findings.counts.sum()),
+    return (
+        templates(autoescape=True)
+        .get_template(PAGE)
+        .render(
+            f=findings,
+            sizes=sizes(findings.sizes),
+            cost=cost.splitlines(),
+            groups=shown,
+            most_shown=MOST_SHOWN,
+            total=int(findings.counts.sum()),
+        )
     )
 
 

@@ -1,6 +1,5 @@
 """The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
@@ -12,7 +11,7 @@ from ..data import datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
 from ..results.comparison import Run
-from ..run_folder import RunFolder, read_json
+from ..run_folder import RunFolder, read_csv, read_json
 from ..say import print_line
 from ..tables import TABLES
 from .inputs import load_recipe
@@ -134,7 +133,7 @@ def read_run(planned: PlannedRun) -> Run:
     folder = planned.folder
     with np.load(folder.logits("test"), allow_pickle=False) as arrays:
         ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
-    rows = read_rows(folder.metrics)
+    rows = read_csv(folder.metrics)
     surroundings = read_json(folder.environment)
     return Run(
         model=planned.model,
@@ -148,10 +147,5 @@ def read_run(planned: PlannedRun) -> Run:
         logits=logits,
         curve={name: [float(row[name]) for row in rows] for name in rows[0]},
         machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
-        skipped=read_rows(folder.skipped) if folder.skipped.exists() else [],
+        skipped=read_csv(folder.skipped) if folder.skipped.exists() else [],
     )
-
-
-def read_rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))

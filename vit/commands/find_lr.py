@@ -1,7 +1,5 @@
 """`vit find-lr`: a recipe's loss at many learning rates, drawn, and the one that it may begin with."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
@@ -9,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import track
-from torch import nn
 
 from ..data import datasets
 from ..data.order import ALONE, Position
 from ..errors import UserError
 from ..recipe import Recipe
 from ..results.plots import learning_rates
-from ..run_folder import write_text
+from ..run_folder import write_csv, write_text
 from ..say import print_line
 from ..training.learning_rate import Batch, course, range_test, suggested
 from ..training.loss import Loss
@@ -73,7 +69,7 @@ def find_lr(
         module,
         steps_of(learner, parts, device, steps),
         Loss(recipe.training, len(data.classes), data.train.labels).to(device),
-        optimizer_of(module, recipe, precision),
+        make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16"),
         lrs,
         device,
         AUTOCAST_TYPES[precision],
@@ -98,17 +94,12 @@ def batches_of(learner: Learner, parts: int, device: str) -> Iterator[Batch]:
             yield learner.prepare_batch(inputs.to(device), labels.to(device))
 
 
-def optimizer_of(module: nn.Module, recipe: Recipe, precision: str) -> torch.optim.Optimizer:
-    return make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16")
-
-
 def write(finding: Finding) -> None:
-    table = io.StringIO(newline="")
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["lr", "loss", "mean_loss"])
-    writer.writerows(zip(finding.lrs.tolist(), finding.losses.tolist(), course(finding.losses).tolist(), strict=True))
-    write_text(finding.folder / "learning_rate.csv", table.getvalue())
-    picture = learning_rates(finding.lrs, finding.losses, course(finding.losses), finding.suggested, finding.current)
+    lrs, losses, means = finding.lrs, finding.losses, course(finding.losses)
+    columns = zip(lrs.tolist(), losses.tolist(), means.tolist(), strict=True)
+    rows = [{"lr": lr, "loss": loss, "mean_loss": mean} for lr, loss, mean in columns]
+    write_csv(finding.folder / "learning_rate.csv", rows)
+    picture = learning_rates(lrs, losses, means, finding.suggested, finding.current)
     write_text(finding.folder / "learning_rate.svg", picture)
 
 

@@ -71,12 +71,13 @@ def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, sectio
     splits = [name for name in SPLITS for _ in dataset.split(name).ids]
     seen = lambda i: Seen(everything.ids[i], splits[i], label_of(everything.labels[i], dataset.classes))  # noqa: E731
     groups = [[seen(i) for i in group] for group in audit.same(looks)]
-    near = sorted(([seen(i) for i in pair] for pair in audit.nearly_same(looks)), key=is_harmless)
+    near = [[seen(i) for i in pair] for pair in audit.nearly_same(looks)]
+    near.sort(key=lambda pair: (not crosses_splits(pair), not contradicts(pair)))  # the worst first
     counts = np.stack([dataset.split(name).counts(len(dataset.classes)) for name in SPLITS], axis=1)
     broken = {everything.ids[i]: reason for i, reason in enumerate(looks.reasons) if reason}
-    leaks = [group for group in groups if len({image.split for image in group}) > 1]
-    conflicts = [group for group in groups if len({image.label for image in group}) > 1]
-    copies = [group for group in groups if group not in leaks and group not in conflicts]
+    leaks = [group for group in groups if crosses_splits(group)]
+    conflicts = [group for group in groups if contradicts(group)]
+    copies = [group for group in groups if not crosses_splits(group) and not contradicts(group)]
     faults = [f"{name}: {reason}" for name, reason in broken.items()] if section.on_error == "fail" else []
     faults += [f"the same image under several labels: {in_words(group)}" for group in conflicts]
     faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
@@ -93,9 +94,13 @@ def label_of(label: Any, classes: Sequence[str]) -> str:
     return " | ".join(classes[number] for number in numbers)
 
 
-def is_harmless(group: list[Seen]) -> tuple[bool, bool]:
-    """Return False first for images of several splits, then for those of several labels."""
-    return len({image.split for image in group}) == 1, len({image.label for image in group}) == 1
+def crosses_splits(group: list[Seen]) -> bool:
+    return len({image.split for image in group}) > 1
+
+
+def contradicts(group: list[Seen]) -> bool:
+    """Return whether its images have different labels."""
+    return len({image.label for image in group}) > 1
 
 
 def in_words(group: list[Seen]) -> str:
@@ -108,8 +113,7 @@ def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[
         more = sum(len(group) - 1 for group in copies)
         found.append(f"{more:,} images are copies of others in the same class and split")
     if near:
-        across = sum(len({image.split for image in pair}) > 1 for pair in near)
-        other = sum(len({image.label for image in pair}) > 1 for pair in near)
+        across, other = sum(map(crosses_splits, near)), sum(map(contradicts, near))
         told = f"{across:,} of them across splits, {other:,} under two labels"
         found.append(f"{len(near):,} pairs of images are nearly the same, {told}")
     return found

@@ -1,7 +1,5 @@
 """`vit train`: a recipe becomes a run folder."""
 
-import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from ..errors import UserError
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
-from ..run_folder import RunFolder, environment, write_json, write_text
+from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
@@ -151,9 +149,7 @@ def write_skipped(run: RunFolder, data: Dataset) -> None:
     """List the files that were left out, where there are any."""
     if not data.skipped:
         return
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows([("path", "reason"), *data.skipped.items()])
-    write_text(run.skipped, text.getvalue())
+    write_csv(run.skipped, [{"path": name, "reason": reason} for name, reason in data.skipped.items()])
 
 
 def summary(
@@ -167,6 +163,7 @@ def summary(
 ) -> dict[str, Any]:
     record, kept = engine.record, engine.kept
     row = record.rows[kept.best_epoch - 1] if recipe.training.keep == "best" else record.rows[-1]
+    score = f"validation_{main_score(row)}"
     return {
         "model": recipe.model.name,
         "start": start.line,
@@ -185,5 +182,5 @@ def summary(
         "processes": placement.world_size,
         "threads": torch.get_num_threads(),
         "precision": precision,
-        **{key: row[key] for key in row if key in (f"validation_{name}" for name in WORDS)},
+        score: row[score],
     }

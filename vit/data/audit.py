@@ -6,7 +6,6 @@ their colours at 8 x 8 agree: a copy that was encoded again, or scaled. The sign
 """
 
 import multiprocessing
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -19,8 +18,8 @@ from PIL import Image
 from scipy.fft import dctn
 
 from ..errors import UserError
-from ..run_folder import available_cores, clock
-from ..say import Say
+from ..run_folder import available_cores
+from ..say import Countdown, Say
 from .datasets import Images
 
 SIDE = 32  # of the grey image whose frequencies are looked at
@@ -32,7 +31,6 @@ BANDS = 4  # of 16 bits: images that are 3 bits apart agree in one of them, and 
 SHUFFLES = 4
 MOST_IN_A_BAND = 500  # images that agree in a band; more say nothing about one another
 AT_ONCE = 500
-LINE_EVERY_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -52,8 +50,8 @@ class Looks:
 
 def look(images: Images, say: Say) -> Looks:
     """Decode every image once, in as many processes as there are cores; `say` is told how far it is."""
-    parts = [np.arange(first, min(first + AT_ONCE, len(images))) for first in range(0, len(images), AT_ONCE)]
-    chunks = [images.where(np.isin(np.arange(len(images)), part)) for part in parts]
+    places = np.arange(len(images))
+    chunks = [images.at(places[first : first + AT_ONCE]) for first in range(0, len(images), AT_ONCE)]
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if len(chunks) < 2:
@@ -63,13 +61,11 @@ def look(images: Images, say: Say) -> Looks:
 
 
 def told(looks: Iterator[Looks], total: int, say: Say) -> Iterator[Looks]:
-    start = last_line = time.perf_counter()
+    countdown = Countdown(total, "{done:,} of {total:,} images looked at; {left} left", say)
     done = 0
     for some in looks:
-        done, now = done + len(some.reasons), time.perf_counter()
-        if now - last_line >= LINE_EVERY_SECONDS:
-            last_line = now
-            say(f"{done:,} of {total:,} images looked at; {clock((now - start) / done * (total - done))} left")
+        done += len(some.reasons)
+        countdown.tell(done)
         yield some
 
 
@@ -124,11 +120,11 @@ def nearly_same(looks: Looks) -> list[tuple[int, int]]:
     bits = (looks.signs[first] != looks.signs[second]).sum(1)
     levels = np.abs(looks.colours[first].astype(np.int16) - looks.colours[second]).mean(1)
     alike = (bits <= MOST_BITS_APART) & (levels <= MOST_LEVELS_APART)
-    return sorted({(int(min(a, b)), int(max(a, b))) for a, b in zip(first[alike], second[alike], strict=True)})
+    return list(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
 
 
 def candidates(signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs that agree in one band of one shuffle of their bits."""
+    """Return the pairs that agree in one band of one shuffle of their bits, in order, the smaller place first."""
     pairs: set[tuple[int, int]] = set()
     draw = np.random.default_rng(0)
     for _ in range(SHUFFLES):

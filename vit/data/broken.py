@@ -2,19 +2,17 @@
 
 import json
 import os
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from ..run_folder import clock, read_json, write_text
-from ..say import Say
+from ..run_folder import read_json, write_text
+from ..say import Countdown, Say
 from .reading import unreadable
 
 MEMORY = Path.home() / ".cache" / "vit" / "decoded"
 AT_ONCE = 500  # files between two looks at the clock
-LINE_EVERY_SECONDS = 5.0
 
 
 def reasons(paths: Sequence[Path], say: Say) -> dict[Path, str]:
@@ -32,15 +30,11 @@ def reasons(paths: Sequence[Path], say: Say) -> dict[Path, str]:
 def decode_all(paths: Sequence[Path], say: Say) -> dict[Path, str]:
     """Decode every file; `say` is told how far it is."""
     found: dict[Path, str] = {}
-    start = last_line = time.perf_counter()
+    countdown = Countdown(len(paths), "{done:,} of {total:,} files decoded; {left} left", say)
     for first in range(0, len(paths), AT_ONCE):
         some = paths[first : first + AT_ONCE]
         found |= unreadable(some)
-        done, now = first + len(some), time.perf_counter()
-        if now - last_line >= LINE_EVERY_SECONDS:
-            last_line = now
-            left = (now - start) / done * (len(paths) - done)
-            say(f"{done:,} of {len(paths):,} files decoded; {clock(left)} left")
+        countdown.tell(first + len(some))
     return found
 
 

@@ -68,7 +68,7 @@ def mistakes_in_header(columns: list[str]) -> Iterator[str]:
     """Yield what the first line lacks, and names that are nearly those of a column; others may stand there."""
     if "path" not in columns or ("label" in columns) == ("labels" in columns):
         yield f"line 1: the columns are {', '.join(columns) or 'missing'}; allowed: {ALLOWED}"
-    absent = {"path", "split"} - set(columns) | ({"label", "labels"} if LABELS.isdisjoint(columns) else set())
+    absent = {"path", "split"} - set(columns) | (LABELS if LABELS.isdisjoint(columns) else set())
     for name in columns:
         if name not in COLUMNS and nearest(name, sorted(absent)):
             yield f"line 1: there is no column {name}{nearest(name, sorted(absent))}"
@@ -76,17 +76,17 @@ def mistakes_in_header(columns: list[str]) -> Iterator[str]:
 
 def mistakes_in(rows: list[Row], columns: list[str], classes: tuple[str, ...], folder: Path) -> Iterator[str]:
     """Yield what is wrong with the rows, a line each; not what a missing column already explains."""
-    times = Counter(row.path for row in rows)
+    times, known = Counter(row.path for row in rows), set(classes)
     for row in rows:
         if "path" in columns:
             yield from mistakes_in_path(row, times[row.path], folder)
         if not row.labels and "label" in columns:
             yield f"line {row.line}: no label"
         if row.split not in SPLIT_FOLDERS:
-            known = ", ".join(SPLIT_FOLDERS)
-            yield f"line {row.line}: split {row.split or 'is empty'}{nearest(row.split, SPLIT_FOLDERS)} ({known})"
+            allowed = ", ".join(SPLIT_FOLDERS)
+            yield f"line {row.line}: split {row.split or 'is empty'}{nearest(row.split, SPLIT_FOLDERS)} ({allowed})"
         for label in row.labels:
-            if classes and label not in classes:
+            if known and label not in known:
                 yield f"line {row.line}: no image of train is {label}{nearest(label, classes)}"
     if not any(row.split == "train" for row in rows):
         yield "no image is in train"
@@ -112,9 +112,10 @@ def images_of(rows: list[Row], split: str, classes: tuple[str, ...], several: bo
     """Return one split; several labels become rows of a table [N, C] of what is there."""
     chosen = [row for row in rows if row.split == split]
     number = {name: i for i, name in enumerate(classes)}
-    labels = np.array([number[row.labels[0]] for row in chosen] if not several else [], dtype=np.int64)
     if several:
         labels = np.zeros((len(chosen), len(classes)), dtype=bool)
         for image, row in enumerate(chosen):
             labels[image, [number[label] for label in row.labels]] = True
+    else:
+        labels = np.array([number[row.labels[0]] for row in chosen], dtype=np.int64)
     return Images(tuple(row.path for row in chosen), labels, folder=folder)

@@ -45,7 +45,7 @@ class Images:
 
     def counts(self, num_classes: int) -> np.ndarray:
         """Return how many images each class has: [C]."""
-        return self.labels.sum(0) if self.multilabel else np.bincount(self.labels, minlength=num_classes)
+        return class_counts(self.labels, num_classes)
 
     def target(self, index: int) -> int | np.ndarray:
         """Return an image's class number, or its row [C] of zeros and ones."""
@@ -58,7 +58,10 @@ class Images:
         return read_image(self.folder / self.ids[index])
 
     def where(self, mask: np.ndarray) -> "Images":
-        chosen = np.flatnonzero(mask)
+        return self.at(np.flatnonzero(mask))
+
+    def at(self, chosen: np.ndarray) -> "Images":
+        """Return the images at some places, in their order."""
         return replace(
             self,
             ids=tuple(self.ids[i] for i in chosen),
@@ -78,6 +81,11 @@ class Images:
                 f"{self.ids[odd]} is not {width}x{height} as {self.ids[0]}; for other images: data.name=folder"
             )
         return replace(self, pixels=np.stack(arrays))
+
+
+def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Return how often each class stands in labels [N] or [N, C]: [C]."""
+    return labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
 
 
 @dataclass(frozen=True)

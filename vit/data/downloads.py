@@ -1,6 +1,6 @@
 """Sets that are known by name: torchvision downloads them once, or their folder is given."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,7 @@ def cifar(name: str, path: str | None) -> Source:
 
 def own_cifar(name: str, path: str | None) -> Source:
     hint = "with a copy at hand, give its folder: data.path=FOLDER (train/<class>/*, test/<class>/*)"
-    parts = {
-        split: fetched(
-            name, path, hint, lambda make, root, split=split: make(root, train=split == "train", download=True)
-        )
-        for split in ("train", "test")
-    }
+    parts = {split: fetched(name, path, hint, train=split == "train") for split in ("train", "test")}
     images = {
         split: Images(
             ids=tuple(f"{split}/{i:05d}" for i in range(len(part.targets))),
@@ -49,42 +44,36 @@ def own_cifar(name: str, path: str | None) -> Source:
 
 def flowers102(*, path: str | None = None) -> Source:
     """102 flowers; ten images of each to learn from (Nilsback and Zisserman 2008)."""
-    return of_files("Flowers102", path, {"train": "train", "validation": "val", "test": "test"})
+    return of_files(
+        "Flowers102", path, {"train": {"split": "train"}, "validation": {"split": "val"}, "test": {"split": "test"}}
+    )
 
 
 def pets(*, path: str | None = None) -> Source:
     """37 breeds of cats and dogs (Parkhi et al. 2012)."""
-    return of_files("OxfordIIITPet", path, {"train": "trainval", "test": "test"})
+    return of_files("OxfordIIITPet", path, {"train": {"split": "trainval"}, "test": {"split": "test"}})
 
 
 def food101(*, path: str | None = None) -> Source:
     """101 dishes; the training images are noisy on purpose (Bossard et al. 2014)."""
-    return of_files("Food101", path, {"train": "train", "test": "test"})
+    return of_files("Food101", path, {"train": {"split": "train"}, "test": {"split": "test"}})
 
 
 def eurosat(*, path: str | None = None) -> Source:
     """Ten kinds of land, seen by Sentinel-2 in red, green and blue (Helber et al. 2019, arXiv:1709.00029)."""
-    return of_files("EuroSAT", path, {"train": None})
+    return of_files("EuroSAT", path, {"train": {}})
 
 
-def of_files(name: str, path: str | None, splits: dict[str, str | None]) -> Source:
-    """Return a set of image files, in torchvision's splits."""
+def of_files(name: str, path: str | None, splits: dict[str, dict[str, str]]) -> Source:
+    """Return a set of image files, its splits by the options that torchvision gives them for."""
     hint = "with a copy at hand, give the folder that torchvision keeps it in: data.path=FOLDER"
-    parts = {
-        split: fetched(
-            name,
-            path,
-            hint,
-            lambda make, root, theirs=theirs: make(root, download=True, **({"split": theirs} if theirs else {})),
-        )
-        for split, theirs in splits.items()
-    }
+    parts = {split: fetched(name, path, hint, **options) for split, options in splits.items()}
     root = place_of(name, path)
     images = {split: images_of(files_and_labels(part), root) for split, part in parts.items()}
     return Source(tuple(parts["train"].classes), images)
 
 
-def fetched(name: str, path: str | None, hint: str, make: Callable[[Any, Path], Any]) -> Any:
+def fetched(name: str, path: str | None, hint: str, **options: Any) -> Any:
     """Return one of torchvision's data sets, downloaded where it is not there yet; raises UserError without network."""
     import torchvision
 
@@ -92,7 +81,7 @@ def fetched(name: str, path: str | None, hint: str, make: Callable[[Any, Path], 
         raise UserError(f"data.path: there is no folder {path}")
     place = place_of(name, path)
     try:
-        return make(getattr(torchvision.datasets, name), place)
+        return getattr(torchvision.datasets, name)(place, download=True, **options)
     except (URLError, OSError, RuntimeError) as error:
         raise UserError(f"{name} could not be downloaded to {place}: {error}\n{hint}") from error
 

@@ -1,7 +1,5 @@
 """What happens beside the steps: the run recorded, its progress shown."""
 
-import csv
-import io
 import sys
 import time
 from pathlib import Path
@@ -13,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from ..run_folder import clock, write_text
+from ..run_folder import clock, write_csv
 from .checkpoints import LastCheckpoint, not_written
 from .scores import WORDS, main_score
 from .task import Classification
@@ -70,12 +68,8 @@ class RunRecord(Callback):
         self._saving_before = self.saving.seconds
 
     def _write(self) -> None:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self.rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
         try:
-            write_text(self.path, text.getvalue())
+            write_csv(self.path, self.rows)
         except OSError as error:  # a full disk: the next epoch writes all rows again
             print(not_written(self.path, error), file=sys.stderr, flush=True)
 

@@ -1,6 +1,5 @@
 """A frozen trunk's features, computed once, so that a head alone trains in seconds."""
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -9,9 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import UserError
 from ..models import head_names
-from ..run_folder import clock
-
-LINE_EVERY_SECONDS = 5.0
+from ..say import Countdown, Say
 
 
 class HeadOnly(nn.Module):
@@ -29,19 +26,16 @@ class HeadOnly(nn.Module):
 
 
 @torch.inference_mode()
-def compute(module: nn.Module, loader: DataLoader, device: str, say: Callable[[str], object]) -> TensorDataset:
+def compute(module: nn.Module, loader: DataLoader, device: str, say: Say) -> TensorDataset:
     """Return the features and labels of every image of a loader, in its order, computed in fp32."""
     home = next(module.parameters()).device
     module = module.to(device).eval()
     features, labels = [], []
-    start = last_line = time.perf_counter()
+    countdown = Countdown(len(loader), "features: {done} of {total} batches, {left} left", say)
     for done, (images, some) in enumerate(loader, 1):
         features.append(_features(module, images.to(device)).cpu())
         labels.append(some)
-        now = time.perf_counter()
-        if now - last_line >= LINE_EVERY_SECONDS:
-            last_line = now
-            say(f"features: {done} of {len(loader)} batches, {clock((now - start) / done * (len(loader) - done))} left")
+        countdown.tell(done)
     module.to(home)  # its head learns alone from here on, and Lightning moves no more than that
     return TensorDataset(torch.cat(features).clone(), torch.cat(labels))
 

@@ -5,6 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..data.datasets import class_counts
 from ..recipe import Training
 
 
@@ -36,5 +37,5 @@ class Loss(nn.Module):
 
 def balanced_weights(labels: np.ndarray, num_classes: int) -> Tensor:
     """Return N / (C n_c) for every class c, as scikit-learn's `balanced`: [C], of mean 1 over the N labels."""
-    counts = labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
+    counts = class_counts(labels, num_classes)
     return torch.tensor(counts.sum() / (num_classes * counts), dtype=torch.float32)

@@ -132,12 +132,12 @@ class ValidationLabelSums(LabelSums):
         return {f"validation_{name}": value for name, value in self.take(total).items()}
 
 
-def make_sums(num_classes: int, multilabel: bool) -> "tuple[TrainingScores, ValidationScores]":
+TrainingScores = TrainingSums | TrainingLabelSums
+ValidationScores = ValidationSums | ValidationLabelSums
+
+
+def make_sums(num_classes: int, multilabel: bool) -> tuple[TrainingScores, ValidationScores]:
     """Return what adds up the scores of training and of validation."""
     if multilabel:
         return TrainingLabelSums(num_classes), ValidationLabelSums(num_classes)
     return TrainingSums(), ValidationSums(num_classes)
-
-
-TrainingScores = TrainingSums | TrainingLabelSums
-ValidationScores = ValidationSums | ValidationLabelSums
