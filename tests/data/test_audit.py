@@ -12,12 +12,13 @@ from vit.data import audit
 from vit.data.audit import Looks, candidates, joined, look, look_at, nearly_same, same
 from vit.data.datasets import Images
 from vit.data.reading import read_image
+from vit.data.stores import Files, Pixels
 
 
 def looks_of(images: list[Image.Image]) -> Looks:
     arrays = [np.asarray(image.convert("RGB")) for image in images]
     labels = np.zeros(1, dtype=int)
-    return joined([look_at(Images((str(i),), labels, pixels=array[None])) for i, array in enumerate(arrays)])
+    return joined([look_at(Images((str(i),), labels, Pixels(array[None]))) for i, array in enumerate(arrays)])
 
 
 def again(image: Image.Image, form: str, **options) -> Image.Image:
@@ -75,7 +76,7 @@ def test_broken_files_are_passed_over_and_processes_change_nothing(
 ) -> None:
     names = sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.glob("*/*"))
     (photo_folder / names[3]).write_bytes(b"")
-    images = Images(tuple(names), np.zeros(len(names), dtype=int), folder=photo_folder)
+    images = Images(tuple(names), np.zeros(len(names), dtype=int), Files(photo_folder, tuple(names)))
     told: list[str] = []
     alone = look(images, told.append)
     monkeypatch.setattr(audit, "AT_ONCE", 5)

@@ -79,8 +79,8 @@ def test_a_look_is_remembered_until_a_file_changes(
     spoiled: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks: list[int] = []
-    decode = broken.unreadable
-    monkeypatch.setattr(broken, "unreadable", lambda paths: looks.append(len(paths)) or decode(paths))
+    decode = broken.undecodable
+    monkeypatch.setattr(broken, "undecodable", lambda images, say: looks.append(len(images)) or decode(images, say))
     _, first = load(spoiled)
     _, again = load(spoiled)
     assert looks == [24] and first.skipped == again.skipped
@@ -105,7 +105,7 @@ def test_progress_is_told(spoiled: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("vit.say.LINE_EVERY_SECONDS", 0)
     monkeypatch.setattr(broken, "AT_ONCE", 10)
     told: list[str] = []
-    found = broken.decode_all(sorted(spoiled.glob("*/*")), told.append)
+    found = broken.undecodable(datasets.folder(path=str(spoiled)).splits["train"], told.append)
     assert len(found) == 2
     assert [line.split(";")[0] for line in told] == [f"{n} of 24 files decoded" for n in (10, 20, 24)]
     assert np.all(["left" in line for line in told])

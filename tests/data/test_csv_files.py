@@ -55,8 +55,8 @@ def test_a_quoted_path_and_one_from_the_root(write, tmp_path: Path) -> None:
         path=write("path,label", '"images/odd, ""name"".png",x', f"{tmp_path / 'images' / 'a.png'},y", "images/b.png,x")
     )
     assert source.splits["train"].ids[0] == 'images/odd, "name".png'
-    folder = source.splits["train"].folder
-    assert folder is not None and all((folder / name).is_file() for name in source.splits["train"].ids)
+    images = source.splits["train"]
+    assert all(Path(images.address(i)).is_file() for i in range(len(images)))
 
 
 def test_all_mistakes_are_told_with_their_lines(write) -> None:

@@ -11,6 +11,7 @@ from sklearn.datasets import load_digits
 from vit import UserError
 from vit.data import datasets
 from vit.data.datasets import Dataset, Images, check_readable
+from vit.data.stores import Files
 from vit.recipe import Data
 
 SPLITS = ("train", "validation", "test")
@@ -50,7 +51,7 @@ def test_digits_are_those_of_scikit_learn():
     for i in (0, 900, 1796):
         grey = np.asarray(images.read(i)).astype(float) * 16 / 255
         np.testing.assert_allclose(grey, np.repeat(bunch.images[i][..., None], 3, axis=-1), atol=0.5 * 16 / 255)
-    pixels = images.pixels / 255
+    pixels = images.store.array / 255
     np.testing.assert_allclose(pixels.mean((0, 1, 2)), source.mean, atol=1e-3)
     np.testing.assert_allclose(pixels.std((0, 1, 2)), source.std, atol=1e-3)
 
@@ -86,7 +87,7 @@ def test_a_split_keeps_pixels_and_labels_of_its_images():
         for i in (0, len(images) - 1):
             number = int(images.ids[i].removeprefix("digit-"))
             assert images.labels[i] == source.labels[number]
-            np.testing.assert_array_equal(images.pixels[i], source.pixels[number])
+            np.testing.assert_array_equal(np.asarray(images.read(i)), source.store.array[number])
 
 
 def test_an_unknown_split_is_named():
@@ -132,7 +133,7 @@ def test_labels_and_pixels_belong_to_their_files(tmp_path):
         name, number = images.ids[i].removesuffix(".png").split("/")
         assert ("cat", "dog", "eel").index(name) == images.labels[i]
         assert images.read(i).getpixel((0, 0)) == (images.labels[i], int(number), 0)
-    np.testing.assert_array_equal(images.in_memory().pixels[4], np.asarray(images.read(4)))
+    np.testing.assert_array_equal(images.in_memory().store.array[4], np.asarray(images.read(4)))
 
 
 @pytest.mark.parametrize(
@@ -173,8 +174,8 @@ def test_cifar_is_read_from_a_folder(cifar_folder):
     assert class_counts(dataset) == {"train": [5] * 10, "validation": [1] * 10, "test": [2] * 10}
     assert dataset.small
     in_memory = dataset.train.in_memory()
-    assert in_memory.pixels.shape == (50, 32, 32, 3)
-    np.testing.assert_array_equal(in_memory.pixels[7], np.asarray(dataset.train.read(7)))
+    assert in_memory.store.array.shape == (50, 32, 32, 3)
+    np.testing.assert_array_equal(in_memory.store.array[7], np.asarray(dataset.train.read(7)))
 
 
 def test_what_cannot_be_downloaded_is_said_with_the_way_around(tmp_path, monkeypatch):
@@ -278,7 +279,8 @@ def test_names_the_files_that_cannot_be_read(photo_folder):
 def test_names_twenty_files_at_most(tmp_path):
     for i in range(23):
         (tmp_path / f"{i:02}.jpg").touch()
-    images = Images(tuple(f"{i:02}.jpg" for i in range(23)), np.zeros(23, dtype=int), folder=tmp_path)
+    names = tuple(f"{i:02}.jpg" for i in range(23))
+    images = Images(names, np.zeros(23, dtype=int), Files(tmp_path, names))
     with pytest.raises(UserError, match="23 images cannot be read") as error:
         check_readable(images)
     lines = str(error.value).splitlines()

@@ -13,16 +13,12 @@ from torch import Tensor
 from vit.commands.inputs import load_recipe
 from vit.data import DATASETS, TRANSFORMS, datasets, downloads
 from vit.data.datasets import Dataset, Images
-from vit.data.loading import (
-    Augmentation,
-    TrainingImages,
-    evaluation_loader,
-    make_loaders,
-    preprocessing_of,
-)
+from vit.data.loading import evaluation_loader, make_loaders, preprocessing_of
 from vit.data.order import ALONE, Position
 from vit.data.preprocessing import Preprocessing, normalize, to_size
 from vit.data.reading import read_image
+from vit.data.stores import Files, Pixels
+from vit.data.training_images import Steps, TrainingImages
 from vit.models import MODELS
 from vit.recipe import Recipe, Tables, parse
 
@@ -51,13 +47,13 @@ def make_recipe(augment: list | None = None, seed: int = 0, batch_size: int = 4,
 
 def noise_images(count: int = 10, height: int = 16, width: int = 24) -> Images:
     pixels = np.random.default_rng(7).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
-    return Images(tuple(f"image {i}" for i in range(count)), np.arange(count), pixels=pixels)
+    return Images(tuple(f"image {i}" for i in range(count)), np.arange(count), store=Pixels(pixels))
 
 
 def numbered(count: int) -> Dataset:
     """A dataset of which image i is of class i and has the value i everywhere."""
     pixels = np.broadcast_to(np.arange(count, dtype=np.uint8).reshape(-1, 1, 1, 1), (count, 8, 8, 3)).copy()
-    images = Images(tuple(f"{i}" for i in range(count)), np.arange(count), pixels=pixels)
+    images = Images(tuple(f"{i}" for i in range(count)), np.arange(count), store=Pixels(pixels))
     return Dataset(tuple(map(str, range(count))), images, images, images, (0.5,) * 3, (0.5,) * 3, small=True)
 
 
@@ -120,7 +116,7 @@ def test_training_images_can_be_sent_to_another_process(name):
 def test_without_steps_the_pixels_are_those_of_the_image():
     images = noise_images()
     for i in range(len(images)):
-        np.testing.assert_array_equal(training_images([], images)[(5, i)][0].permute(1, 2, 0), images.pixels[i])
+        np.testing.assert_array_equal(training_images([], images)[(5, i)][0].permute(1, 2, 0), images.store.array[i])
 
 
 @pytest.fixture
@@ -219,7 +215,7 @@ def test_a_resizing_crop_is_taken_from_the_whole_photograph(tmp_path, photograph
     image.save(tmp_path / "photo.png")
     recipe = make_recipe([{"random_resized_crop": {"scale": [1.0, 1.0], "ratio": [1.5, 1.5]}}], image_size=24)
     preprocessing = Preprocessing((24, 24), (0.0,) * 3, (1.0,) * 3)
-    images = Images(("photo.png",), np.array([0]), folder=tmp_path)
+    images = Images(("photo.png",), np.array([0]), Files(tmp_path, ("photo.png",)))
     whole = np.asarray(image.resize((24, 24), Image.Resampling.BOX)).astype(float)
     crop = TrainingImages(images, preprocessing, recipe)[(0, 0)][0].permute(1, 2, 0).numpy()
     covered = np.asarray(to_size(preprocessing, image))
@@ -229,9 +225,9 @@ def test_a_resizing_crop_is_taken_from_the_whole_photograph(tmp_path, photograph
 
 def test_a_random_crop_is_taken_of_every_image():
     recipe = load_recipe("cifar10_resnet18", {"augment": [{"random_crop": {"padding": 4}}]})
-    augmentation = Augmentation(recipe, (32, 32))
+    steps = Steps(recipe, (32, 32))
     white = np.full((32, 32, 3), 255, dtype=np.uint8)
-    bordered = [bool((augmentation(white, seed) == 0).any()) for seed in range(400)]
+    bordered = [bool((steps.augmented(white, seed) == 0).any()) for seed in range(400)]
     # All offsets but the middle one of 9 x 9 show the padding.
     assert np.mean(bordered) > 0.95
 

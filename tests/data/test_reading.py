@@ -9,7 +9,18 @@ import pytest
 from PIL import Image
 
 from vit import UserError
-from vit.data.reading import is_image_name, read_image, unreadable
+from vit.data.broken import undecodable
+from vit.data.datasets import Images
+from vit.data.reading import is_image_name, read_image
+from vit.data.stores import Files
+
+
+def unreadable(paths) -> dict:
+    """Return the files that cannot be decoded, and why."""
+    names = tuple(str(path) for path in paths)
+    found = undecodable(Images(names, np.zeros(len(names), dtype=int), Files(Path("/"), names)))
+    return {paths[i]: reason for i, reason in found.items()}
+
 
 STORED = np.random.default_rng(0).integers(0, 256, (3, 5, 3), dtype=np.uint8)
 UPRIGHT = {  # EXIF 2.32, table 6: where row 0 and column 0 of the stored image are seen

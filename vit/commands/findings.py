@@ -1,7 +1,7 @@
 """What an audit of images found: what must be mended, what is worth a look, and the numbers of both."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import audit
 from ..data.datasets import Dataset, Images
+from ..data.stores import Chain
 from ..recipe import Data
 
 SPLITS = ("train", "validation", "test")
@@ -58,13 +59,10 @@ class Findings:
 def joined_splits(dataset: Dataset) -> Images:
     """Return the images of all splits, one behind the other."""
     parts = [dataset.split(name) for name in SPLITS]
-    pixels = [images.pixels for images in parts if images.pixels is not None]
-    return replace(
-        dataset.train,
-        ids=tuple(name for images in parts for name in images.ids),
-        labels=np.concatenate([images.labels for images in parts]),
-        pixels=np.concatenate(pixels) if pixels else None,
-    )
+    which = np.repeat(np.arange(len(parts)), [len(images) for images in parts])
+    store = Chain(tuple(images.store for images in parts), which, np.concatenate([images.places for images in parts]))
+    ids = tuple(name for images in parts for name in images.ids)
+    return Images(ids, np.concatenate([images.labels for images in parts]), store)
 
 
 def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, section: Data, folder: Path) -> Findings:

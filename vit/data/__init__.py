@@ -18,7 +18,9 @@ DATASETS: Table = {
 
 _module = "data.augmentations"
 TRANSFORMS: Table = {
-    "random_resized_crop": Lazy(f"{_module}:random_resized_crop", "crop of random area and aspect, resized"),
+    "random_resized_crop": Lazy(
+        "data.crops:random_resized_crop", "crop of random area and shape, resized; comes first"
+    ),
     "random_crop": Lazy(f"{_module}:random_crop", "crop of the padded image"),
     "horizontal_flip": Lazy(f"{_module}:horizontal_flip", "mirror left and right"),
     "affine": Lazy(f"{_module}:affine", "rotate, shift and scale"),

@@ -11,7 +11,6 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -32,6 +31,8 @@ SHUFFLES = 4
 MOST_IN_A_BAND = 500  # images that agree in a band; more say nothing about one another
 AT_ONCE = 500
 
+_kept: Images  # of a process that looks at some of them
+
 
 @dataclass(frozen=True)
 class Looks:
@@ -50,14 +51,23 @@ class Looks:
 
 def look(images: Images, say: Say) -> Looks:
     """Decode every image once, in as many processes as there are cores; `say` is told how far it is."""
-    places = np.arange(len(images))
-    chunks = [images.at(places[first : first + AT_ONCE]) for first in range(0, len(images), AT_ONCE)]
+    if len(images) <= AT_ONCE:
+        return look_at(images)
+    chunks = [np.arange(first, min(first + AT_ONCE, len(images))) for first in range(0, len(images), AT_ONCE)]
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
-    if len(chunks) < 2:
-        return joined([look_at(chunk) for chunk in chunks])
-    with ProcessPoolExecutor(available_cores(), mp_context=context) as pool:
-        return joined(list(told(pool.map(look_at, chunks), len(images), say)))
+    with ProcessPoolExecutor(available_cores(), context, initializer=_keep, initargs=(images,)) as pool:
+        return joined(list(told(pool.map(_look_at_kept, chunks), len(images), say)))
+
+
+def _keep(images: Images) -> None:
+    """Keep the images in this process, so that they are sent to it once."""
+    global _kept
+    _kept = images
+
+
+def _look_at_kept(chosen: np.ndarray) -> Looks:
+    return look_at(_kept.at(chosen))
 
 
 def told(looks: Iterator[Looks], total: int, say: Say) -> Iterator[Looks]:
@@ -87,7 +97,7 @@ def look_at(images: Images) -> Looks:
         try:
             image = images.read(i)
         except UserError as error:
-            reasons[i] = str(error).removeprefix(f"{(images.folder or Path()) / images.ids[i]}: ")
+            reasons[i] = str(error).removeprefix(f"{images.address(i)}: ")
             continue
         sizes[i] = image.size
         digests[i] = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=15).digest() + b"."

@@ -6,7 +6,6 @@ The arguments before the star are the caller's; those behind it are the recipe's
 import warnings
 from collections.abc import Callable
 from functools import partial
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -18,21 +17,6 @@ with warnings.catch_warnings():  # it would ask a server whether there is a newe
     import albumentations as A
 
 import cv2
-
-
-def random_resized_crop(
-    size: tuple[int, int],
-    *,
-    scale: tuple[float, float] = (0.08, 1.0),
-    ratio: tuple[float, float] = (0.75, 1.3333),
-    interpolation: Literal["bilinear", "bicubic"] = "bicubic",
-) -> A.BasicTransform:
-    """Szegedy et al. 2015, arXiv:1409.4842: `scale` of the area, `ratio` of width to height.
-
-    `interpolation` enlarges; a crop that shrinks is averaged over areas, which does not alias.
-    """
-    method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[interpolation]
-    return A.RandomResizedCrop(size, scale=scale, ratio=ratio, interpolation=method, area_for_downscale="image")
 
 
 def random_crop(size: tuple[int, int], *, padding: int = 4) -> A.BaseCompose:

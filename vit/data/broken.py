@@ -1,51 +1,53 @@
 """Files that cannot be decoded: looked for once, then refused before anything is written, or left out and listed."""
 
 import json
-import os
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..run_folder import read_json, write_text
-from ..say import Countdown, Say
-from .reading import unreadable
+from ..say import Countdown, Say, ignore_line
+from .reading import own_warnings
+
+if TYPE_CHECKING:
+    from .datasets import Images
 
 MEMORY = Path.home() / ".cache" / "vit" / "decoded"
 AT_ONCE = 500  # files between two looks at the clock
 
 
-def reasons(paths: Sequence[Path], say: Say) -> dict[Path, str]:
-    """Return the files that cannot be decoded, and why; remembered until a name, size or time of any file changes."""
-    memory = MEMORY / f"{digest(paths)}.json"
+def reasons(images: "Images", say: Say) -> dict[int, str]:
+    """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
+    if not images.store.encoded:
+        return {}
+    memory = MEMORY / f"{digest(images)}.json"
     try:
-        return {Path(path): reason for path, reason in read_json(memory).items()}
+        return {int(index): reason for index, reason in read_json(memory).items()}
     except (OSError, json.JSONDecodeError):
-        found = decode_all(paths, say)
+        found = undecodable(images, say)
     with suppress(OSError):  # a home that cannot be written costs a look a run
-        write_text(memory, json.dumps({str(path): reason for path, reason in found.items()}))
+        write_text(memory, json.dumps(found))
     return found
 
 
-def decode_all(paths: Sequence[Path], say: Say) -> dict[Path, str]:
-    """Decode every file; `say` is told how far it is."""
-    found: dict[Path, str] = {}
-    countdown = Countdown(len(paths), "{done:,} of {total:,} files decoded; {left} left", say)
-    for first in range(0, len(paths), AT_ONCE):
-        some = paths[first : first + AT_ONCE]
-        found |= unreadable(some)
-        countdown.tell(first + len(some))
+def undecodable(images: "Images", say: Say = ignore_line) -> dict[int, str]:
+    """Decode every image, and return which cannot be, and why; `say` is told how far it is."""
+    found: dict[int, str] = {}
+    countdown = Countdown(len(images), "{done:,} of {total:,} files decoded; {left} left", say)
+    with own_warnings(), ThreadPoolExecutor() as pool:
+        for first in range(0, len(images), AT_ONCE):
+            some = range(first, min(first + AT_ONCE, len(images)))
+            complaints = pool.map(images.complaint, some)
+            found |= {index: reason for index, reason in zip(some, complaints, strict=True) if reason}
+            countdown.tell(some.stop)
     return found
 
 
-def digest(paths: Sequence[Path]) -> str:
-    """Return what changes when any of the files does: of their names, sizes and times of change."""
+def digest(images: "Images") -> str:
+    """Return what changes when any of the images does."""
     whole = sha256()
-    for path in paths:
-        try:
-            status = os.stat(path)
-            facts = (str(path.absolute()), status.st_size, status.st_mtime_ns)
-        except OSError:
-            facts = (str(path.absolute()),)
-        whole.update(repr(facts).encode())
+    for place in images.places:
+        whole.update(repr(images.store.facts(int(place))).encode())
     return whole.hexdigest()[:32]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError, nearest
 from .datasets import SPLIT_FOLDERS, Images, Source, in_order
+from .stores import Files
 
 BETWEEN_LABELS = "|"
 SPLITS = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
@@ -118,4 +119,5 @@ def images_of(rows: list[Row], split: str, classes: tuple[str, ...], several: bo
             labels[image, [number[label] for label in row.labels]] = True
     else:
         labels = np.array([number[row.labels[0]] for row in chosen], dtype=np.int64)
-    return Images(tuple(row.path for row in chosen), labels, folder=folder)
+    names = tuple(row.path for row in chosen)
+    return Images(names, labels, Files(folder, names))

@@ -15,9 +15,10 @@ from ..errors import UserError, nearest
 from ..recipe import Data
 from ..say import Say, ignore_line
 from . import DATASETS, LISTS, splits
-from .broken import reasons
+from .broken import reasons, undecodable
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
-from .reading import is_image_name, read_image, unreadable
+from .reading import is_image_name, own_warnings
+from .stores import Choose, Files, Pixels, Store
 
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
@@ -26,15 +27,19 @@ DIGITS_MEAN, DIGITS_STD = (0.305, 0.305, 0.305), (0.376, 0.376, 0.376)  # of all
 
 @dataclass(frozen=True)
 class Images:
-    """One split: names, labels, and the pixels, in memory or in files below `folder`.
+    """One split: names, labels, and where the pixels are: at some places of a store, by default all of them.
 
     Labels are class numbers [N], or, where an image may have several or none, a table [N, C] of what is there.
     """
 
     ids: tuple[str, ...]
     labels: np.ndarray
-    folder: Path | None = None
-    pixels: np.ndarray | None = None  # uint8 [N, height, width, 3]
+    store: Store
+    places: np.ndarray = None  # type: ignore[assignment]  # of the store
+
+    def __post_init__(self) -> None:
+        if self.places is None:
+            object.__setattr__(self, "places", np.arange(len(self.ids)))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -52,26 +57,38 @@ class Images:
         return self.labels[index].astype(np.float32) if self.multilabel else int(self.labels[index])
 
     def read(self, index: int) -> Image.Image:
-        if self.pixels is not None:
-            return Image.fromarray(self.pixels[index])
-        assert self.folder is not None
-        return read_image(self.folder / self.ids[index])
+        """Return an upright RGB image; raises UserError, with the reason, for one that cannot be decoded."""
+        with own_warnings():
+            return self.store.decode(int(self.places[index]))
+
+    def region(self, index: int, choose: Choose, size: tuple[int, int]) -> np.ndarray:
+        """Return the box that `choose` names for an image's width and height, no finer than `size` needs: [h, w, 3]."""
+        return self.store.region(int(self.places[index]), choose, size)
+
+    def complaint(self, index: int) -> str | None:
+        """Return why an image cannot be decoded, or None where it can; to be called inside of `own_warnings`."""
+        place = int(self.places[index])
+        try:
+            self.store.decode(place)
+        except UserError as error:
+            return str(error).removeprefix(f"{self.store.address(place)}: ")
+        return None
+
+    def address(self, index: int) -> str:
+        """Return where an image is, for messages."""
+        return self.store.address(int(self.places[index]))
 
     def where(self, mask: np.ndarray) -> "Images":
         return self.at(np.flatnonzero(mask))
 
     def at(self, chosen: np.ndarray) -> "Images":
         """Return the images at some places, in their order."""
-        return replace(
-            self,
-            ids=tuple(self.ids[i] for i in chosen),
-            labels=self.labels[chosen],
-            pixels=None if self.pixels is None else self.pixels[chosen],
-        )
+        ids = tuple(self.ids[i] for i in chosen)
+        return replace(self, ids=ids, labels=self.labels[chosen], places=self.places[chosen])
 
     def in_memory(self) -> "Images":
         """Decode every file now; for sets of small images, all of one size."""
-        if self.pixels is not None:
+        if not self.store.encoded:
             return self
         arrays = [np.asarray(self.read(i)) for i in range(len(self))]
         odd = next((i for i, array in enumerate(arrays) if array.shape != arrays[0].shape), None)
@@ -80,7 +97,7 @@ class Images:
             raise UserError(
                 f"{self.ids[odd]} is not {width}x{height} as {self.ids[0]}; for other images: data.name=folder"
             )
-        return replace(self, pixels=np.stack(arrays))
+        return Images(self.ids, self.labels, Pixels(np.stack(arrays)))
 
 
 def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
@@ -157,12 +174,9 @@ def without_broken(source: Source, say: Say) -> tuple[Source, dict[str, str]]:
     """
     kept, skipped = dict(source.splits), {}
     for split, images in source.splits.items():
-        if images.folder is None or images.pixels is not None:
-            continue
-        paths = [images.folder / name for name in images.ids]
-        broken = reasons(paths, say)
-        kept[split] = images.where(np.array([path not in broken for path in paths]))
-        skipped |= {name: broken[path] for name, path in zip(images.ids, paths, strict=True) if path in broken}
+        broken = reasons(images, say)
+        kept[split] = images.where(np.array([i not in broken for i in range(len(images))]))
+        skipped |= {images.ids[i]: reason for i, reason in broken.items()}
     counts = kept["train"].counts(len(source.classes))
     empty = [name for name, count in zip(source.classes, counts, strict=True) if not count]
     if empty:
@@ -180,7 +194,7 @@ def digits(*, path: str | None = None) -> Source:
     images = Images(
         ids=tuple(f"digit-{i:04d}" for i in range(len(grey))),
         labels=bunch.target.astype(np.int64),
-        pixels=np.repeat(grey[..., None], 3, axis=-1),
+        store=Pixels(np.repeat(grey[..., None], 3, axis=-1)),
     )
     return Source(tuple("0123456789"), {"train": images}, DIGITS_MEAN, DIGITS_STD, small=True)
 
@@ -216,10 +230,10 @@ def named(data: str | Path) -> tuple[str, str | None]:
 
 def check_readable(*parts: Images) -> None:
     """Decode the files of a set small enough to wait for, and refuse it if any cannot be."""
-    paths = [images.folder / name for images in parts if images.folder and images.pixels is None for name in images.ids]
-    if len(paths) > DECODED_BEFORE_TRAINING:
+    encoded = [images for images in parts if images.store.encoded]
+    if sum(map(len, encoded)) > DECODED_BEFORE_TRAINING:
         return
-    broken = [f"{path}: {reason}" for path, reason in unreadable(paths).items()]
+    broken = [f"{images.address(i)}: {reason}" for images in encoded for i, reason in undecodable(images).items()]
     if broken:
         count = "1 image" if len(broken) == 1 else f"{len(broken)} images"
         lines = [f"  {line}" for line in broken[:20]] + ["  ..."] * (len(broken) > 20)
@@ -277,4 +291,4 @@ def _class_folders(root: Path, place: Path, classes: tuple[str, ...], split: str
         raise UserError(f"{place}: no image in class {', '.join(empty)}; add images, or remove the empty folder")
     labels = [classes.index(name) for name in names for _ in files[name]]
     ids = [path.relative_to(root).as_posix() for name in names for path in files[name]]
-    return Images(tuple(ids), np.array(labels, dtype=np.int64), folder=root)
+    return Images(tuple(ids), np.array(labels, dtype=np.int64), Files(root, tuple(ids)))

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError
 from .datasets import Images, Source, folder
+from .stores import Files, Pixels
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 
@@ -35,7 +36,7 @@ def own_cifar(name: str, path: str | None) -> Source:
         split: Images(
             ids=tuple(f"{split}/{i:05d}" for i in range(len(part.targets))),
             labels=np.array(part.targets, dtype=np.int64),
-            pixels=part.data,
+            store=Pixels(part.data),
         )
         for split, part in parts.items()
     }
@@ -101,4 +102,4 @@ def files_and_labels(part: Any) -> Iterable[tuple[str | Path, int]]:
 def images_of(found: Iterable[tuple[str | Path, int]], root: Path) -> Images:
     files, labels = zip(*found, strict=True)
     ids = tuple(Path(file).relative_to(root).as_posix() for file in files)
-    return Images(ids, np.array(labels, dtype=np.int64), folder=root)
+    return Images(ids, np.array(labels, dtype=np.int64), Files(root, ids))

@@ -1,11 +1,10 @@
-"""Batches: how an image is augmented and brought to size, and by which process, the last without any influence."""
+"""Batches: of which images, and loaded by which process, the last without any influence."""
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-import albumentations as A
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,12 +12,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ..errors import UserError
-from ..randomness import derive_seed
 from ..recipe import Data, Recipe
-from . import TRANSFORMS
 from .datasets import Dataset, Images
 from .order import ALONE, Position, Share, training_batches
-from .preprocessing import Preprocessing, to_size
+from .preprocessing import Preprocessing
+from .training_images import TrainingImages
 
 EVALUATION_BATCH_SIZE = 256
 Workers = int | Literal["auto"]  # loading processes
@@ -35,60 +33,6 @@ def preprocessing_of(data: Data, dataset: Dataset, trained: Preprocessing | None
         data.crop_fraction or usual.crop_fraction,
         data.crop_mode or usual.crop_mode,
     )
-
-
-class Augmentation:
-    """A recipe's `augment`: pixels [height, width, 3] and a seed -> uint8 [3, height, width] of the model's size."""
-
-    def __init__(self, recipe: Recipe, size: tuple[int, int]):
-        steps = [(name, options) for step in recipe.augment for name, options in step.items()]
-        self.crops_to_size = bool(steps) and steps[0][0] == "random_resized_crop"
-        self.compose = A.Compose([TRANSFORMS[name](size, **options) for name, options in steps])
-
-    def __call__(self, pixels: np.ndarray, seed: int) -> Tensor:
-        self.compose.set_random_seed(seed)
-        torch.default_generator.manual_seed(seed)  # of torchvision's operations, in randaugment
-        augmented = self.compose(image=pixels)["image"]
-        return torch.from_numpy(np.ascontiguousarray(augmented.transpose(2, 0, 1)))
-
-
-class TrainingImages(TorchDataset):
-    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number, or its row [C] of labels.
-
-    Unless the first step is random_resized_crop, an image is first brought to size as in evaluation. The size is that
-    of the epoch, where the recipe raises it for the last ones.
-    """
-
-    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
-        self.images = images
-        self.final = SizedImages(images, preprocessing, recipe)
-        lower = recipe.schedule.lower_image_size
-        self.before = SizedImages(images, replace(preprocessing, image_size=lower), recipe) if lower else self.final
-        self.raised_from = recipe.schedule.epochs - recipe.schedule.raised_epochs if lower else 0
-        self.seed = recipe.training.seed
-
-    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
-        epoch, index = key
-        sized = self.final if epoch >= self.raised_from else self.before
-        seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return sized.augmentation(sized.pixels(index), seed), self.images.target(index)
-
-
-class SizedImages:
-    """Images of one size, and the augmentation that ends there."""
-
-    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
-        self.images = images
-        self.preprocessing = preprocessing
-        self.augmentation = Augmentation(recipe, preprocessing.image_size)
-        self.zooms = preprocessing.crop_fraction < 1 and not self.augmentation.crops_to_size
-
-    def pixels(self, index: int) -> np.ndarray:
-        stored = self.images.pixels
-        if stored is not None and stored.shape[1:3] == self.preprocessing.image_size and not self.zooms:
-            return stored[index]
-        image = self.images.read(index)
-        return np.asarray(image if self.augmentation.crops_to_size else to_size(self.preprocessing, image))
 
 
 class EvaluationImages(TorchDataset):

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
@@ -53,7 +54,20 @@ def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Turn uint8 images [..., 3, height, width] into the model's input, on their device."""
     mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
-    return (images.float() / 255 - mean) / std
+    if images.device.type == "cpu":
+        return _normalize_in_cache(images, mean.numpy(), std.numpy())
+    return images.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
+
+
+def _normalize_in_cache(images: Tensor, mean: np.ndarray, std: np.ndarray) -> Tensor:
+    """Normalise one image after the other, in one thread: threads would wait for cores that loading processes use."""
+    result = torch.empty(images.shape)
+    size = images.shape[-3:]
+    for pixels, values in zip(images.reshape(-1, *size).numpy(), result.view(-1, *size).numpy(), strict=True):
+        np.divide(pixels, np.float32(255), out=values, dtype=np.float32)
+        np.subtract(values, mean, out=values)
+        np.divide(values, std, out=values)
+    return result
 
 
 def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:

@@ -3,15 +3,18 @@
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from PIL.Image import Transpose
 
 from ..errors import UserError
+from . import jpeg
+from .jpeg import ORIENTATION, Box
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"})
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")  # an allow-list: Pillow opens more, some of it dangerous
@@ -32,7 +35,6 @@ UNDECODABLE = (  # what Pillow's decoders raise for files that are not what they
     Image.DecompressionBombWarning,
 )
 
-ORIENTATION = 0x0112  # the EXIF tag; its values 2 to 8 say how the camera was held
 TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
     3: Transpose.ROTATE_180,
@@ -53,18 +55,12 @@ def read_image(path: Path) -> Image.Image:
 
     Raises UserError, with the reason, for what cannot be decoded whole.
     """
-    with _own_warnings():
-        return _decode(path)
-
-
-def unreadable(paths: Sequence[Path]) -> dict[Path, str]:
-    """Decode every file and return those that cannot be, each with the reason."""
-    with _own_warnings(), ThreadPoolExecutor() as pool:
-        return {path: reason for path, reason in zip(paths, pool.map(_complaint, paths), strict=True) if reason}
+    with own_warnings():
+        return decode_file(path)
 
 
 @contextmanager
-def _own_warnings() -> Iterator[None]:
+def own_warnings() -> Iterator[None]:
     """Turn Pillow's warning about huge images into an error, and leave out those about metadata, which nobody reads.
 
     To be used outside of threads, which share the filters.
@@ -75,23 +71,51 @@ def _own_warnings() -> Iterator[None]:
         yield
 
 
-def _decode(path: Path) -> Image.Image:
+def decode_file(path: Path) -> Image.Image:
+    """Decode a file as `read_image` does, inside of `own_warnings`."""
     try:
         if not path.is_file():  # a pipe would be waited for without end
             raise UserError(f"{path}: {_no_file(path)}")
-        with Image.open(path, formats=FORMATS) as image:
+        return decode(path.read_bytes(), str(path))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+def decode(data: bytes, name: str) -> Image.Image:
+    """Decode the bytes of an image file as `decode_file` does; `name` is for the message."""
+    try:
+        with Image.open(BytesIO(data), formats=FORMATS) as image:
             image.load()
             return _to_rgb(_upright(image))
     except UNDECODABLE as error:
-        raise UserError(f"{path}: {_reason(path, error)}") from error
+        raise UserError(f"{name}: {_reason(data, error)}") from error
 
 
-def _complaint(path: Path) -> str | None:
+def decode_region(path: Path, choose: Callable[[int, int], Box], size: tuple[int, int]) -> np.ndarray:
+    """Decode the box of a file's image that `choose` names for its width and height, as `region` does."""
     try:
-        _decode(path)
-    except UserError as error:
-        return str(error).removeprefix(f"{path}: ")
-    return None
+        if not path.is_file():
+            raise UserError(f"{path}: {_no_file(path)}")
+        return region(path.read_bytes(), str(path), choose, size)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+
+
+def region(data: bytes, name: str, choose: Callable[[int, int], Box], size: tuple[int, int]) -> np.ndarray:
+    """Decode the box that `choose` names for an image's width and height: RGB [h, w, 3].
+
+    Of a JPEG file little more is decoded than the box, and no larger than is needed for height and width `size`.
+    Raises UserError, with the reason, for what cannot be decoded.
+    """
+    try:
+        file = jpeg.parse(data)
+        if file is not None:
+            return file.region(choose(*file.size), size)
+    except ValueError:
+        pass  # Pillow decides, and has the words
+    with own_warnings():
+        image = decode(data, name)
+    return np.asarray(image.crop(choose(*image.size)))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -117,10 +141,8 @@ def _no_file(path: Path) -> str:
     return "neither a file nor a folder" if path.exists() else "no such file"
 
 
-def _reason(path: Path, error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{error.strerror}"
-    if path.stat().st_size == 0:
+def _reason(data: bytes, error: Exception) -> str:
+    if not data:
         return "an empty file"
     if isinstance(error, Image.UnidentifiedImageError):
         return f"not an image of a known format ({', '.join(FORMATS)})"

@@ -1,0 +1,138 @@
+"""JPEG files: the part of an image that a crop needs, decoded no larger than it is used.
+
+Rows below the crop are left out: the header is given the height at which they begin, and the decoder stops there. Where
+the crop is at least twice its later size, it is decoded at a half, a quarter or an eighth (in the DCT, ITU T.81).
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from PIL import Image
+
+Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
+
+SCALES = (8, 4, 2)  # by which the decoder divides at little cost
+START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, in Huffman's code
+START_OF_SCAN, END_OF_IMAGE, METADATA = 0xDA, b"\xff\xd9", 0xE1
+XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
+ORIENTATION = 0x0112  # the EXIF tag; its values 2 to 8 say how the camera was held
+MIRRORED = {  # orientation -> whether the stored image lies on its side, and is mirrored along its x and y axes
+    1: (False, False, False),
+    2: (False, True, False),
+    3: (False, True, True),
+    4: (False, False, True),
+    5: (True, False, False),
+    6: (True, False, True),
+    7: (True, True, True),
+    8: (True, True, False),
+}
+
+
+@dataclass(frozen=True)
+class Jpeg:
+    """A JPEG file of 8 bits and one or three channels, whole, and how it is stored."""
+
+    data: bytes
+    stored_size: tuple[int, int]  # width, height
+    height_at: int  # place of the height's two bytes in `data`
+    orientation: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Return width and height of the upright image."""
+        width, height = self.stored_size
+        return (height, width) if MIRRORED[self.orientation][0] else (width, height)
+
+    def region(self, box: Box, size: tuple[int, int]) -> np.ndarray:
+        """Return a box of the upright image, RGB [height, width, 3], at the smallest scale that is still `size`.
+
+        At a smaller scale the box is rounded to its pixels. Raises ValueError for data that cannot be decoded.
+        """
+        lies, mirrored_x, mirrored_y = MIRRORED[self.orientation]
+        left, top, right, bottom = stored_box(box, self.stored_size, self.orientation)
+        height, width = size[::-1] if lies else size
+        scale = next((s for s in SCALES if (right - left) // s >= width and (bottom - top) // s >= height), 1)
+        pixels = self._decode(bottom + 2 * scale, scale)  # with the rows that the last one's colours are mixed from
+        stored = pixels[round(top / scale) : round(bottom / scale), round(left / scale) : round(right / scale)]
+        turned = stored[:: -1 if mirrored_y else 1, :: -1 if mirrored_x else 1]
+        return turned.swapaxes(0, 1) if lies else turned
+
+    def _decode(self, rows: int, scale: int) -> np.ndarray:
+        width, height = self.stored_size
+        data = self.data
+        if rows < height:
+            height, data = rows, bytearray(self.data)
+            data[self.height_at : self.height_at + 2] = height.to_bytes(2, "big")
+        # Not strict: the rows that are left out are data too many, and Pillow forgives as much as this.
+        return simplejpeg.decode_jpeg(
+            data, min_width=-(-width // scale), min_height=-(-height // scale), min_factor=1, strict=False
+        )
+
+
+def parse(data: bytes) -> Jpeg | None:
+    """Return a JPEG file's data and how it is stored, or None for what is left to Pillow: the odd and the broken."""
+    size, height_at, orientations = (0, 0), 0, {}
+    for marker, start, end in segments(data):
+        if marker in START_OF_FRAME:
+            bits, height, width, channels = data[start], *(_number(data, start + i) for i in (1, 3)), data[start + 5]
+            if bits != 8 or channels not in (1, 3) or not height or not width:
+                return None
+            size, height_at = (width, height), start + 1
+        elif marker == METADATA:
+            orientations |= _orientation(data[start:end])
+        elif marker == START_OF_SCAN:
+            whole = height_at and data.rfind(END_OF_IMAGE, end) >= 0
+            within = size[0] * size[1] <= (Image.MAX_IMAGE_PIXELS or 0)
+            orientation = orientations.get("EXIF", orientations.get("XMP", 1))
+            return Jpeg(data, size, height_at, orientation) if whole and within and orientation in MIRRORED else None
+    return None
+
+
+def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Yield every marker with the beginning and the end of its segment, up to the first scan's."""
+    place = 2 if data[:2] == b"\xff\xd8" else len(data)
+    while place + 4 <= len(data) and data[place] == 0xFF:
+        if data[place + 1] == 0xFF:  # filling
+            place += 1
+            continue
+        end = place + 2 + _number(data, place + 2)
+        if not place + 4 <= end <= len(data):
+            return
+        yield data[place + 1], place + 4, end
+        place = end
+
+
+def stored_box(box: Box, stored_size: tuple[int, int], orientation: int) -> Box:
+    """Return where a box of the upright image lies in the stored one."""
+    lies, mirrored_x, mirrored_y = MIRRORED[orientation]
+    width, height = stored_size
+    left, top, right, bottom = (box[i] for i in (1, 0, 3, 2)) if lies else box
+    if mirrored_x:
+        left, right = width - right, width - left
+    if mirrored_y:
+        top, bottom = height - bottom, height - top
+    return left, top, right, bottom
+
+
+def _number(data: bytes, place: int) -> int:
+    return int.from_bytes(data[place : place + 2], "big")
+
+
+def _orientation(segment: bytes) -> dict[str, Any]:
+    """Return the orientation that a segment of metadata gives, if any, by the kind of metadata."""
+    if segment.startswith(b"http://ns.adobe.com/xap/1.0/\0"):
+        found = XMP_ORIENTATION.search(segment)
+        return {"XMP": int(found[1])} if found else {}
+    if not segment.startswith(b"Exif\0\0"):
+        return {}
+    exif = Image.Exif()
+    try:
+        exif.load(segment)
+        return {"EXIF": exif[ORIENTATION]} if ORIENTATION in exif else {}
+    except (SyntaxError, OSError, ValueError, TypeError, KeyError, IndexError, struct.error):
+        return {"EXIF": None}  # Pillow has its own way with these

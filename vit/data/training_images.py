@@ -1,0 +1,89 @@
+"""How a training image is augmented and brought to size: a function of seed, epoch and image alone."""
+
+import random
+from dataclasses import replace
+from functools import partial
+
+import albumentations as A
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from ..randomness import derive_seed
+from ..recipe import Recipe
+from . import TRANSFORMS
+from .crops import RandomResizedCrop
+from .datasets import Images
+from .preprocessing import Preprocessing, to_size
+
+
+class TrainingImages(TorchDataset):
+    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number, or its row [C] of labels.
+
+    The size is that of the epoch, where the recipe raises it for the last ones.
+    """
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
+        self.images = images
+        self.final = AugmentedImages(images, preprocessing, recipe)
+        lower = recipe.schedule.lower_image_size
+        self.before = AugmentedImages(images, replace(preprocessing, image_size=lower), recipe) if lower else self.final
+        self.raised_from = recipe.schedule.epochs - recipe.schedule.raised_epochs if lower else 0
+        self.seed = recipe.training.seed
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
+        epoch, index = key
+        augmented = self.final if epoch >= self.raised_from else self.before
+        seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
+        return augmented.image(index, seed), self.images.target(index)
+
+
+class AugmentedImages:
+    """Images of one size, and a recipe's way there: a crop of the whole image, or as in evaluation; then the rest."""
+
+    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
+        self.images = images
+        self.preprocessing = preprocessing
+        self.steps = Steps(recipe, preprocessing.image_size)
+
+    def image(self, index: int, seed: int) -> Tensor:
+        """Return an augmented image, uint8 [3, height, width]."""
+        crop = self.steps.crop
+        if crop is None:
+            sized = to_size(self.preprocessing, self.images.read(index))
+            return self.steps.augmented(np.asarray(sized), seed)
+        image = crop.resized(self.images.region(index, partial(crop.box, seed=seed), crop.size))
+        if random.Random(derive_seed(seed, "flip")).random() < self.steps.flip_probability:
+            image = image.flip(-1)
+        return self.steps.augmented(image.permute(1, 2, 0).numpy(), seed) if self.steps.rest else image
+
+
+class Steps:
+    """A recipe's `augment`.
+
+    Where it begins with random_resized_crop, `crop` is that step, and `flip_probability` that of the horizontal_flip
+    which may be the second: albumentations, which does the `rest`, takes longer for both. Raises ValueError for options
+    that a step refuses.
+    """
+
+    def __init__(self, recipe: Recipe, size: tuple[int, int]):
+        steps = [(name, options) for step in recipe.augment for name, options in step.items()]
+        self.crop: RandomResizedCrop | None = None
+        self.flip_probability = 0.0
+        if steps and steps[0][0] == "random_resized_crop":
+            self.crop = TRANSFORMS["random_resized_crop"](size, **steps.pop(0)[1])
+            if steps and steps[0][0] == "horizontal_flip":
+                self.flip_probability = steps.pop(0)[1].get("p", 0.5)
+        if any(name == "random_resized_crop" for name, _ in steps):
+            raise ValueError("random_resized_crop has to be the first step, where the whole image is at hand")
+        self.rest = bool(steps)
+        self.compose = A.Compose([TRANSFORMS[name](size, **options) for name, options in steps])
+
+    def augmented(self, pixels: np.ndarray, seed: int) -> Tensor:
+        """Return pixels [height, width, 3] after the rest of the steps: uint8 [3, height, width]."""
+        if self.rest:
+            self.compose.set_random_seed(seed)
+            torch.default_generator.manual_seed(seed)  # of torchvision's operations, in randaugment
+            pixels = self.compose(image=pixels)["image"]
+        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
