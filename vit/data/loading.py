@@ -16,10 +16,11 @@ from ..recipe import Data, Recipe
 from .datasets import Dataset, Images
 from .order import ALONE, Position, Share, training_batches
 from .preprocessing import Preprocessing
+from .threads import ThreadedLoader
 from .training_images import TrainingImages
 
 EVALUATION_BATCH_SIZE = 256
-Workers = int | Literal["auto"]  # loading processes
+Workers = int | Literal["auto"]  # loading processes, or threads
 
 
 def preprocessing_of(data: Data, dataset: Dataset, trained: Preprocessing | None = None) -> Preprocessing:
@@ -72,6 +73,8 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing)
 
     def training(parts: int, share: Share, start: Position) -> DataLoader:
         batches = training_batches(recipe, train.ids, train.labels, parts, share, start)
+        if images.leaves_the_lock and (threads := _count(workers, dataset.small)):
+            return ThreadedLoader(images, batches, threads)
         return DataLoader(images, batch_sampler=batches, **_workers(workers, dataset.small))
 
     def validation(share: Share) -> DataLoader:
@@ -101,8 +104,12 @@ def evaluation_loader(
     )
 
 
+def _count(workers: Workers, small: bool) -> int:
+    return (0 if small else min(torch.get_num_threads(), 8)) if workers == "auto" else workers
+
+
 def _workers(workers: Workers, small: bool) -> dict:
-    count = (0 if small else min(torch.get_num_threads(), 8)) if workers == "auto" else workers
+    count = _count(workers, small)
     # Forked, a worker starts at once and ends with its process, even inside one that a server forked.
     start = "fork" if count and sys.platform == "linux" else None
     return {

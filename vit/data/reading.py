@@ -1,5 +1,6 @@
 """Image files: which are images, how one is decoded, and which cannot be."""
 
+import math
 import struct
 import warnings
 import zlib
@@ -32,7 +33,6 @@ UNDECODABLE = (  # what Pillow's decoders raise for files that are not what they
     EOFError,
     MemoryError,
     Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
 )
 
 TURNS = {
@@ -61,14 +61,18 @@ def read_image(path: Path) -> Image.Image:
 
 @contextmanager
 def own_warnings() -> Iterator[None]:
-    """Turn Pillow's warning about huge images into an error, and leave out those about metadata, which nobody reads.
+    """Leave out warnings: those about metadata nobody reads, and huge images are refused.
 
     To be used outside of threads, which share the filters.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
+
+
+def silence_pillow() -> None:
+    """Leave out Pillow's warnings for good, where threads decode; what it warns of is refused or does not matter."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def decode_file(path: Path) -> Image.Image:
@@ -85,6 +89,7 @@ def decode(data: bytes, name: str) -> Image.Image:
     """Decode the bytes of an image file as `decode_file` does; `name` is for the message."""
     try:
         with Image.open(BytesIO(data), formats=FORMATS) as image:
+            _refuse_huge(*image.size)
             image.load()
             return _to_rgb(_upright(image))
     except UNDECODABLE as error:
@@ -116,6 +121,14 @@ def region(data: bytes, name: str, choose: Callable[[int, int], Box], size: tupl
     with own_warnings():
         image = decode(data, name)
     return np.asarray(image.crop(choose(*image.size)))
+
+
+def _refuse_huge(width: int, height: int) -> None:
+    """Refuse at the size where Pillow warns; it refuses twice as many itself."""
+    if width * height > (Image.MAX_IMAGE_PIXELS or math.inf):
+        raise Image.DecompressionBombError(
+            f"{width} x {height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}, the most that are decoded"
+        )
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -33,10 +33,25 @@ class TrainingImages(TorchDataset):
         self.seed = recipe.training.seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
-        epoch, index = key
-        augmented = self.final if epoch >= self.raised_from else self.before
+        pixels, target = self.pixels(*key)
+        return torch.from_numpy(np.ascontiguousarray(pixels)), target
+
+    def pixels(self, epoch: int, index: int) -> tuple[np.ndarray, int | np.ndarray]:
+        """Return an item with its image as an array."""
         seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return augmented.image(index, seed), self.images.target(index)
+        return self._of(epoch).pixels(index, seed), self.images.target(index)
+
+    def image_size(self, epoch: int) -> tuple[int, int]:
+        """Return height and width of the images of an epoch."""
+        return self._of(epoch).preprocessing.image_size
+
+    @property
+    def leaves_the_lock(self) -> bool:
+        """Whether most of the work is done outside of Python's lock, so that threads can share it."""
+        return self.final.steps.crop is not None and not self.final.steps.rest
+
+    def _of(self, epoch: int) -> "AugmentedImages":
+        return self.final if epoch >= self.raised_from else self.before
 
 
 class AugmentedImages:
@@ -47,7 +62,7 @@ class AugmentedImages:
         self.preprocessing = preprocessing
         self.steps = Steps(recipe, preprocessing.image_size)
 
-    def image(self, index: int, seed: int) -> Tensor:
+    def pixels(self, index: int, seed: int) -> np.ndarray:
         """Return an augmented image, uint8 [3, height, width]."""
         crop = self.steps.crop
         if crop is None:
@@ -55,8 +70,8 @@ class AugmentedImages:
             return self.steps.augmented(np.asarray(sized), seed)
         image = crop.resized(self.images.region(index, partial(crop.box, seed=seed), crop.size))
         if random.Random(derive_seed(seed, "flip")).random() < self.steps.flip_probability:
-            image = image.flip(-1)
-        return self.steps.augmented(image.permute(1, 2, 0).numpy(), seed) if self.steps.rest else image
+            image = image[..., ::-1]
+        return self.steps.augmented(image.transpose(1, 2, 0), seed) if self.steps.rest else image
 
 
 class Steps:
@@ -80,10 +95,10 @@ class Steps:
         self.rest = bool(steps)
         self.compose = A.Compose([TRANSFORMS[name](size, **options) for name, options in steps])
 
-    def augmented(self, pixels: np.ndarray, seed: int) -> Tensor:
+    def augmented(self, pixels: np.ndarray, seed: int) -> np.ndarray:
         """Return pixels [height, width, 3] after the rest of the steps: uint8 [3, height, width]."""
         if self.rest:
             self.compose.set_random_seed(seed)
             torch.default_generator.manual_seed(seed)  # of torchvision's operations, in randaugment
-            pixels = self.compose(image=pixels)["image"]
-        return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+            pixels = self.compose(image=np.ascontiguousarray(pixels))["image"]
+        return pixels.transpose(2, 0, 1)
