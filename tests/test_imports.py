@@ -12,6 +12,7 @@ FLOORS: dict[str, float] = {
     "processes": 0,
     "table": 0,
     "settings": 0,
+    "machine": 0,
     "say": 0,
     "recipe_mistakes": 0,
     "recipe": 0,

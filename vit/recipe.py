@@ -31,6 +31,7 @@ from .table import named_options
 S = TypeVar("S")
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
     "data.workers",
+    "data.cache_folder",
     "training.devices",
     "training.nodes",
     "training.strategy",
@@ -86,7 +87,9 @@ class Data:
     split_seed: int = 0  # with the file names, decides every split and subset
     sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
     on_error: Literal["fail", "skip"] = "fail"  # skip: files that cannot be decoded are left out, and listed
-    workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes
+    cache: Literal["none", "ram", "disk"] = "none"  # images decoded and resized once: 8/7 of the size for random crops
+    cache_folder: str | None = None  # of cache=disk; None: ~/.cache/vit/images
+    workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes, or threads where no step is Python's
 
 
 @section

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UserError
+from .machine import available_cores, processor_name
 from .recipe import Recipe, settings_that_differ
 from .settings import read_yaml
 
@@ -113,19 +114,6 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in VERSIONS_KEPT},
     }
-
-
-def available_cores() -> int:
-    """Return the cores this process may use: a scheduler may have given it fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def processor_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def clock(seconds: float) -> str:

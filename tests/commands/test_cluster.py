@@ -18,7 +18,8 @@ from vit.commands.cluster_nodes import Share, View, check_views, nodes_with_room
 from vit.commands.comparison_runs import plan
 from vit.commands.inputs import load_comparison
 from vit.errors import UserError
-from vit.run_folder import RunFolder, available_cores
+from vit.machine import available_cores
+from vit.run_folder import RunFolder
 
 LOST = "fraction-0.6-seed-1"  # what the cluster trains again, of both models
 

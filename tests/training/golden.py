@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 import vit
-from vit.run_folder import processor_name
+from vit.machine import processor_name
 
 KEPT = Path(__file__).with_name("golden_losses.json")
 RECIPES = {  # with optimizers that do not enlarge the last bit's noise, in which other machines differ

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +14,6 @@ from vit.models import create_model
 from vit.models.recomputation import recompute_activations
 from vit.recipe import Optimizer
 from vit.training.memory import (
-    available_bytes,
     bytes_per_image,
     is_out_of_memory,
     out_of_memory_message,
@@ -145,59 +143,6 @@ def test_parts_of_a_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
         usable = copies * weights + 17 * image  # 16 images fit, and a few bytes of counted steps
         monkeypatch.setattr("vit.training.memory.available_bytes", lambda _, usable=usable: usable / 0.4)
         assert parts_for(module, 64, SIZE, None, Optimizer(name=optimizer), "cpu") == 4
-
-
-def write(folder: Path, **files: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in files.items():
-        (folder / name.replace("__", ".")).write_text(text)
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> tuple[Path, Path]:
-    """A machine with 8,000 kB to spare: its folders of processes and of control groups."""
-    write(tmp_path / "proc", meminfo="MemTotal:  16000 kB\nMemFree:  10 kB\nMemAvailable:  8000 kB\n")
-    return tmp_path / "proc", tmp_path / "cgroup"
-
-
-def test_without_limits_the_machine_decides(machine: tuple[Path, Path]) -> None:
-    assert available_bytes("cpu", *machine) == 8000 * 1024
-
-
-@pytest.mark.parametrize(
-    ("limit", "inner", "expected"),
-    [
-        ("max", "max", 8_192_000),
-        ("6000000", "max", 6_000_000 - 5_000_000 + 1_000_000),  # the cached files are given back
-        ("6000000", "5500000", 1_500_000),
-        ("5500000", "6000000", 1_500_000),  # of the group around
-        ("100", "max", 0),
-    ],
-)
-def test_a_container_of_version_2_decides(machine: tuple[Path, Path], limit: str, inner: str, expected: int) -> None:
-    processes, groups = machine
-    write(processes / "self", cgroup="0::/outer/inner\n")
-    used = {"memory__current": "5000000", "memory__stat": "anon 4\ninactive_file 1000000\nactive_file 7\n"}
-    write(groups / "outer", memory__max=limit, **used)
-    write(groups / "outer" / "inner", memory__max=inner, **used)
-    assert available_bytes("cpu", *machine) == expected
-
-
-@pytest.mark.parametrize("path", ["/docker/abc", "/"])  # as named outside the container, or inside it
-def test_a_container_of_version_1_decides(machine: tuple[Path, Path], path: str) -> None:
-    processes, groups = machine
-    write(processes / "self", cgroup=f"9:name=systemd:/\n4:cpu,memory:{path}\n0::/\n")
-    write(
-        groups / "memory",
-        memory__limit_in_bytes="6000000\n",
-        memory__usage_in_bytes="5000000\n",
-        memory__stat="cache 9\ninactive_file 3\ntotal_inactive_file 1000000\n",
-    )
-    assert available_bytes("cpu", *machine) == 2_000_000
-
-
-def test_this_machine_has_memory() -> None:
-    assert 1e7 < available_bytes("cpu") < 1e14
 
 
 EXHAUSTED = """

@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from .. import __version__
 from ..errors import UserError
-from ..run_folder import available_cores
+from ..machine import available_cores
 from .comparison_runs import PlannedRun
 from .side_by_side import decide_precision, default_jobs, threads_of_a_training
 

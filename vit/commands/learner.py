@@ -14,7 +14,7 @@ from ..data.datasets import Dataset
 from ..data.loading import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
 from ..data.mixing import as_targets, make_mixing
 from ..data.order import Position, Share, training_batches
-from ..data.preprocessing import Preprocessing, normalize
+from ..data.preprocessing import BatchNormalizer, Preprocessing
 from ..errors import UserError
 from ..models.recomputation import recompute_activations
 from ..pretrained.weights import Weights
@@ -87,13 +87,14 @@ def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: 
         parts = head_alone(recipe, module, data, preprocessing, device, say)
     else:
         prepare_batch = batch_preparation(recipe, preprocessing, len(data.classes))
-        parts = (module, make_loaders(recipe, data, preprocessing), prepare_batch)
+        parts = (module, make_loaders(recipe, data, preprocessing, say), prepare_batch)
     return Learner(*parts, adapters, learning, time.perf_counter() - began)
 
 
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
     mix = make_mixing(recipe.mixing, num_classes)
-    return lambda images, labels: mix(normalize(images, preprocessing), labels)
+    normalize = BatchNormalizer(preprocessing)
+    return lambda images, labels: mix(normalize(images), labels)
 
 
 def check_labels(recipe: Recipe, data: Dataset) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..run_folder import available_cores, read_json, write_json
+from ..machine import available_cores
+from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
 

@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.fft import dctn
 
 from ..errors import UserError
-from ..run_folder import available_cores
+from ..machine import available_cores
 from ..say import Countdown, Say
 from .datasets import Images
 

@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import UserError
 from ..run_folder import read_json, write_text
 from ..say import Countdown, Say, ignore_line
 from .reading import own_warnings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 MEMORY = Path.home() / ".cache" / "vit" / "decoded"
 AT_ONCE = 500  # files between two looks at the clock
+MOST_TOLD = 20
 
 
 def reasons(images: "Images", say: Say) -> dict[int, str]:
@@ -43,6 +45,15 @@ def undecodable(images: "Images", say: Say = ignore_line) -> dict[int, str]:
             found |= {index: reason for index, reason in zip(some, complaints, strict=True) if reason}
             countdown.tell(some.stop)
     return found
+
+
+def refuse(complaints: list[str]) -> None:
+    """Raise UserError for images that cannot be decoded, a line for each, where there are any."""
+    if complaints:
+        count = "1 image" if len(complaints) == 1 else f"{len(complaints)} images"
+        lines = [f"  {line}" for line in complaints[:MOST_TOLD]] + ["  ..."] * (len(complaints) > MOST_TOLD)
+        advice = "mend or remove them, or leave them out by data.on_error=skip"
+        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *lines]))
 
 
 def digest(images: "Images") -> str:

@@ -39,7 +39,8 @@ class RandomResizedCrop:
             ratio = math.exp(generator.uniform(lowest, highest))
             across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
             if 0 < across <= width and 0 < down <= height:
-                left, top = generator.randint(0, width - across), generator.randint(0, height - down)
+                left = int(generator.random() * (width - across + 1))  # the same part of a smaller copy
+                top = int(generator.random() * (height - down + 1))
                 return left, top, left + across, top + down
         return self._centre(width, height)
 

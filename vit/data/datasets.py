@@ -15,7 +15,7 @@ from ..errors import UserError, nearest
 from ..recipe import Data
 from ..say import Say, ignore_line
 from . import DATASETS, LISTS, splits
-from .broken import reasons, undecodable
+from .broken import reasons, refuse, undecodable
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from .reading import is_image_name, own_warnings
 from .stores import Choose, Files, Pixels, Store
@@ -233,12 +233,7 @@ def check_readable(*parts: Images) -> None:
     encoded = [images for images in parts if images.store.encoded]
     if sum(map(len, encoded)) > DECODED_BEFORE_TRAINING:
         return
-    broken = [f"{images.address(i)}: {reason}" for images in encoded for i, reason in undecodable(images).items()]
-    if broken:
-        count = "1 image" if len(broken) == 1 else f"{len(broken)} images"
-        lines = [f"  {line}" for line in broken[:20]] + ["  ..."] * (len(broken) > 20)
-        advice = "mend or remove them, or leave them out by data.on_error=skip"
-        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *lines]))
+    refuse([f"{images.address(i)}: {reason}" for images in encoded for i, reason in undecodable(images).items()])
 
 
 def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:

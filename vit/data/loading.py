@@ -13,6 +13,8 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ..errors import UserError
 from ..recipe import Data, Recipe
+from ..say import Say, ignore_line
+from . import cache
 from .datasets import Dataset, Images
 from .order import ALONE, Position, Share, training_batches
 from .preprocessing import Preprocessing
@@ -58,29 +60,28 @@ class Loaders:
     validation: Callable[[Share], DataLoader]
 
 
-def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
+def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, say: Say = ignore_line) -> Loaders:
     """Return the loaders of a recipe's data.
 
     Training batches are uint8 images [B, 3, height, width] and labels [B] or [B, C].
-    Raises UserError for transforms that refuse their options.
+    Raises UserError for transforms that refuse their options, and for a cache that has no room.
     """
-    workers = recipe.data.workers
-    train = dataset.train.in_memory() if dataset.small else dataset.train
+    workers, small = recipe.data.workers, dataset.small
+    train, validation = (part.in_memory() if small else part for part in (dataset.train, dataset.validation))
+    train, training_preprocessing = cache.of_training(train, preprocessing, recipe, say)
+    validation, rest = cache.of_evaluation(validation, preprocessing, recipe.data, say)
     try:
-        images = TrainingImages(train, preprocessing, recipe)
+        images = TrainingImages(train, training_preprocessing, recipe)
     except ValueError as error:
         raise UserError(f"augment: {error}") from error
 
     def training(parts: int, share: Share, start: Position) -> DataLoader:
         batches = training_batches(recipe, train.ids, train.labels, parts, share, start)
-        if images.leaves_the_lock and (threads := _count(workers, dataset.small)):
+        if images.leaves_the_lock and (threads := _count(workers, small)):
             return ThreadedLoader(images, batches, threads)
-        return DataLoader(images, batch_sampler=batches, **_workers(workers, dataset.small))
+        return DataLoader(images, batch_sampler=batches, **_workers(workers, small))
 
-    def validation(share: Share) -> DataLoader:
-        return evaluation_loader(dataset.validation, preprocessing, workers, dataset.small, share)
-
-    return Loaders(training, validation)
+    return Loaders(training, lambda share: evaluation_loader(validation, rest, workers, small, share))
 
 
 def evaluation_loader(

@@ -127,7 +127,7 @@ def _refuse_huge(width: int, height: int) -> None:
     """Refuse at the size where Pillow warns; it refuses twice as many itself."""
     if width * height > (Image.MAX_IMAGE_PIXELS or math.inf):
         raise Image.DecompressionBombError(
-            f"{width} x {height} pixels are more than {Image.MAX_IMAGE_PIXELS:,}, the most that are decoded"
+            f"{width} x {height} pixels, a decompression bomb: more than {Image.MAX_IMAGE_PIXELS:,} are not decoded"
         )
 
 

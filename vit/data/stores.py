@@ -1,7 +1,7 @@
 """Where images are kept: in files, in memory, or in several such places. Each gives its images by number."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -69,9 +69,9 @@ class Files:
 
 @dataclass(frozen=True)
 class Pixels:
-    """Decoded images of one size: uint8 [N, height, width, 3]."""
+    """Decoded images, uint8 [height, width, 3] each; those of one size may be one array [N, height, width, 3]."""
 
-    array: np.ndarray
+    array: np.ndarray | Sequence[np.ndarray]
     encoded = False
 
     def address(self, number: int) -> str:

@@ -1,10 +1,8 @@
 """How much memory a step of training takes, how much there is, and into how many parts a batch must be cut to fit."""
 
-import os
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..errors import UserError
+from ..machine import free_memory_bytes
 from ..recipe import Optimizer as OptimizerSettings
 from .optim import state_bytes
 
@@ -22,10 +21,6 @@ from .optim import state_bytes
 # was mapped on its own (8 blocks of vit_small, recomputed, 24 images of 224 pixels, fp32).
 USED_SHARES = {"cpu": 0.4, "cuda": 0.8}
 MEASURED_IMAGES = (2, 3)  # in two batches: BatchNorm refuses one image where one position is left
-CGROUP_FILES = {  # version -> limit, use, and in memory.stat the part of it that is given back on demand
-    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
-    2: ("memory.max", "memory.current", "inactive_file"),
-}
 CPU_REFUSALS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 REMEDIES = (
     "training.gradient_checkpointing=true: activations computed twice, which takes longer",
@@ -122,7 +117,7 @@ class _LiveBytes(TorchDispatchMode):
         self.bytes -= size
 
 
-def available_bytes(device: str, processes: Path = Path("/proc"), control_groups: Path = Path("/sys/fs/cgroup")) -> int:
+def available_bytes(device: str) -> int:
     """Return the bytes that this process can still take: of the GPU's memory, or of the machine's and its container's.
 
     Raises UserError where the system does not tell.
@@ -130,48 +125,7 @@ def available_bytes(device: str, processes: Path = Path("/proc"), control_groups
     if device == "cuda":
         held = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()  # by torch, for later
         return torch.cuda.mem_get_info()[0] + held
-    return min([_free_of_machine(processes), *_free_of_groups(processes, control_groups)])
-
-
-def _free_of_machine(processes: Path) -> int:
-    try:
-        lines = (processes / "meminfo").read_text().splitlines()
-    except OSError:  # no Linux: all there is
-        try:
-            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        except (AttributeError, ValueError, OSError) as error:
-            raise UserError(
-                "training.accumulate=auto: this system does not tell its memory; give the number of parts"
-            ) from error
-    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-
-
-def _free_of_groups(processes: Path, control_groups: Path) -> Iterator[int]:
-    """Give what is left below the limit of every control group around this process, of version 1 and 2."""
-    try:
-        lines = (processes / "self" / "cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        mount = control_groups / "memory" if controllers else control_groups
-        inside = mount / path.lstrip("/")
-        for folder in (inside, *inside.parents):
-            if folder.is_relative_to(mount):
-                yield from _free_of_group(folder, *CGROUP_FILES[1 if controllers else 2])
-
-
-def _free_of_group(folder: Path, limit: str, use: str, cached: str) -> Iterator[int]:
-    try:
-        most, used = (folder / limit).read_text().strip(), int((folder / use).read_text())
-        lines = (folder / "memory.stat").read_text().splitlines()
-    except OSError:  # the root group has none; and in a container the folders above it are not seen
-        return
-    if most.isdecimal():  # not "max"
-        given_back = sum(int(line.split()[1]) for line in lines if line.startswith(f"{cached} "))
-        yield max(0, int(most) - used + given_back)
+    return free_memory_bytes()
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from ..errors import UserError
-from ..run_folder import processor_name, read_json, write_text
+from ..machine import processor_name
+from ..run_folder import read_json, write_text
 
 MEMORY = Path.home() / ".cache" / "vit" / "precision.json"
 FASTER = 1.2  # times; below this, fp32's exactness is worth more

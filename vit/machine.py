@@ -1,0 +1,75 @@
+"""What the machine has for this process: cores, memory."""
+
+import os
+import platform
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import UserError
+
+CGROUP_FILES = {  # version -> limit, use, and in memory.stat the part of it that is given back on demand
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
+}
+
+
+def available_cores() -> int:
+    """Return the cores this process may use: a scheduler may have given it fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def free_memory_bytes(processes: Path = Path("/proc"), control_groups: Path = Path("/sys/fs/cgroup")) -> int:
+    """Return the bytes that this process can still take, of the machine and of its container.
+
+    Raises UserError where the system does not tell.
+    """
+    return min([_free_of_machine(processes), *_free_of_groups(processes, control_groups)])
+
+
+def _free_of_machine(processes: Path) -> int:
+    try:
+        lines = (processes / "meminfo").read_text().splitlines()
+    except OSError:  # no Linux: all there is
+        try:
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        except (AttributeError, ValueError, OSError) as error:
+            raise UserError(
+                "this system does not tell its memory: give training.accumulate as a number, and no data.cache=ram"
+            ) from error
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+
+
+def _free_of_groups(processes: Path, control_groups: Path) -> Iterator[int]:
+    """Give what is left below the limit of every control group around this process, of version 1 and 2."""
+    try:
+        lines = (processes / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        mount = control_groups / "memory" if controllers else control_groups
+        inside = mount / path.lstrip("/")
+        for folder in (inside, *inside.parents):
+            if folder.is_relative_to(mount):
+                yield from _free_of_group(folder, *CGROUP_FILES[1 if controllers else 2])
+
+
+def _free_of_group(folder: Path, limit: str, use: str, cached: str) -> Iterator[int]:
+    try:
+        most, used = (folder / limit).read_text().strip(), int((folder / use).read_text())
+        lines = (folder / "memory.stat").read_text().splitlines()
+    except OSError:  # the root group has none; and in a container the folders above it are not seen
+        return
+    if most.isdecimal():  # not "max"
+        given_back = sum(int(line.split()[1]) for line in lines if line.startswith(f"{cached} "))
+        yield max(0, int(most) - used + given_back)
