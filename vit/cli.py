@@ -52,6 +52,10 @@ class Packaging(StrEnum):
     safetensors = "safetensors"
 
 
+class Measured(StrEnum):
+    data = "data"
+
+
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="a file, or a name of `vit recipes`")],
@@ -199,6 +203,36 @@ def find_lr(
         from .commands import find_lr as command
 
     print(command.show(command.find_lr(recipe, out=out, overrides=overrides, steps=steps)))
+
+
+@app.command()
+def bench(
+    task: Annotated[Measured, typer.Argument(help="what to time")],
+    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="class folders; else two photographs")] = None,
+    against: Annotated[str, typer.Option(metavar="A,B", help="other loaders")] = "timm,torchvision",
+    image_size: Annotated[int, typer.Option(min=1, help="pixels")] = 224,
+    batch_size: Annotated[int, typer.Option(min=1)] = 64,
+    workers: Annotated[int, typer.Option(min=0, help="threads, or processes of loaders that use these")] = 2,
+    images: Annotated[int, typer.Option(min=1, help="a round, at least")] = 2000,
+    rounds: Annotated[int, typer.Option(min=1)] = 5,
+    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="file to write to")] = None,
+) -> None:
+    """Time this toolkit beside others on this machine: each in turn, several rounds."""
+    with _importing():
+        from .commands import bench as command
+
+    peers = [name for name in against.split(",") if name]
+    measured = command.bench_data(
+        data,
+        against=peers,
+        image_size=image_size,
+        batch_size=batch_size,
+        workers=workers,
+        images=images,
+        rounds=rounds,
+        out=out,
+    )
+    print(command.show(measured))
 
 
 @app.command()

@@ -64,6 +64,18 @@ def test_filtered_as_by_pillow(interpolation, size: tuple[int, int], photographs
     assert seen.dtype == np.uint8 and np.abs(seen - expected).max() <= 2 and np.abs(seen - expected).mean() < 0.3
 
 
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize("size", [(40, 56), (60, 80), (150, 200)])
+def test_without_antialiasing_it_is_nearly_the_same_picture(interpolation, size: tuple[int, int], photographs) -> None:
+    image = read_image(photographs[2])
+    smooth = random_resized_crop(size, interpolation=interpolation).resized(np.asarray(image)).astype(int)
+    sharp = random_resized_crop(size, interpolation=interpolation, antialias=False).resized(np.asarray(image))
+    assert sharp.shape == smooth.shape and sharp.dtype == np.uint8
+    assert 0 < np.abs(sharp - smooth).mean() < 10
+    details = [np.abs(np.diff(pixels.astype(int), axis=2)).mean() for pixels in (smooth, sharp)]
+    assert 0.9 < details[1] / details[0] < 1.4
+
+
 @pytest.mark.parametrize("options", [{"scale": (0.0, 1.0)}, {"scale": (0.9, 0.5)}, {"ratio": (-1.0, 1.0)}])
 def test_what_no_region_has_is_refused(options) -> None:
     with pytest.raises(ValueError, match=r"random_resized_crop\.(scale|ratio)"):

@@ -50,12 +50,14 @@ class RandomResizedCrop:
         With `antialias` as Pillow does it. Without, it is halved while it stays large enough, by means of 2 x 2 pixels,
         and then taken from the 2 x 2 or 4 x 4 pixels around each place, whatever the scale.
         """
-        if self.antialias:
+        height, width = self.size
+        enlarged = pixels.shape[0] <= height and pixels.shape[1] <= width
+        if self.antialias and not (enlarged and self.interpolation == "bilinear"):  # where both ways are one
             image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)[None]
             return F.interpolate(image, self.size, mode=self.interpolation, antialias=True)[0].numpy()
-        height, width = self.size
-        while (half := (pixels.shape[0] // 2, pixels.shape[1] // 2)) >= self.size and half[1] >= width:
-            pixels = cv2.resize(pixels[: 2 * half[0], : 2 * half[1]], half[::-1], interpolation=cv2.INTER_AREA)
+        while pixels.shape[0] >= 2 * height and pixels.shape[1] >= 2 * width:
+            down, across = (side // 2 for side in pixels.shape[:2])
+            pixels = cv2.resize(pixels[: 2 * down, : 2 * across], (across, down), interpolation=cv2.INTER_AREA)
         image = cv2.resize(pixels, (width, height), interpolation=CV2_FILTERS[self.interpolation])
         planes = np.empty((3, height, width), dtype=np.uint8)
         cv2.split(image, list(planes))

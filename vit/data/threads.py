@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Sampler
 from .reading import silence_pillow
 from .training_images import TrainingImages
 
-IMAGES_OF_A_TASK = 8
+IMAGES_OF_A_TASK = 16
 TASKS_AHEAD = 3  # for every thread
 Key = tuple[int, int]  # epoch, and place of an image
 

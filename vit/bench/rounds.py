@@ -1,0 +1,119 @@
+"""Systems timed in turns: each in a process of its own, one round of each after the other, while the rest wait."""
+
+import multiprocessing
+import resource
+import statistics
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..errors import UserError
+from ..say import Say
+
+Work = Callable[[], int]  # does its work once, and returns how many images that were
+
+
+@dataclass(frozen=True)
+class System:
+    """What is timed: a function of this module's users that returns the work, and its arguments."""
+
+    name: str
+    prepare: Callable[..., Work]
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """The speed of every round, in images a second, and the most memory that the system's processes held."""
+
+    rounds: list[float]
+    peak_memory_bytes: int
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.rounds)
+
+
+def time_in_turns(systems: list[System], rounds: int, say: Say) -> dict[str, Timed]:
+    """Return each system's speeds; a first round of each, which warms up, is not counted.
+
+    Raises UserError where a system fails.
+    """
+    speeds: dict[str, list[float]] = {system.name: [] for system in systems}
+    with ExitStack() as stack:
+        running = [stack.enter_context(Running(system)) for system in systems]
+        for number in range(rounds + 1):
+            for system in running:
+                images, seconds = system.ask("run")
+                if number:
+                    speeds[system.name].append(images / seconds)
+                told = f"round {number} of {rounds}" if number else "warming up"
+                say(f"{told}: {system.name} {images / seconds:,.0f} images/s")
+        memory = {system.name: system.ask("memory") for system in running}
+    return {name: Timed(speeds[name], memory[name]) for name in speeds}
+
+
+class Running:
+    """A system in its process, from the preparation to the end of the `with`."""
+
+    def __init__(self, system: System) -> None:
+        self.name = system.name
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(system, theirs))
+        self.process.start()
+        theirs.close()
+
+    def __enter__(self) -> "Running":
+        self.ask("ready")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+        self.process.join(timeout=10)
+        self.process.kill()
+
+    def ask(self, question: str) -> Any:
+        try:
+            self.connection.send(question)
+            answer = self.connection.recv()
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            raise UserError(f"{self.name} ended before its time (too little memory?)") from error
+        if isinstance(answer, str):
+            raise UserError(f"{self.name} failed:\n{answer}")
+        return answer
+
+
+def serve(system: System, connection: Connection) -> None:
+    """Answer the questions of a `Running`, in the system's own process; a text says what went wrong."""
+    try:
+        work = system.prepare(**system.arguments)
+        answers: dict[str, Callable[[], Any]] = {
+            "ready": lambda: True,
+            "run": lambda: timed(work),
+            "memory": peak_memory_bytes,
+        }
+        while True:
+            connection.send(answers[connection.recv()]())
+    except EOFError:
+        return
+    except UserError as error:
+        connection.send(str(error))
+    except Exception:  # of a peer's library
+        connection.send(traceback.format_exc())
+
+
+def timed(work: Work) -> tuple[int, float]:
+    start = time.perf_counter()
+    images = work()
+    return images, time.perf_counter() - start
+
+
+def peak_memory_bytes() -> int:
+    """Return the most that this process held, and the largest of the processes that it waited for."""
+    both = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return 1024 * sum(both)
