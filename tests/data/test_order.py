@@ -1,11 +1,24 @@
 """The order of images: a function of seed, epoch and step, whoever asks."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from vit import UserError
 from vit.commands.inputs import load_recipe
-from vit.data.order import ALONE, Position, Share, TrainingBatches, balanced_order, training_batches, uniform_order
+from vit.data.datasets import Images
+from vit.data.order import (
+    ALONE,
+    Position,
+    Share,
+    TrainingBatches,
+    balanced_order,
+    sharded_order,
+    training_batches,
+    uniform_order,
+)
+from vit.data.stores import Files
 
 IDS = tuple(f"image-{i:03d}" for i in range(50))
 
@@ -90,8 +103,20 @@ def test_balanced_sampling_shows_every_class_equally_often() -> None:
     assert np.array_equal(orders[0], balanced_order(labels, seed=1)(0))
 
 
+def test_an_epoch_goes_through_a_few_shards_at_a_time() -> None:
+    shard_of = np.repeat(np.arange(20), 30)[np.random.default_rng(0).permutation(600)]
+    order = sharded_order(shard_of, seed=3)
+    epochs = [order(epoch) for epoch in (0, 0, 1)]
+    assert all(np.array_equal(np.sort(places), np.arange(600)) for places in epochs)
+    assert np.array_equal(epochs[0], epochs[1]) and not np.array_equal(epochs[0], epochs[2])
+    groups = [[set(shard_of[places[i : i + 240]]) for i in range(0, 600, 240)] for places in epochs]
+    assert [len(group) for group in groups[0]] == [8, 8, 4] and groups[0] != groups[2]
+    assert len(set(shard_of[epochs[0][:40]])) == 8  # mixed, not one behind the other
+
+
 def test_a_recipe_chooses_the_sampling() -> None:
     labels = np.repeat([0, 1], [40, 10])
+    images = Images(IDS, labels, Files(Path(), IDS))
     recipe = load_recipe("digits_vit", {"data.sampling": "balanced", "training.batch_size": 50})
-    (batch,) = training_batches(recipe, IDS, labels, 1, ALONE, Position())
+    (batch,) = training_batches(recipe, images, 1, ALONE, Position())
     assert np.bincount(labels[places(batch)]).tolist() == [25, 25]

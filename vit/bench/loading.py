@@ -50,16 +50,17 @@ def repeated(source: datasets.Source, repeats: int) -> Dataset:
 def timm(
     folder: Path, repeats: int, image_size: int, batch_size: int, workers: int, interpolation: str, **_: Any
 ) -> Work:
-    from timm.data import create_dataset, create_loader
+    from timm.data.dataset_factory import create_dataset
+    from timm.data.loader import create_loader
 
-    images = create_dataset("", root=str(folder), split="")
+    images: Any = create_dataset("", root=str(folder), split="")
     images.reader.samples = images.reader.samples * repeats
     loader = create_loader(
         images,
         (3, image_size, image_size),
         batch_size,
         is_training=True,
-        color_jitter=None,  # timm's own default is 0.4
+        color_jitter=None,  # type: ignore[arg-type]  # timm's own default is 0.4
         interpolation=interpolation,
         num_workers=workers,
         pin_memory=False,
@@ -85,7 +86,7 @@ def torchvision(
             v2.ToPureTensor(),
         ]
     )
-    images = ImageFolder(str(folder), transform)
+    images: Any = ImageFolder(str(folder), transform)
     images.samples = images.samples * repeats
     loader = torch.utils.data.DataLoader(
         images, batch_size, shuffle=True, num_workers=workers, drop_last=True, persistent_workers=workers > 0

@@ -145,7 +145,7 @@ def head_alone(
     ]
 
     def training(split: int, share: Share, start: Position) -> DataLoader:
-        batches = training_batches(recipe, data.train.ids, data.train.labels, split, share, start)
+        batches = training_batches(recipe, data.train, split, share, start)
         return DataLoader(features.FeaturesByEpoch(*found[0].tensors), batch_sampler=batches)
 
     def validation(share: Share) -> DataLoader:

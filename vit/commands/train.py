@@ -128,7 +128,7 @@ def write_results(
 def count_steps(recipe: Recipe, data: Dataset, parts: int, placement: Placement) -> int:
     """Return the steps of an epoch; raises UserError where parts and processes do not divide a step."""
     share = Share(0, placement.world_size)
-    batches = training_batches(recipe, data.train.ids, data.train.labels, parts, share, Position())
+    batches = training_batches(recipe, data.train, parts, share, Position())
     return len(batches) // parts
 
 

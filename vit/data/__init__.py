@@ -8,6 +8,7 @@ DATASETS: Table = {
     "digits": Lazy("data.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
     "folder": Lazy("data.datasets:folder", "your images: class folders, alone or below train/ val/ test/"),
     "csv": Lazy("data.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"),
+    "shards": Lazy("data.shards:sharded", "your images: tar files in WebDataset's layout, or of class folders"),
     "cifar10": Lazy("data.downloads:cifar10", "60,000 photographs, 32x32, 10 classes"),
     "cifar100": Lazy("data.downloads:cifar100", "60,000 photographs, 32x32, 100 classes"),
     "flowers102": Lazy("data.downloads:flowers102", "8,189 photographs of flowers, 102 classes"),

@@ -18,7 +18,7 @@ from . import DATASETS, LISTS, splits
 from .broken import reasons, refuse, undecodable
 from .preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from .reading import is_image_name, own_warnings
-from .stores import Choose, Files, Pixels, Store
+from .stores import Choose, Files, Pixels, Sharded, Store
 
 SPLIT_FOLDERS = {"train": ("train",), "validation": ("val", "validation", "valid"), "test": ("test",)}
 DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
@@ -47,6 +47,11 @@ class Images:
     @property
     def multilabel(self) -> bool:
         return self.labels.ndim == 2
+
+    @property
+    def shard_of(self) -> np.ndarray | None:
+        """Return the number of the file that each image lies in, where many lie in one: [N]."""
+        return self.store.shard_of[self.places] if isinstance(self.store, Sharded) else None
 
     def counts(self, num_classes: int) -> np.ndarray:
         """Return how many images each class has: [C]."""
@@ -218,7 +223,7 @@ def named(data: str | Path) -> tuple[str, str | None]:
     """Return the dataset's name and path that DATA stands for: a folder, a CSV file, or a dataset's name."""
     place = Path(data)
     if place.is_dir():
-        return "folder", str(data)
+        return "shards" if any(place.glob("*.tar")) or any(place.glob("*/*.tar")) else "folder", str(data)
     if place.is_file() and place.suffix.lower() in LISTS:
         return "csv", str(data)
     if str(data) in DATASETS and str(data) not in ("folder", "csv"):

@@ -76,7 +76,7 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing,
         raise UserError(f"augment: {error}") from error
 
     def training(parts: int, share: Share, start: Position) -> DataLoader:
-        batches = training_batches(recipe, train.ids, train.labels, parts, share, start)
+        batches = training_batches(recipe, dataset.train, parts, share, start)
         if images.leaves_the_lock and (threads := _count(workers, small)):
             return ThreadedLoader(images, batches, threads)
         return DataLoader(images, batch_sampler=batches, **_workers(workers, small))

@@ -12,7 +12,9 @@ from torch.utils.data import Sampler
 from ..errors import UserError
 from ..randomness import derive_seed
 from ..recipe import Recipe
+from .datasets import Images
 
+SHARDS_AT_ONCE = 8  # whose images are mixed
 Order = Callable[[int], np.ndarray]  # epoch -> places of images, in the order they are seen
 
 
@@ -87,6 +89,20 @@ def uniform_order(length: int, seed: int) -> Order:
     return lambda epoch: np.random.default_rng(derive_seed(seed, "order", epoch)).permutation(length)
 
 
+def sharded_order(shard_of: np.ndarray, seed: int) -> Order:
+    """Return epoch -> every image once: the shards in a new order, and the images of a few shards at a time mixed."""
+    shards = np.unique(shard_of)
+
+    def order(epoch: int) -> np.ndarray:
+        generator = np.random.default_rng(derive_seed(seed, "shards", epoch))
+        turn = np.empty(shards.max() + 1, dtype=np.int64)  # of each shard
+        turn[shards] = generator.permutation(len(shards)) // SHARDS_AT_ONCE
+        mixed = generator.permutation(len(shard_of))
+        return mixed[np.argsort(turn[shard_of[mixed]], kind="stable")]
+
+    return order
+
+
 def balanced_order(labels: np.ndarray, seed: int) -> Order:
     """Return epoch -> as many images, every class equally often: those of a rare class come again, those of a common
     one are left out in turn."""
@@ -108,10 +124,15 @@ def _again_and_again(members: np.ndarray, count: int, generator: np.random.Gener
     return np.concatenate(rounds)[:count]
 
 
-def training_batches(
-    recipe: Recipe, ids: tuple[str, ...], labels: np.ndarray, parts: int, share: Share, start: Position
-) -> TrainingBatches:
+def training_batches(recipe: Recipe, images: Images, parts: int, share: Share, start: Position) -> TrainingBatches:
     """Return the batches of a recipe; raises UserError for a step that cannot be divided so."""
-    seed = recipe.training.seed
-    order = uniform_order(len(ids), seed) if recipe.data.sampling == "uniform" else balanced_order(labels, seed)
-    return TrainingBatches(ids, order, recipe.training.batch_size, parts, share, start)
+    return TrainingBatches(images.ids, order_of(recipe, images), recipe.training.batch_size, parts, share, start)
+
+
+def order_of(recipe: Recipe, images: Images) -> Order:
+    seed, shard_of = recipe.training.seed, images.shard_of
+    if recipe.data.sampling == "balanced":
+        return balanced_order(images.labels, seed)
+    if shard_of is not None and len(np.unique(shard_of)) > SHARDS_AT_ONCE:
+        return sharded_order(shard_of, seed)
+    return uniform_order(len(images), seed)

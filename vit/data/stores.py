@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -41,6 +41,13 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class Sharded(Protocol):
+    """A store of files that hold many images each."""
+
+    shard_of: np.ndarray  # the file's number for every image
+
+
 @dataclass(frozen=True)
 class Files:
     """Image files below a folder."""
@@ -53,12 +60,7 @@ class Files:
         return str(self.folder / self.names[number])
 
     def facts(self, number: int) -> tuple:
-        path = self.folder / self.names[number]
-        try:
-            status = os.stat(path)
-        except OSError:
-            return (str(path.absolute()),)
-        return str(path.absolute()), status.st_size, status.st_mtime_ns
+        return facts_of(self.folder / self.names[number])
 
     def decode(self, number: int) -> Image.Image:
         return reading.decode_file(self.folder / self.names[number])
@@ -117,6 +119,15 @@ class Chain:
     def region(self, number: int, choose: Choose, size: tuple[int, int]) -> np.ndarray:
         store, inside = self._found(number)
         return store.region(inside, choose, size)
+
+
+def facts_of(path: Path) -> tuple:
+    """Return what changes when a file does: its name, size and time."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return (str(path.absolute()),)
+    return str(path.absolute()), status.st_size, status.st_mtime_ns
 
 
 def cut(pixels: np.ndarray, choose: Choose) -> np.ndarray:
