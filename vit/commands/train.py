@@ -19,6 +19,7 @@ from ..recipe import Recipe
 from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
+from ..training import waiting
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
@@ -91,6 +92,7 @@ def train(
         described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
         write_results(run, recipe, start, data, module, described)
         experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
+        say(waiting.in_words(described["waiting_share"], recipe, data.small))
         score = main_score(task.scores)
         say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}; next: vit evaluate {run.path}")
     return run
@@ -177,6 +179,7 @@ def summary(
         "images_seen": record.images_seen,
         "seconds": round(record.train_seconds, 3),
         "train_images_per_second": record.images_seen / max(record.train_seconds, 1e-9),
+        "waiting_share": round(record.waiting_seconds / max(record.train_seconds, 1e-9), 4),
         "peak_memory_bytes": peak_memory_bytes(placement.device),
         "device": placement.device,
         "processes": placement.world_size,

@@ -24,7 +24,8 @@ class RunRecord(Callback):
     """One row of metrics.csv an epoch, and the totals that the summary needs.
 
     `train_seconds` are of the steps and their data, and `seconds_before` of a frozen trunk's features; not of
-    validation, and not of the checkpoints that `saving` writes.
+    validation, and not of the checkpoints that `saving` writes. `waiting_seconds` are those between a step's end and
+    the next batch on the device.
     """
 
     def __init__(self, path: Path, saving: LastCheckpoint, seconds_before: float = 0.0):
@@ -33,6 +34,7 @@ class RunRecord(Callback):
         self.rows: list[dict[str, Any]] = []
         self.images_seen = 0
         self.train_seconds = seconds_before
+        self.waiting_seconds = 0.0
         self._mark = self._saving_before = 0.0
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
@@ -40,6 +42,9 @@ class RunRecord(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._begin()
+
+    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
+        self.waiting_seconds += time.perf_counter() - self._mark - (self.saving.seconds - self._saving_before)
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, batch_idx: int) -> None:
         self.images_seen += len(batch[0]) * trainer.world_size
@@ -74,12 +79,18 @@ class RunRecord(Callback):
             print(not_written(self.path, error), file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"rows": self.rows, "images_seen": self.images_seen, "train_seconds": self.train_seconds}
+        return {
+            "rows": self.rows,
+            "images_seen": self.images_seen,
+            "train_seconds": self.train_seconds,
+            "waiting_seconds": self.waiting_seconds,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self.images_seen = state_dict["images_seen"]
         self.train_seconds = state_dict["train_seconds"]
+        self.waiting_seconds = state_dict.get("waiting_seconds", 0.0)  # older checkpoints have none
 
 
 class TrainingProgress(Callback):
