@@ -1,6 +1,6 @@
 """Measure what the filter of random resized crops does to accuracy on CIFAR-10, brought to fewer pixels.
 
-    uv run tools/measure_crop_filter.py CIFAR10 [--size 20] [--epochs 8] [--seeds 3]
+    uv run tools/measure_crop_filter.py CIFAR10 [--size 20] [--epochs 4] [--fraction 0.4] [--seeds 3]
 
 CIFAR10 is a folder of train/<class>/* and test/<class>/*. Crops of 32 pixels shrink to `--size`; the test images are
 resized by the bicubic, antialiased filter of every evaluation. Prints a line a training, then a Markdown table.
@@ -24,7 +24,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--size", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--fraction", type=float, default=0.4, help="of the training images")
     parser.add_argument("--seeds", type=int, default=3)
     arguments = parser.parse_args()
     accuracies = {name: [] for name in FILTERS}
@@ -43,6 +44,7 @@ def accuracy(arguments: argparse.Namespace, options: dict, seed: int) -> float:
         "data.name": "cifar10",
         "data.path": str(arguments.folder),
         "data.image_size": arguments.size,
+        "data.fraction": arguments.fraction,
         "augment": [{"random_resized_crop": {"scale": [0.4, 1.0], **options}}, "horizontal_flip"],
         "schedule.epochs": arguments.epochs,
         "schedule.warmup_epochs": 1,
