@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from vit.cli import run
-from vit.commands.check import check, show
+from vit.commands.check import check, cost_in_words, show
 from vit.commands.inputs import load_recipe
 from vit.data import datasets
 from vit.errors import UserError
@@ -31,6 +31,24 @@ def test_memory_follows_the_optimizer(tmp_path: Path, optimizer: str, copies: in
     cost = check("digits_resnet", {"optimizer.name": optimizer}, out=tmp_path).cost
     assert cost is not None
     assert cost.state_bytes == pytest.approx(copies * 4 * cost.parameters, rel=0.01)
+
+
+def test_memory_follows_the_step_and_the_cache(photo_folder: Path, tmp_path: Path) -> None:
+    settings = {"data.name": "folder", "data.path": str(photo_folder), "data.image_size": 16, "data.cache": "disk"}
+    settings |= {"data.test_fraction": 0.25}
+    costs = [
+        check("digits_vit", settings | changed, out=tmp_path).cost
+        for changed in (
+            {"training.batch_size": 4},
+            {"training.batch_size": 8},
+            {"training.batch_size": 8, "training.accumulate": 2},
+            {"training.batch_size": 8, "training.gradient_checkpointing": True},
+        )
+    ]
+    four, eight, halves, recomputed = (cost.activation_bytes for cost in costs if cost)
+    assert eight == 2 * four and halves == four and recomputed < eight
+    assert all(cost and cost.cache_bytes == 18 * 16 * 16 * 3 for cost in costs)  # of 24, a quarter is for the test
+    assert "MB for data.cache" in cost_in_words(costs[0])
 
 
 def test_a_folder_is_counted_without_a_recipe(photo_folder: Path, tmp_path: Path) -> None:

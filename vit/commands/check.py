@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ..data import audit, datasets
+from ..data import audit, cache, datasets
 from ..data.datasets import Dataset
+from ..data.loading import preprocessing_of
 from ..recipe import Data, Recipe
 from ..run_folder import clock
 from ..say import print_line
@@ -49,9 +50,10 @@ def data_section(source: str) -> Data:
 
 
 def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
-
     from .. import checkpoint
+    from ..models.recomputation import recompute_activations
     from ..results.cost import count_macs, count_parameters, seconds_per_training_step
+    from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
     from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 
@@ -62,12 +64,18 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     module, _ = checkpoint.build(
         model.name, model.options, len(dataset.classes), size, start, model.new_head, dataset.classes
     )
+    if recipe.training.gradient_checkpointing:
+        recompute_activations(module)
     macs = count_macs(module, size)
     batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
     dtype = AUTOCAST_TYPES[precision]
     step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     remembered = state_bytes(module, recipe.optimizer, device)
+    preprocessing = preprocessing_of(recipe.data, dataset)
+    kept = 0 if dataset.small else cache.bytes_kept(recipe, preprocessing, len(dataset.train), len(dataset.validation))
+    parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
+    together = min(recipe.training.batch_size, len(dataset.train)) // parts
     return Cost(
         parameters=parameters,
         macs=macs,
@@ -75,7 +83,9 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
         epochs=recipe.schedule.epochs,
         device=device,
         state_bytes=4 * 2 * parameters + remembered,
-        checkpoint_bytes=4 * parameters + remembered,
+        activation_bytes=together * bytes_per_image(module, size, dtype, device),
+        disk_bytes=4 * 2 * parameters + remembered,
+        cache_bytes=kept,
     )
 
 
@@ -115,12 +125,14 @@ def _counts(findings: Findings) -> str:
 
 def cost_in_words(cost: Cost) -> str:
     total = cost.seconds_per_epoch * cost.epochs
+    cached = f"; about {cost.cache_bytes / 1e6:,.0f} MB for data.cache" if cost.cache_bytes else ""
     return (
         f"cost on this machine ({cost.device}), from {MEASURED_STEPS} steps without loading: "
         f"{_duration(cost.seconds_per_epoch)} an epoch, {_duration(total)} for {cost.epochs} epochs\n"
         f"{cost.parameters:,} parameters, {cost.macs:,} multiply-accumulates an image; "
-        f"memory {cost.state_bytes / 1e6:,.0f} MB for weights, gradients and optimizer, activations on top; "
-        f"disk {(cost.checkpoint_bytes + 4 * cost.parameters) / 1e6:,.0f} MB"
+        f"memory {cost.state_bytes / 1e6:,.0f} MB for weights, gradients and optimizer, and "
+        f"{cost.activation_bytes / 1e6:,.0f} MB for the activations of a step; "
+        f"disk {cost.disk_bytes / 1e6:,.0f} MB for the run" + cached
     )
 
 

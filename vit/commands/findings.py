@@ -25,8 +25,10 @@ class Cost:
     seconds_per_epoch: float
     epochs: int
     device: str
-    state_bytes: int  # weights, gradients and optimizer state; activations come on top
-    checkpoint_bytes: int
+    state_bytes: int  # weights, gradients and optimizer state
+    activation_bytes: int  # of a step, all its images at once, and of the batch itself
+    disk_bytes: int  # of the run
+    cache_bytes: int  # of data.cache, on disk or in memory
 
 
 @dataclass(frozen=True)

@@ -79,10 +79,25 @@ Fit = AsInEvaluation | Covering
 
 def of_training(images: Images, preprocessing: Preprocessing, recipe: Recipe, say: Say) -> tuple[Images, Preprocessing]:
     """Return training images as the recipe's `data.cache` keeps them, and what is left to do with them."""
+    fit = training_fit(preprocessing, recipe)
+    if isinstance(fit, Covering):
+        return kept(images, fit, recipe.data, say), preprocessing
+    return of_evaluation(images, preprocessing, recipe.data, say)
+
+
+def training_fit(preprocessing: Preprocessing, recipe: Recipe) -> Fit:
     if recipe.augment and "random_resized_crop" in recipe.augment[0]:
         height, width = (max(1, round(side * COVERED)) for side in preprocessing.image_size)
-        return kept(images, Covering((height, width)), recipe.data, say), preprocessing
-    return of_evaluation(images, preprocessing, recipe.data, say)
+        return Covering((height, width))
+    return AsInEvaluation(preprocessing)
+
+
+def bytes_kept(recipe: Recipe, preprocessing: Preprocessing, training_images: int, validation_images: int) -> int:
+    """Return about how many bytes `data.cache` takes, in memory or on disk."""
+    if recipe.data.cache == "none":
+        return 0
+    training = training_fit(preprocessing, recipe).bytes_per_image
+    return round(training_images * training + validation_images * AsInEvaluation(preprocessing).bytes_per_image)
 
 
 def of_evaluation(images: Images, preprocessing: Preprocessing, data: Data, say: Say) -> tuple[Images, Preprocessing]:
