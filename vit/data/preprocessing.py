@@ -1,5 +1,6 @@
 """The one way an image becomes a model's input outside training: evaluation, prediction and export share it."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -60,21 +61,31 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 class BatchNormalizer:
-    """`normalize` for batch after batch: on CPUs the result lies where the one before the last did.
+    """`normalize` for batch after batch: on CPUs the result takes the memory of an earlier one that nobody holds.
 
     New memory would have to be zeroed by the system page by page, which takes longer than to normalise.
     """
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self._last, self._before = torch.empty(0), torch.empty(0)
+        self._arrays: list[np.ndarray] = []  # a tensor made of one holds it as long as its memory is used
 
     def __call__(self, images: Tensor) -> Tensor:
         if images.device.type != "cpu":
             return normalize(images, self.preprocessing)
-        result = self._before if self._before.shape == images.shape else torch.empty(images.shape)
-        self._last, self._before = _normalize_into(result, images, self.preprocessing), self._last
-        return self._last
+        self._arrays = [array for array in self._arrays if array.shape == tuple(images.shape)]
+        free = next((i for i in range(len(self._arrays)) if _holders(self._arrays, i) == _NOBODY), None)
+        if free is None:
+            free = len(self._arrays)
+            self._arrays.append(np.empty(images.shape, dtype=np.float32))
+        return _normalize_into(torch.from_numpy(self._arrays[free]), images, self.preprocessing)
+
+
+def _holders(arrays: list[np.ndarray], place: int) -> int:
+    return sys.getrefcount(arrays[place])
+
+
+_NOBODY = _holders([np.empty(0)], 0)
 
 
 def _normalize_into(result: Tensor, images: Tensor, preprocessing: Preprocessing) -> Tensor:
