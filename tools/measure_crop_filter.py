@@ -15,7 +15,6 @@ import vit
 
 FILTERS = {
     "bicubic, antialiased (the default)": {"interpolation": "bicubic", "antialias": True},
-    "bilinear, antialiased": {"interpolation": "bilinear", "antialias": True},
     "bilinear, not antialiased": {"interpolation": "bilinear", "antialias": False},
 }
 
