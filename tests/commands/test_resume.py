@@ -32,7 +32,7 @@ MODELS = {
     },
     "digits_resnet_cbam": {"model.drop_path": 0.2, "training.ema_decay": 0.99},
 }
-CLOCK = ("seconds", "train_seconds")
+CLOCK = ("seconds", "train_seconds", "waiting_seconds")
 
 
 def train_alone(recipe: str, overrides: dict[str, Any], out: Path, resume: bool) -> None:
