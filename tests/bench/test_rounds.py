@@ -1,0 +1,57 @@
+"""Systems take turns, each in its own process; what fails there is told here."""
+
+import os
+import time
+
+import pytest
+
+from vit.bench.rounds import System, time_in_turns
+from vit.errors import UserError
+
+
+def sleeper(seconds: float, log: str):
+    def work() -> int:
+        with open(log, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(seconds)
+        return 10
+
+    return work
+
+
+def refused():
+    raise UserError("no images here")
+
+
+def broken():
+    def work() -> int:
+        raise RuntimeError("out of luck")
+
+    return work
+
+
+def ended():
+    os._exit(3)
+
+
+def test_rounds_alternate_and_the_first_is_not_counted(tmp_path) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    systems = [System(name, sleeper, {"seconds": s, "log": str(log)}) for name, s in (("slow", 0.1), ("quick", 0.02))]
+    told: list[str] = []
+    timed = time_in_turns(systems, 3, told.append)
+    turns = log.read_text().split()
+    assert len(turns) == 8 and turns[:2] * 4 == turns and turns[0] != turns[1]
+    assert [len(timed[name].rounds) for name in ("slow", "quick")] == [3, 3]
+    assert max(timed["slow"].rounds) <= 100 and timed["slow"].median < timed["quick"].median
+    assert all(values.peak_memory_bytes > 1_000_000 for values in timed.values())
+    assert told[0].startswith("warming up: slow ") and told[-1].startswith("round 3 of 3: quick ")
+
+
+@pytest.mark.parametrize(
+    ("prepare", "message"),
+    [(refused, "no images here"), (broken, "out of luck"), (ended, "ended before its time")],
+)
+def test_what_fails_is_told(prepare, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        time_in_turns([System("theirs", prepare, {})], 1, print)
