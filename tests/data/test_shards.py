@@ -13,7 +13,8 @@ from PIL import Image
 
 import vit
 from vit.data import datasets
-from vit.data.shards import gaps, sharded, split_of
+from vit.data.shard_names import gaps, split_of
+from vit.data.shards import sharded
 from vit.errors import UserError
 from vit.recipe import Data
 from vit.run_folder import RunFolder, read_csv, read_json

@@ -7,7 +7,6 @@ image of a step: a run goes on exactly, in as many processes as there are.
 
 import json
 import os
-import re
 import tarfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -22,9 +21,9 @@ from PIL import Image
 from ..errors import UserError, nearest
 from . import reading
 from .datasets import SPLIT_FOLDERS, Images, Source, in_order
+from .shard_names import common_folder, shard_files, split_of
 from .stores import Choose, facts_of
 
-SPLIT_OF = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
 CLASSES = "classes.txt"
 IN_JSON = ("cls", "label", "class_name")  # names of the class, in this order
 BLOCK = tarfile.BLOCKSIZE
@@ -104,50 +103,6 @@ def sharded(*, path: str | None = None) -> Source:
         classes,
         {split: images_of(by_split[split], members, classes, split) for split in SPLIT_FOLDERS if split in by_split},
     )
-
-
-def shard_files(path: str) -> list[Path]:
-    """Return the tar files that a path stands for, in order; raises UserError that names all that are missing."""
-    if braces := re.search(r"\{(\d+)\.\.(\d+)\}", path):
-        first, last = braces[1], braces[2]
-        numbers = (str(number).zfill(len(first)) for number in range(int(first), int(last) + 1))
-        found = [Path(path[: braces.start()] + number + path[braces.end() :]) for number in numbers]
-        refuse_missing([shard for shard in found if not shard.is_file()])
-        return found
-    root = Path(path)
-    if not root.is_dir():
-        raise UserError(f"data.path: there is no folder {root}")
-    found = sorted(shard for shard in root.rglob("*.tar") if shard.is_file() and not shard.name.startswith("."))
-    if not found:
-        packed = next((shard for shard in root.rglob("*.tar.*") if shard.is_file()), None)
-        hint = f"; {packed.name} is compressed, and shards are read in place: unpack it to .tar" if packed else ""
-        raise UserError(f"{root} holds no tar file{hint}")
-    refuse_missing(gaps(found))
-    return found
-
-
-def gaps(found: Sequence[Path]) -> list[Path]:
-    """Return the files that are missing in a numbering: between two that are there, or of as many as a name tells."""
-    series: dict[tuple[Path, str, str, int], set[int]] = defaultdict(set)
-    for shard in found:
-        if numbered := re.fullmatch(r"(.*?)(\d+)((?:-of-\d+)?\.tar)", shard.name):
-            start, number, end = numbered.groups()
-            series[shard.parent, start, end, len(number)].add(int(number))
-    missing = []
-    for (folder, start, end, digits), numbers in series.items():
-        told = re.match(r"-of-(\d+)", end)
-        first = 0 if 0 in numbers or (told and int(told[1]) not in numbers) else 1
-        last = first + int(told[1]) - 1 if told else max(numbers)
-        absent = sorted(set(range(first, last + 1)) - numbers)
-        missing += [folder / f"{start}{number:0{digits}}{end}" for number in absent]
-    return missing
-
-
-def refuse_missing(missing: Sequence[Path]) -> None:
-    if missing:
-        told = [f"  {shard}" for shard in missing[:MOST_TOLD]] + ["  ..."] * (len(missing) > MOST_TOLD)
-        count = "1 shard is" if len(missing) == 1 else f"{len(missing)} shards are"
-        raise UserError("\n".join([f"{count} missing:", *told]))
 
 
 def looked_through(shards: Sequence[Path]) -> dict[Path, list[Member]]:
@@ -238,16 +193,6 @@ def label_in(file: BufferedReader, offset: int, size: int, name: str) -> str | N
         return None
     found = next((values[name] for name in IN_JSON if name in values), None) if isinstance(values, dict) else values
     return str(found) if isinstance(found, str | int) else None
-
-
-def common_folder(shards: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([shard.parent for shard in shards]))
-
-
-def split_of(shard: Path) -> str:
-    """Return the split that a part of a shard's name, or a folder around it, names; train where none does."""
-    words = [word for part in reversed(shard.parts) for word in re.split(r"[-_.]", part.lower())]
-    return next((SPLIT_OF[word] for word in words if word in SPLIT_OF), "train")
 
 
 def class_names(root: Path, labels: Sequence[str]) -> tuple[str, ...]:
