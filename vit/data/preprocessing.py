@@ -1,6 +1,5 @@
 """The one way an image becomes a model's input outside training: evaluation, prediction and export share it."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import pil_to_tensor
+
+from .reuse import Arrays
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -61,31 +62,16 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
 
 
 class BatchNormalizer:
-    """`normalize` for batch after batch: on CPUs the result takes the memory of an earlier one that nobody holds.
-
-    New memory would have to be zeroed by the system page by page, which takes longer than to normalise.
-    """
+    """`normalize` for batch after batch; on CPUs in memory that was used before."""
 
     def __init__(self, preprocessing: Preprocessing) -> None:
         self.preprocessing = preprocessing
-        self._arrays: list[np.ndarray] = []  # a tensor made of one holds it as long as its memory is used
+        self._results = Arrays(np.float32)
 
     def __call__(self, images: Tensor) -> Tensor:
         if images.device.type != "cpu":
             return normalize(images, self.preprocessing)
-        self._arrays = [array for array in self._arrays if array.shape == tuple(images.shape)]
-        free = next((i for i in range(len(self._arrays)) if _holders(self._arrays, i) == _NOBODY), None)
-        if free is None:
-            free = len(self._arrays)
-            self._arrays.append(np.empty(images.shape, dtype=np.float32))
-        return _normalize_into(torch.from_numpy(self._arrays[free]), images, self.preprocessing)
-
-
-def _holders(arrays: list[np.ndarray], place: int) -> int:
-    return sys.getrefcount(arrays[place])
-
-
-_NOBODY = _holders([np.empty(0)], 0)
+        return _normalize_into(torch.from_numpy(self._results.take(images.shape)), images, self.preprocessing)
 
 
 def _normalize_into(result: Tensor, images: Tensor, preprocessing: Preprocessing) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from .reading import silence_pillow
+from .reuse import Arrays
 from .training_images import TrainingImages
 
 IMAGES_OF_A_TASK = 16
@@ -29,6 +30,7 @@ class ThreadedLoader(DataLoader):
         self.images = images
         self.sampler_of_keys = sampler
         self.threads = threads
+        self._batches = Arrays(np.uint8)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         silence_pillow()
@@ -45,8 +47,11 @@ class ThreadedLoader(DataLoader):
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _begin(self, pool: ThreadPoolExecutor, keys: Sequence[Key]) -> "Batch":
-        height, width = self.images.image_size(keys[0][0])
-        images = torch.empty(len(keys), 3, height, width, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
+        shape = (len(keys), 3, *self.images.image_size(keys[0][0]))
+        if torch.cuda.is_available():  # which keeps pinned memory for later
+            images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+        else:
+            images = torch.from_numpy(self._batches.take(shape))
         parts = [slice(first, first + IMAGES_OF_A_TASK) for first in range(0, len(keys), IMAGES_OF_A_TASK)]
         return Batch(images, [pool.submit(self._fill, keys[part], images.numpy()[part]) for part in parts])
 
