@@ -1,8 +1,10 @@
 """What ends a command before its end: a mistake its reader can mend, or an interruption."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
+
+MOST_LISTED = 20
 
 
 class UserError(Exception):
@@ -18,6 +20,11 @@ class Interrupted(Exception):
     def __init__(self, folder: Path):
         super().__init__(str(folder))
         self.folder = folder
+
+
+def listed(lines: Sequence[str]) -> list[str]:
+    """Return the first lines of many, as they stand below a message."""
+    return [f"  {line}" for line in lines[:MOST_LISTED]] + ["  ..."] * (len(lines) > MOST_LISTED)
 
 
 def nearest(name: str, allowed: Iterable[str]) -> str:

@@ -47,9 +47,7 @@ def repeated(source: datasets.Source, repeats: int) -> Dataset:
     return Dataset(source.classes, train, few, few, IMAGENET_MEAN, IMAGENET_STD, small=False)
 
 
-def timm(
-    folder: Path, repeats: int, image_size: int, batch_size: int, workers: int, interpolation: str, **_: Any
-) -> Work:
+def timm(folder: Path, repeats: int, image_size: int, batch_size: int, workers: int, interpolation: str) -> Work:
     from timm.data.dataset_factory import create_dataset
     from timm.data.loader import create_loader
 
@@ -69,9 +67,7 @@ def timm(
     return lambda: counted(loader)
 
 
-def torchvision(
-    folder: Path, repeats: int, image_size: int, batch_size: int, workers: int, interpolation: str, **_: Any
-) -> Work:
+def torchvision(folder: Path, repeats: int, image_size: int, batch_size: int, workers: int, interpolation: str) -> Work:
     """As references/classification/presets.py of torchvision, with Pillow's images."""
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
@@ -99,8 +100,6 @@ def two_photographs(folder: Path) -> Path:
     from sklearn.datasets import load_sample_images
 
     for path, pixels in zip(*(load_sample_images()[name] for name in ("filenames", "images")), strict=True):
-        from PIL import Image
-
         place = folder / Path(path).stem / Path(path).name
         place.parent.mkdir(parents=True)
         Image.fromarray(pixels).save(place, quality=95)

@@ -97,7 +97,7 @@ def look_at(images: Images) -> Looks:
         try:
             image = images.read(i)
         except UserError as error:
-            reasons[i] = str(error).removeprefix(f"{images.address(i)}: ")
+            reasons[i] = images.reason(i, error)
             continue
         sizes[i] = image.size
         digests[i] = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=15).digest() + b"."

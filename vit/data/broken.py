@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import UserError
+from ..errors import UserError, listed
 from ..run_folder import read_json, write_text
 from ..say import Countdown, Say, ignore_line
 from .reading import own_warnings
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 MEMORY = Path.home() / ".cache" / "vit" / "decoded"
 AT_ONCE = 500  # files between two looks at the clock
-MOST_TOLD = 20
 
 
 def reasons(images: "Images", say: Say) -> dict[int, str]:
@@ -51,9 +50,8 @@ def refuse(complaints: list[str]) -> None:
     """Raise UserError for images that cannot be decoded, a line for each, where there are any."""
     if complaints:
         count = "1 image" if len(complaints) == 1 else f"{len(complaints)} images"
-        lines = [f"  {line}" for line in complaints[:MOST_TOLD]] + ["  ..."] * (len(complaints) > MOST_TOLD)
         advice = "mend or remove them, or leave them out by data.on_error=skip"
-        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *lines]))
+        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *listed(complaints)]))
 
 
 def digest(images: "Images") -> str:

@@ -72,12 +72,15 @@ class Images:
 
     def complaint(self, index: int) -> str | None:
         """Return why an image cannot be decoded, or None where it can; to be called inside of `own_warnings`."""
-        place = int(self.places[index])
         try:
-            self.store.decode(place)
+            self.store.decode(int(self.places[index]))
         except UserError as error:
-            return str(error).removeprefix(f"{self.store.address(place)}: ")
+            return self.reason(index, error)
         return None
+
+    def reason(self, index: int, error: UserError) -> str:
+        """Return what an image's error says, without its address."""
+        return str(error).removeprefix(f"{self.address(index)}: ")
 
     def address(self, index: int) -> str:
         """Return where an image is, for messages."""

@@ -4,6 +4,7 @@ Rows below the crop are left out: the header is given the height at which they b
 the crop is at least twice its later size, it is decoded at a half, a quarter or an eighth (in the DCT, ITU T.81).
 """
 
+import math
 import re
 import struct
 from collections.abc import Iterator
@@ -87,10 +88,18 @@ def parse(data: bytes) -> Jpeg | None:
             orientations |= _orientation(data[start:end])
         elif marker == START_OF_SCAN:
             whole = height_at and data.rfind(END_OF_IMAGE, end) >= 0
-            within = size[0] * size[1] <= (Image.MAX_IMAGE_PIXELS or 0)
             orientation = orientations.get("EXIF", orientations.get("XMP", 1))
-            return Jpeg(data, size, height_at, orientation) if whole and within and orientation in MIRRORED else None
+            return (
+                Jpeg(data, size, height_at, orientation)
+                if whole and not is_huge(*size) and orientation in MIRRORED
+                else None
+            )
     return None
+
+
+def is_huge(width: int, height: int) -> bool:
+    """Return whether an image has so many pixels that Pillow warns of it; it refuses twice as many itself."""
+    return width * height > (Image.MAX_IMAGE_PIXELS or math.inf)
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:

@@ -6,11 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import UserError
+from ..errors import UserError, listed
 from .datasets import SPLIT_FOLDERS
 
 SPLIT_OF = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
-MOST_TOLD = 20
 
 
 def shard_files(path: str) -> list[Path]:
@@ -52,9 +51,8 @@ def gaps(found: Sequence[Path]) -> list[Path]:
 
 def refuse_missing(missing: Sequence[Path]) -> None:
     if missing:
-        told = [f"  {shard}" for shard in missing[:MOST_TOLD]] + ["  ..."] * (len(missing) > MOST_TOLD)
         count = "1 shard is" if len(missing) == 1 else f"{len(missing)} shards are"
-        raise UserError("\n".join([f"{count} missing:", *told]))
+        raise UserError("\n".join([f"{count} missing:", *listed([str(shard) for shard in missing])]))
 
 
 def common_folder(shards: Sequence[Path]) -> Path:

@@ -44,14 +44,14 @@ class RunRecord(Callback):
         self._begin()
 
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
-        self.waiting_seconds += time.perf_counter() - self._mark - (self.saving.seconds - self._saving_before)
+        self.waiting_seconds += self._since_mark(time.perf_counter())
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, batch_idx: int) -> None:
         self.images_seen += len(batch[0]) * trainer.world_size
         if trainer.is_last_batch and task.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
-        self.train_seconds += now - self._mark - (self.saving.seconds - self._saving_before)
+        self.train_seconds += self._since_mark(now)
         self._begin(now)
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
@@ -71,6 +71,10 @@ class RunRecord(Callback):
     def _begin(self, now: float | None = None) -> None:
         self._mark = time.perf_counter() if now is None else now
         self._saving_before = self.saving.seconds
+
+    def _since_mark(self, now: float) -> float:
+        """Return the seconds since then that no checkpoint took."""
+        return now - self._mark - (self.saving.seconds - self._saving_before)
 
     def _write(self) -> None:
         try:
