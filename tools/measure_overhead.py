@@ -71,7 +71,7 @@ class Work:
 
 def ours(work: Work) -> float:
     learner = work.learner()
-    batches = len(learner.loaders.training(1, ALONE, Position()))
+    batches = len(learner.loaders.training(1, ALONE, Position(), torch.device(work.device)))
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
         placement = place(work.recipe.training, work.device)
@@ -87,8 +87,8 @@ def bare(work: Work) -> float:
     learner = work.learner()
     training, loss = work.recipe.training, work.loss().to(work.device)
     module = learner.module.to(work.device).train()
-    loader = learner.loaders.training(1, ALONE, Position())
-    validation = learner.loaders.validation(ALONE)
+    loader = learner.loaders.training(1, ALONE, Position(), torch.device(work.device))
+    validation = learner.loaders.validation(ALONE, torch.device(work.device))
     optimizer = make_optimizer(module, work.recipe.optimizer)
     schedule = make_schedule(optimizer, work.recipe.optimizer.lr, work.recipe.schedule, len(loader))
     averaging = get_ema_multi_avg_fn(training.ema_decay) if training.ema_decay else None

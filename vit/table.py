@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from .errors import nearest
 
 PACKAGE = Path(__file__).parent
 REQUIRED = object()
+TYPES = {"Literal": Literal, "Any": Any, "Annotated": Annotated, "Field": Field}  # that options are written with
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,6 @@ def _evaluate(annotation: ast.expr | None, aliases: dict[str, str]) -> Any:
         return Any
     text = ast.unparse(annotation)
     try:
-        return eval(aliases.get(text, text), {"Literal": Literal, "Any": Any})
+        return eval(aliases.get(text, text), TYPES)
     except NameError:
         return Any

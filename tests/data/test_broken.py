@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch.utils.data import DataLoader
 
 from vit.commands.inputs import load_recipe
@@ -13,6 +14,8 @@ from vit.data.loading import make_loaders, preprocessing_of
 from vit.data.order import Position, Share
 from vit.errors import UserError
 from vit.recipe import Data, Recipe
+
+CPU = torch.device("cpu")
 
 SETTINGS = {"data.name": "folder", "data.image_size": 16, "data.on_error": "skip", "data.test_fraction": 0.4}
 
@@ -64,14 +67,14 @@ def test_every_good_image_is_seen_once_an_epoch(spoiled: Path, workers: int, wor
     for epoch in (0, 1):
         seen: list[str] = []
         for rank in range(world_size):
-            loader = loaders.training(1, Share(rank, world_size), Position(epoch))
+            loader = loaders.training(1, Share(rank, world_size), Position(epoch), CPU)
             assert isinstance(loader, DataLoader)
             images = sum(len(batch) for batch, _ in loader)
             names = [name for i in range(len(loader)) for name in loader.batch_sampler.names(epoch, i)]
             assert images == len(names) == 10 / world_size
             seen += names
         assert sorted(seen) == sorted(dataset.train.ids)
-    evaluated = [loaders.validation(Share(rank, world_size)) for rank in range(world_size)]
+    evaluated = [loaders.validation(Share(rank, world_size), CPU) for rank in range(world_size)]
     assert sum(len(labels) for loader in evaluated for _, labels in loader) == len(dataset.validation)
 
 

@@ -19,6 +19,8 @@ from vit.errors import UserError
 from vit.recipe import Recipe
 from vit.say import ignore_line
 
+CPU = torch.device("cpu")
+
 CROP = [{"random_resized_crop": {"scale": [0.3, 1.0]}}, "horizontal_flip"]
 PREPROCESSING = Preprocessing((24, 32), (0.5,) * 3, (0.5,) * 3, crop_fraction=0.875)
 
@@ -49,9 +51,9 @@ def all_of(loader) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("kind", ["ram", "disk"])
 @pytest.mark.parametrize("workers", [0, 2])
 def test_evaluation_sees_the_same_pixels(photo_folder: Path, place: Path, kind: str, workers: int) -> None:
-    plain = all_of(loaders(photo_folder, place, "none").validation(ALONE))
+    plain = all_of(loaders(photo_folder, place, "none").validation(ALONE, CPU))
     for _ in range(2):  # written, then found
-        kept = all_of(loaders(photo_folder, place, kind, **{"data.workers": workers}).validation(ALONE))
+        kept = all_of(loaders(photo_folder, place, kind, **{"data.workers": workers}).validation(ALONE, CPU))
         assert all(a.equal(b) for a, b in zip(plain, kept, strict=True))
 
 
@@ -63,7 +65,7 @@ def test_training_sees_the_same_images_in_the_same_order(
     batches = {}
     for kept, workers in (("none", 0), (kind, 0), (kind, 2)):
         made = loaders(photo_folder, place, kept, augment=augment, **{"data.workers": workers})
-        batches[kept, workers] = all_of(made.training(1, ALONE, Position(3)))
+        batches[kept, workers] = all_of(made.training(1, ALONE, Position(3), CPU))
     (images, labels), (kept, theirs), (again, _) = batches.values()
     assert labels.equal(theirs) and kept.equal(again)
     if augment == CROP:  # the same regions, of a smaller image

@@ -22,6 +22,8 @@ from vit.data.training_images import Steps, TrainingImages
 from vit.models import MODELS
 from vit.recipe import Recipe, Tables, parse
 
+CPU = torch.device("cpu")
+
 ALL_STEPS = [
     {"affine": {"degrees": 20, "shift": 0.2, "scale": [0.8, 1.2]}},
     "random_crop",
@@ -63,7 +65,7 @@ def training_images(augment: list, images: Images | None = None, seed: int = 0) 
 
 
 def training_loader(recipe: Recipe, dataset: Dataset):
-    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset)).training(1, ALONE, Position())
+    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset)).training(1, ALONE, Position(), CPU)
 
 
 def epoch_of(loader, epoch: int) -> list[tuple[Tensor, Tensor]]:

@@ -13,6 +13,8 @@ from vit.data.order import ALONE, Position, Share
 from vit.data.threads import ThreadedLoader
 from vit.errors import UserError
 
+CPU = torch.device("cpu")
+
 FIRST = Position()
 CROP = [{"random_resized_crop": {"scale": [0.3, 1.0]}}, {"horizontal_flip": {"p": 0.5}}]
 
@@ -22,7 +24,7 @@ def loader(folder: Path, workers: int, share: Share = ALONE, start: Position = F
     settings |= {"data.test_fraction": 0.25, "training.batch_size": 4, "data.workers": workers, "schedule.epochs": 4}
     recipe = load_recipe("digits_resnet", settings | {"schedule.warmup_epochs": 0} | overrides)
     dataset = datasets.load(recipe.data)
-    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset)).training(1, share, start)
+    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset)).training(1, share, start, CPU)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -24,7 +24,7 @@ def ours(recipe: Recipe, repeats: int) -> Work:
     """A recipe's training loader and what prepares its batches, over `repeats` copies of the images."""
     dataset = repeated(datasets.folder(path=recipe.data.path), repeats)
     preprocessing = preprocessing_of(recipe.data, dataset)
-    batches = make_loaders(recipe, dataset, preprocessing).training(1, ALONE, Position())
+    batches = make_loaders(recipe, dataset, preprocessing).training(1, ALONE, Position(), torch.device("cpu"))
     normalize = BatchNormalizer(preprocessing)
     epoch = -1
 

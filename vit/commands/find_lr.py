@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 
@@ -90,7 +91,7 @@ def steps_of(learner: Learner, parts: int, device: str, steps: int) -> Iterator[
 
 def batches_of(learner: Learner, parts: int, device: str) -> Iterator[Batch]:
     for epoch in count():
-        for inputs, labels in learner.loaders.training(parts, ALONE, Position(epoch)):
+        for inputs, labels in learner.loaders.training(parts, ALONE, Position(epoch), torch.device(device)):
             yield learner.prepare_batch(inputs.to(device), labels.to(device))
 
 

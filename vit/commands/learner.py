@@ -15,6 +15,7 @@ from ..data.loading import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, ma
 from ..data.mixing import as_targets, make_mixing
 from ..data.order import Position, Share, training_batches
 from ..data.preprocessing import BatchNormalizer, Preprocessing
+from ..data.resident import as_it_is
 from ..errors import UserError
 from ..models.recomputation import recompute_activations
 from ..pretrained.weights import Weights
@@ -144,11 +145,12 @@ def head_alone(
         for images in (data.train, data.validation)
     ]
 
-    def training(split: int, share: Share, start: Position) -> DataLoader:
-        batches = training_batches(recipe, data.train, split, share, start)
-        return DataLoader(features.FeaturesByEpoch(*found[0].tensors), batch_sampler=batches)
+    def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
+        batches = training_batches(recipe, data.train, parts, share, start)
+        held = features.FeaturesByEpoch(*(tensor.to(device) for tensor in found[0].tensors))
+        return DataLoader(held, batch_sampler=batches, collate_fn=as_it_is)
 
-    def validation(share: Share) -> DataLoader:
+    def validation(share: Share, device: torch.device) -> DataLoader:
         mine = range(share.rank, len(found[1]), share.world_size)
         return DataLoader(found[1], batch_size=EVALUATION_BATCH_SIZE, sampler=mine)
 

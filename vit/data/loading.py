@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from . import cache
 from .datasets import Dataset, Images
 from .order import ALONE, Position, Share, training_batches
 from .preprocessing import Preprocessing
+from .resident import ResidentEvaluation, ResidentTraining, as_it_is, fits, trainable
 from .threads import ThreadedLoader
 from .training_images import TrainingImages
 
@@ -54,10 +56,13 @@ class EvaluationImages(TorchDataset):
 
 @dataclass(frozen=True)
 class Loaders:
-    """A run's loaders, made when a process knows its share and where it starts; `parts` make up a step."""
+    """A run's loaders, made when a process knows its share and device and where it starts; `parts` make up a step.
 
-    training: Callable[[int, Share, Position], DataLoader]
-    validation: Callable[[Share], DataLoader]
+    Small sets give batches that lie on the device, others in the processor's memory.
+    """
+
+    training: Callable[[int, Share, Position, torch.device], DataLoader]
+    validation: Callable[[Share, torch.device], DataLoader]
 
 
 def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, say: Say = ignore_line) -> Loaders:
@@ -66,6 +71,8 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing,
     Training batches are uint8 images [B, 3, height, width] and labels [B] or [B, C].
     Raises UserError for transforms that refuse their options, and for a cache that has no room.
     """
+    if dataset.small and trainable(dataset.train, preprocessing, recipe):
+        return _resident_loaders(recipe, dataset, preprocessing)
     workers, small = recipe.data.workers, dataset.small
     train, validation = (part.in_memory() if small else part for part in (dataset.train, dataset.validation))
     train, training_preprocessing = cache.of_training(train, preprocessing, recipe, say)
@@ -75,13 +82,26 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing,
     except ValueError as error:
         raise UserError(f"augment: {error}") from error
 
-    def training(parts: int, share: Share, start: Position) -> DataLoader:
+    def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
         batches = training_batches(recipe, dataset.train, parts, share, start)
         if images.leaves_the_lock and (threads := _count(workers, small)):
             return ThreadedLoader(images, batches, threads)
         return DataLoader(images, batch_sampler=batches, **_workers(workers, small))
 
-    return Loaders(training, lambda share: evaluation_loader(validation, rest, workers, small, share))
+    return Loaders(training, lambda share, device: evaluation_loader(validation, rest, workers, small, share, device))
+
+
+def _resident_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
+    training_images = lru_cache(partial(ResidentTraining, dataset.train, preprocessing, recipe))
+
+    def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
+        batches = training_batches(recipe, dataset.train, parts, share, start)
+        return DataLoader(training_images(device), batch_sampler=batches, collate_fn=as_it_is)
+
+    def validation(share: Share, device: torch.device) -> DataLoader:
+        return evaluation_loader(dataset.validation, preprocessing, recipe.data.workers, True, share, device)
+
+    return Loaders(training, validation)
 
 
 def evaluation_loader(
@@ -90,18 +110,20 @@ def evaluation_loader(
     workers: Workers,
     small: bool,
     share: Share = ALONE,
+    device: torch.device | str = "cpu",
     batch_size: int = EVALUATION_BATCH_SIZE,
 ) -> DataLoader:
     """Return the loader that gives a process's share of a split, every image of it once, in order.
 
     Inputs [B, 3, height, width] and labels [B]. The shares differ by one image where the processes do not divide them.
     """
+    mine = range(share.rank, len(images), share.world_size)
+    if small and fits(images, preprocessing):
+        inputs = ResidentEvaluation(images, preprocessing, device)
+        return DataLoader(inputs, batch_size, sampler=mine, collate_fn=as_it_is)
     images = images.in_memory() if small else images
     return DataLoader(
-        EvaluationImages(images, preprocessing),
-        batch_size=batch_size,
-        sampler=range(share.rank, len(images), share.world_size),
-        **_workers(workers, small),
+        EvaluationImages(images, preprocessing), batch_size=batch_size, sampler=mine, **_workers(workers, small)
     )
 
 

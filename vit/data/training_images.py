@@ -1,8 +1,10 @@
 """How a training image is augmented and brought to size: a function of seed, epoch and image alone."""
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Generic, TypeVar
 
 import albumentations as A
 import numpy as np
@@ -17,19 +19,29 @@ from .crops import RandomResizedCrop
 from .datasets import Images
 from .preprocessing import Preprocessing, to_size
 
+Stage = TypeVar("Stage")
+
+
+class Stages(Generic[Stage]):
+    """What belongs to the size of the images, which a recipe may raise for its last epochs."""
+
+    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, make: Callable[[Preprocessing], Stage]) -> None:
+        schedule = recipe.schedule
+        lower = schedule.lower_image_size
+        self.final = make(preprocessing)
+        self.before = make(replace(preprocessing, image_size=lower)) if lower else self.final
+        self.raised_from = schedule.epochs - schedule.raised_epochs if lower else 0
+
+    def at(self, epoch: int) -> Stage:
+        return self.final if epoch >= self.raised_from else self.before
+
 
 class TrainingImages(TorchDataset):
-    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number, or its row [C] of labels.
-
-    The size is that of the epoch, where the recipe raises it for the last ones.
-    """
+    """(epoch, index) -> augmented uint8 image [3, height, width] and its class number, or its row [C] of labels."""
 
     def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
         self.images = images
-        self.final = AugmentedImages(images, preprocessing, recipe)
-        lower = recipe.schedule.lower_image_size
-        self.before = AugmentedImages(images, replace(preprocessing, image_size=lower), recipe) if lower else self.final
-        self.raised_from = recipe.schedule.epochs - recipe.schedule.raised_epochs if lower else 0
+        self.stages = Stages(recipe, preprocessing, lambda stage: AugmentedImages(images, stage, recipe))
         self.seed = recipe.training.seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
@@ -39,19 +51,16 @@ class TrainingImages(TorchDataset):
     def pixels(self, epoch: int, index: int) -> tuple[np.ndarray, int | np.ndarray]:
         """Return an item with its image as an array."""
         seed = derive_seed(self.seed, "augment", epoch, self.images.ids[index])
-        return self._of(epoch).pixels(index, seed), self.images.target(index)
+        return self.stages.at(epoch).pixels(index, seed), self.images.target(index)
 
     def image_size(self, epoch: int) -> tuple[int, int]:
         """Return height and width of the images of an epoch."""
-        return self._of(epoch).preprocessing.image_size
+        return self.stages.at(epoch).preprocessing.image_size
 
     @property
     def leaves_the_lock(self) -> bool:
         """Whether most of the work is done outside of Python's lock, so that threads can share it."""
-        return self.final.steps.crop is not None and not self.final.steps.rest
-
-    def _of(self, epoch: int) -> "AugmentedImages":
-        return self.final if epoch >= self.raised_from else self.before
+        return self.stages.final.steps.crop is not None and not self.stages.final.steps.rest
 
 
 class AugmentedImages:

@@ -1,6 +1,6 @@
 """A frozen trunk's features, computed once, so that a head alone trains in seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,10 +41,10 @@ def compute(module: nn.Module, loader: DataLoader, device: str, say: Say) -> Ten
 
 
 class FeaturesByEpoch(TensorDataset):
-    """Takes the (epoch, index) of `TrainingBatches`; features are the same in every epoch."""
+    """Keys (epoch, index) of a batch -> features and labels, which are the same in every epoch."""
 
-    def __getitem__(self, index):
-        return super().__getitem__(index[1])
+    def __getitems__(self, batch: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
+        return self[[place for _, place in batch]]
 
 
 def _features(module: nn.Module, images: Tensor) -> Tensor:

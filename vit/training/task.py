@@ -64,10 +64,12 @@ class Classification(L.LightningModule):
             shard(self.model, self.trainer.strategy.device_mesh["data_parallel"])
 
     def train_dataloader(self) -> DataLoader:
-        return self.loaders.training(self.trainer.accumulate_grad_batches, self.share, self.position)
+        return self.loaders.training(
+            self.trainer.accumulate_grad_batches, self.share, self.position, self.trainer.strategy.root_device
+        )
 
     def val_dataloader(self) -> DataLoader:
-        return self.loaders.validation(self.share)
+        return self.loaders.validation(self.share, self.trainer.strategy.root_device)
 
     def on_train_start(self) -> None:
         self.sums.to(self.device)
