@@ -24,6 +24,7 @@ FLOORS: dict[str, float] = {
     "tables": 1.5,
     "checkpoint": 2,
     "training": 2,
+    "probes": 2,
     "bench": 2,
     "results.report": 2,
     "commands": 3,

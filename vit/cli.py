@@ -134,6 +134,7 @@ def compare(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="let a Ray cluster train: auto, or its HOST:PORT")
     ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="a first look: one seed, all data, no changed images")] = False,
 ) -> None:
     """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source]
@@ -150,7 +151,7 @@ def compare(
     with _importing():
         from .commands import compare as command
 
-    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster)
+    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster, quick=quick)
     print((folder / "report.html").as_posix())
 
 

@@ -218,7 +218,8 @@ class Comparison:
     recipes: Annotated[list[str], Field(min_length=1)]
     seeds: PositiveInt = 3  # trainings by model and fraction, seeds 0, 1, ...
     fractions: Annotated[list[Fraction], Field(min_length=1)] = field(default_factory=lambda: [1.0])
-    protocol: Literal["same_recipe"] = "same_recipe"  # differences outside `model` are reported
+    protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"  # own_recipe: learning rate and decay searched for
+    trials: PositiveInt = 8  # of own_recipe's search, for each model; the first is the recipe as it is
     overrides: dict[str, Any] = field(default_factory=dict)  # dotted recipe keys, for every recipe
 
     def to_yaml(self) -> str:

@@ -36,6 +36,7 @@ class RunFolder:
         self.kept_weights = self.checkpoints / "kept.safetensors"  # of the best epoch, or gathered from all processes
         self.skipped = self.path / "skipped.csv"  # files that could not be decoded and were left out
         self.diverged = self.path / "diverged.json"
+        self.probes = self.path / "evaluation" / "probes.json"
 
     def is_finished(self, recipe: Recipe, resume: bool) -> bool:
         """Return whether this run has ended already; raises UserError where it would be overwritten or mixed."""
@@ -69,12 +70,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows under the names of all that any of them has."""
+    write_text(path, csv_text(rows))
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows under the names of all that any of them has."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_text(path, text.getvalue())
+    return text.getvalue()
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

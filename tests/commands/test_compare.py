@@ -1,5 +1,4 @@
 import csv
-import html.parser
 import os
 import shutil
 import signal
@@ -153,52 +152,6 @@ def test_an_interrupted_comparison_says_how_to_continue(
     assert "Traceback" not in errors
     subprocess.run(command, check=True, capture_output=True)
     assert untimed(folder) == untimed(report)
-
-
-class Page(html.parser.HTMLParser):
-    """Collects what a page would fetch, and its headings."""
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.fetched: list[str] = []
-        self.headings: list[str] = []
-        self._in_heading = False
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        fetches = {"script": "src", "img": "src", "link": "href", "iframe": "src", "use": "xlink:href", "image": "href"}
-        address = values.get(fetches.get(tag, ""))
-        if address and not address.startswith("#"):
-            self.fetched.append(address)
-        self._in_heading = tag == "h2"
-
-    def handle_data(self, data: str) -> None:
-        if self._in_heading:
-            self.headings.append(data)
-            self._in_heading = False
-
-
-def test_the_page_is_complete_and_fetches_nothing(report: Path) -> None:
-    text = (report / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
-    assert page.fetched == []
-    assert "url(http" not in text and "@import" not in text
-    assert len(page.headings) == 9
-    assert text.count("<svg") == 5
-    for name in ("digits_vit", "digits_resnet_se"):
-        assert name in text
-
-
-@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
-def test_a_browser_shows_the_page_without_complaint(report: Path, tmp_path: Path) -> None:
-    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    command += ["--disable-component-update", "--disable-sync", "--no-first-run", "--enable-logging=stderr", "--v=0"]
-    command += [f"--user-data-dir={tmp_path}/profile", "--dump-dom", (report / "report.html").as_uri()]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "CONSOLE" not in shown.stderr
-    page = Page(shown.stdout)
-    assert page.headings == Page((report / "report.html").read_text(encoding="utf-8")).headings
 
 
 def test_the_markdown_twin_holds_the_same_tables(report: Path) -> None:

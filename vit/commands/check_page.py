@@ -1,17 +1,15 @@
 """The page of an audit: counts, sizes, and every fault with the images beside one another; and all of it as JSON."""
 
-import base64
-import io
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from ..data.datasets import Images
-from ..errors import UserError
 from ..results.pages import templates
 from ..run_folder import write_json, write_text
 from .findings import SPLITS, Findings, Seen
+from .pictures import picture
 
 PAGE, NUMBERS = "check.html", "check.json"
 GROUPS = {  # of findings, and what they are called on the page
@@ -22,7 +20,6 @@ GROUPS = {  # of findings, and what they are called on the page
 }
 MOST_SHOWN = 40  # groups of a kind
 MOST_IN_A_GROUP = 6
-THUMBNAIL = 112  # pixels, the longer side
 
 
 def write(findings: Findings, images: Images, cost: str) -> None:
@@ -80,16 +77,3 @@ def page(findings: Findings, images: Images, cost: str) -> str:
 def thumbnails(group: list[Seen], images: Images, place: dict[str, int]) -> list[dict[str, Any]]:
     some = group[:MOST_IN_A_GROUP]
     return [asdict(image) | {"picture": picture(images, place[image.name])} for image in some]
-
-
-def picture(images: Images, index: int) -> str:
-    """Return a small copy of an image, as the page holds it."""
-    try:
-        image = images.read(index)
-    except UserError:  # it has gone since it was looked at
-        return ""
-    scale = THUMBNAIL / max(image.size)
-    image = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=80)
-    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,17 +2,35 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data import datasets
 from ..errors import Interrupted, UserError
+from ..recipe import Comparison, Recipe
 from ..results import report
-from ..results.comparison import Run, check_same_images, compare_runs
+from ..results.comparison import compare_runs
+from ..results.pairing import aligned
 from ..run_folder import RunFolder, environment, write_text
 from . import experiment_log
-from .comparison_runs import TrainAll, check_same_data, check_same_settings, name_finished, plan, read_run
+from .auditing import audits_of
+from .comparison_runs import (
+    PlannedRun,
+    TrainAll,
+    check_same_data,
+    check_same_settings,
+    name_finished,
+    plan,
+    read_run,
+)
 from .inputs import load_comparison
+from .pictures import picture
+from .probing import probe
+from .recipe_search import search
 from .side_by_side import measure_costs, train_side_by_side
+
+AS_FOUND = {"protocol": "as_found", "search": None, "quick": False}  # of finished runs
 
 
 def compare(
@@ -22,40 +40,56 @@ def compare(
     overrides: Mapping[str, Any] | None = None,
     jobs: int | None = None,
     cluster: str | None = None,
+    quick: bool = False,
 ) -> Path:
     """Carry out a comparison, or take finished runs, and return the folder of its report.
 
     A comparison continues where it stopped: what is there already, with the same settings, is not trained again.
     `jobs` trainings run side by side, by default one a core, and one alone on a GPU. `cluster`, "auto" or an address,
     lets a Ray cluster train instead, as many at a time as it has room for; each has the threads that it would have
-    here, since results on a CPU depend on them, or with a GPU its share of the node's cores. Raises UserError, with
-    nothing written, for recipes that do not fit together and for a cluster that does not answer.
+    here, since results on a CPU depend on them, or with a GPU its share of the node's cores. `quick` is a first look:
+    one seed, the largest fraction alone, nothing on changed images or from inside the models; what it trains is used
+    by the whole comparison. Raises UserError, with nothing written, for recipes that do not fit together and for a
+    cluster that does not answer.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     if all(RunFolder(source).recipe.is_file() for source in sources):
-        if cluster:
-            raise UserError("finished runs are taken as they are; there is nothing to train on a cluster")
+        if cluster or quick:
+            raise UserError("finished runs are taken as they are: --cluster and --quick are for a comparison to train")
         return compare_finished(sources, out)
     if len(sources) > 1:
         raise UserError(
             f"given: {', '.join(map(str, sources))}; allowed: one comparison, or run folders (with recipe.yaml)"
         )
     comparison = load_comparison(sources[0], overrides)
+    if quick:
+        comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
-    planned = plan(comparison, folder)
-    check_same_data(planned)
-    check_same_settings(planned)
+    check_same_data(plan(comparison, folder))
+    if comparison.protocol == "same_recipe":
+        check_same_settings(plan(comparison, folder))
     try:
         with trainer(cluster, folder) as train:
-            write_text(folder / "comparison.yaml", comparison.to_yaml())
-            train(planned, jobs)
-        costs = measure_costs(planned, folder)
+            planned, how = carry_out(comparison, folder, train, jobs)
+        if not quick:
+            probe(planned, jobs)
+        conclude(folder, planned, how | {"quick": quick}, Path(sources[0]).stem)
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(folder) from error
-    name = Path(sources[0]).stem
-    write_report(folder, [read_run(p) for p in planned], costs, name)
-    experiment_log.log_report(planned[0].recipe, folder, name)
+    experiment_log.log_report(planned[0].recipe, folder, Path(sources[0]).stem)
     return folder
+
+
+def carry_out(
+    comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None
+) -> tuple[list[PlannedRun], dict[str, Any]]:
+    """Search for own recipes where the protocol says so, and train all; return the runs, and how they came about."""
+    write_text(folder / "comparison.yaml", comparison.to_yaml())
+    own, searched = search(comparison, folder, train, jobs) if comparison.protocol == "own_recipe" else (None, None)
+    planned = plan(comparison, folder, own)
+    check_same_settings(planned)
+    train(planned, jobs)
+    return planned, {"protocol": comparison.protocol, "search": searched}
 
 
 def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAll]:
@@ -76,12 +110,24 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None) -> P
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
-    runs = [read_run(p) for p in planned]
-    check_same_images(runs)
-    costs = measure_costs(planned, folder)
-    return write_report(folder, runs, costs, "finished runs")
-
-
-def write_report(folder: Path, runs: list[Run], costs: dict[str, dict[str, Any]], title: str) -> Path:
-    report.write(folder, compare_runs(runs, costs) | {"title": title, "environment": environment()})
+    aligned([read_run(p) for p in planned])  # before anything takes time
+    probe(planned)
+    conclude(folder, planned, AS_FOUND, "finished runs")
     return folder
+
+
+def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title: str) -> None:
+    """Time the models, look at the data, and write the report."""
+    costs = measure_costs(planned, folder)
+    audits = audits_of(planned, folder)
+    results = compare_runs([read_run(p) for p in planned], costs, audits, how)
+    results |= {"title": title, "environment": environment()}
+    report.write(folder, results, pictures_of(results, planned[0].recipe))
+
+
+def pictures_of(results: dict[str, Any], recipe: Recipe) -> dict[str, str]:
+    """Return small copies of the test images that the galleries show, by their names."""
+    galleries = results["agreement"]["galleries"] or {}
+    wanted = {row["id"] for rows in galleries.values() for row in rows}
+    test = datasets.load(recipe.data).test
+    return {name: picture(test, i) for i, name in enumerate(test.ids) if name in wanted}

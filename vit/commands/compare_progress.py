@@ -41,7 +41,7 @@ class CompareProgress:
         self.left.remove(training)
         self.rates[training.model] = seconds / training.work()
         done = self.total - len(self.left)
-        line = f"{training.title()}: {top1:.2%} on test"
+        line = f"{training.title()}: {top1:.2%} on {training.judged_on}"
         left = f"{clock(self._seconds_left())} left"
         if self.bar:
             self._say(line)

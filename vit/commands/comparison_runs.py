@@ -1,16 +1,17 @@
 """The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..data import datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
-from ..results.comparison import Run
+from ..results.runs import Run
 from ..run_folder import RunFolder, read_csv, read_json
 from ..say import print_line
 from ..tables import TABLES
@@ -28,6 +29,7 @@ class PlannedRun:
     fraction: float
     seed: int
     folder: RunFolder
+    judged_on: str = "test"  # the split that its accuracy is told of
 
     def title(self) -> str:
         return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
@@ -40,8 +42,11 @@ class PlannedRun:
 TrainAll = Callable[[list[PlannedRun], int | None], None]  # the planned ones, and how many side by side
 
 
-def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
-    """Return every training: the models in turn, so that a first picture of all of them comes early."""
+def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, Any]] | None = None) -> list[PlannedRun]:
+    """Return every training: the models in turn, so that a first picture of all of them comes early.
+
+    `own` holds settings of single models, by their names.
+    """
     names = [Path(source).stem for source in comparison.recipes]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
@@ -61,7 +66,7 @@ def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     return [
         PlannedRun(
             name,
-            load_recipe(source, comparison.overrides | change),
+            load_recipe(source, comparison.overrides | change | dict((own or {}).get(name, {}))),
             change["data.fraction"],
             change["training.seed"],
             RunFolder(folder / "runs" / name / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
@@ -72,7 +77,7 @@ def plan(comparison: Comparison, folder: Path) -> list[PlannedRun]:
 
 
 def not_finished(planned: list[PlannedRun]) -> list[PlannedRun]:
-    return [p for p in planned if not p.folder.scores("test").exists()]
+    return [p for p in planned if not p.folder.scores(p.judged_on).exists()]
 
 
 def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
@@ -131,8 +136,7 @@ def check_same_settings(planned: list[PlannedRun]) -> None:
 def read_run(planned: PlannedRun) -> Run:
     """Return what is kept of a run, for the report."""
     folder = planned.folder
-    with np.load(folder.logits("test"), allow_pickle=False) as arrays:
-        ids, labels, logits = arrays["ids"], arrays["labels"], arrays["logits"]
+    ids, labels, logits = read_logits(folder.logits("test"))
     rows = read_csv(folder.metrics)
     surroundings = read_json(folder.environment)
     return Run(
@@ -148,4 +152,20 @@ def read_run(planned: PlannedRun) -> Run:
         curve={name: [float(row[name]) for row in rows] for name in rows[0]},
         machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
         skipped=read_csv(folder.skipped) if folder.skipped.exists() else [],
+        validation=read_validation(folder),
+        probes=read_json(folder.probes) if folder.probes.exists() else None,
     )
+
+
+def read_validation(folder: RunFolder) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the logits and labels of validation, where they were kept."""
+    if not folder.logits("validation").exists():
+        return None
+    _, labels, logits = read_logits(folder.logits("validation"))
+    return logits, labels
+
+
+def read_logits(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the names, labels and logits that `vit evaluate` kept of a split."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return arrays["ids"], arrays["labels"], arrays["logits"]

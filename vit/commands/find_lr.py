@@ -15,7 +15,7 @@ from ..data import datasets
 from ..data.order import ALONE, Position
 from ..errors import UserError
 from ..recipe import Recipe
-from ..results.plots import learning_rates
+from ..results.plots.learning_rate import learning_rates
 from ..run_folder import write_csv, write_text
 from ..say import print_line
 from ..training.learning_rate import Batch, course, range_test, suggested

@@ -68,7 +68,7 @@ def decide_precision(planned: PlannedRun, threads: int) -> str:
 
 
 def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]:
-    """Return the accuracy on test, and the seconds that it took to get there."""
+    """Return the accuracy, and the seconds that it took to get there."""
     import torch
 
     from .evaluate import evaluate
@@ -77,7 +77,9 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
     start = time.perf_counter()
     torch.set_num_threads(threads)
     train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
-    return evaluate(planned.folder.path).scores["top1"], time.perf_counter() - start
+    if planned.judged_on == "test":
+        evaluate(planned.folder.path, split="validation")  # what temperatures are fitted on
+    return evaluate(planned.folder.path, split=planned.judged_on).scores["top1"], time.perf_counter() - start
 
 
 @contextmanager

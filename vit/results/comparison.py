@@ -4,56 +4,41 @@ Pure: the same runs give the same results. Timings are the only values that were
 """
 
 from collections import defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from hashlib import sha256
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from ..errors import UserError
-from ..settings import flattened
-from .statistics import PairedTest, accuracy, holm, paired_test
+from . import agreement, calibration, data_efficiency, inside, ledger, robustness
+from .pairing import aligned
+from .runs import Group, Run, mean_score
+from .statistics import PairedTest, accuracy, bootstrap_interval, holm, paired_test
 
 SIGNIFICANCE = 0.05
-MATCHED_WITHIN = 1.1  # largest over smallest
 NO_DIFFERENCE = "no detectable difference"
 
 
-@dataclass(frozen=True)
-class Run:
-    """One finished training: what it was given, and what came of it."""
-
-    model: str
-    fraction: float
-    seed: int
-    recipe: dict[str, Any]
-    summary: dict[str, Any]
-    scores: dict[str, Any]
-    ids: np.ndarray
-    labels: np.ndarray
-    logits: np.ndarray
-    curve: dict[str, list[float]]
-    machine: str
-    skipped: list[dict[str, str]]  # path and reason of files that were left out
-
-    def correct(self) -> np.ndarray:
-        return (self.logits.argmax(1) == self.labels).astype(float)
-
-
-def compare_runs(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return everything that results.json holds, from runs and what each model costs.
+def compare_runs(
+    runs: list[Run], costs: dict[str, dict[str, Any]], audits: list[dict[str, Any]], plan: dict[str, Any]
+) -> dict[str, Any]:
+    """Return everything that results.json holds, from runs, models' costs, audits of the images, and the plan.
 
     Raises UserError for runs tested on different images.
     """
-    check_same_images(runs)
-    groups: dict[tuple[str, float], list[Run]] = defaultdict(list)
+    runs = aligned(runs)
+    groups: dict[tuple[str, float], Group] = defaultdict(list)
     for run in runs:
         groups[run.model, run.fraction].append(run)
     largest = max(run.fraction for run in runs)
     names = list(dict.fromkeys(run.model for run in runs))
     full = {name: groups[name, largest] for name in names if (name, largest) in groups}
+    models = [_model(name, group, costs[name]) for name, group in full.items()]
+    rivals = rivals_among(models)
     return {
-        "models": [_model(name, group, costs[name]) for name, group in full.items()],
+        "models": models,
+        "rivals": rivals,
         "pairs": _pairs(full),
         "data_efficiency": [
             {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group)}
@@ -61,13 +46,15 @@ def compare_runs(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str,
                 groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1])
             )
         ],
-        "calibration": [
-            {"model": name} | {key: _mean(group, key) for key in ("ece", "nll", "brier")}
-            for name, group in full.items()
-        ],
-        "robustness": [],
-        "ledger": _ledger({name: group[0].recipe for name, group in full.items()}) | {"budget": _budget(full)},
-        "data": _data(runs, largest),
+        "agreement": {"pairs": agreement.of_pairs(full), "between_seeds": agreement.between_seeds(full)}
+        | {"galleries": _galleries(full, rivals)},
+        "curve_fits": _curve_fits(groups, full, rivals),
+        "calibration": calibration.of_models(full),
+        "robustness": robustness.of_models(full),
+        "inside": inside.of_models(full),
+        "time_to_accuracy": _time_to_accuracy(full),
+        "ledger": ledger.of_models(full, plan["search"]),
+        "data": _data(runs, largest) | {"audits": audits},
         "confusion": {
             name: np.sum([run.scores["confusion"] for run in group], axis=0).tolist() for name, group in full.items()
         },
@@ -76,21 +63,53 @@ def compare_runs(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str,
             for name, group in full.items()
         },
         "curves": [{"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest],
-        "training": _training(runs),
+        "training": _training(runs, costs) | plan,
     }
 
 
-def check_same_images(runs: list[Run]) -> None:
-    first = runs[0]
-    for run in runs:
-        if not (np.array_equal(run.ids, first.ids) and np.array_equal(run.labels, first.labels)):
-            raise UserError(
-                f"{run.model} (seed {run.seed}) and {first.model} (seed {first.seed}) were tested on different images; "
-                "a paired comparison needs the same ones: evaluate both on one test set"
-            )
+def rivals_among(models: list[dict[str, Any]]) -> tuple[str, str] | None:
+    """Return the best ViT and the best CNN on validation, or the best two models where there is one family.
+
+    Chosen on test, the better of many would look better than it is.
+    """
+    ranked = sorted(models, key=lambda model: -model["validation_top1"])
+    best = [next((m["name"] for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
+    if best[0] and best[1]:
+        return best[0], best[1]
+    return (ranked[0]["name"], ranked[1]["name"]) if len(ranked) > 1 else None
 
 
-def _model(name: str, group: list[Run], cost: dict[str, Any]) -> dict[str, Any]:
+def _galleries(full: dict[str, Group], rivals: tuple[str, str] | None) -> dict[str, Any] | None:
+    return agreement.galleries(full[rivals[0]], full[rivals[1]]) if rivals else None
+
+
+def _curve_fits(
+    groups: dict[tuple[str, float], Group], full: dict[str, Group], rivals: tuple[str, str] | None
+) -> dict[str, Any] | None:
+    """Return the fitted curves of accuracy over training images, where every model has the same several fractions."""
+    fractions = sorted({fraction for _, fraction in groups})
+    if len(fractions) < 2 or any((name, fraction) not in groups for name in full for fraction in fractions):
+        return None
+    by_fraction = {name: [groups[name, fraction] for fraction in fractions] for name in full}
+    images = [_images(group) for group in next(iter(by_fraction.values()))]
+    return data_efficiency.of_models(by_fraction, images, rivals)
+
+
+def _time_to_accuracy(full: dict[str, Group]) -> dict[str, Any]:
+    """Return the highest validation accuracy that every training reached, and each model's mean way there."""
+    level = min(max(run.curve["validation_top1"]) for group in full.values() for run in group)
+
+    def first(run: Run, key: str) -> float:
+        return run.curve[key][next(i for i, top1 in enumerate(run.curve["validation_top1"]) if top1 >= level)]
+
+    ways = {
+        name: {key: float(np.mean([first(run, key) for run in group])) for key in ("seconds", "images_seen")}
+        for name, group in full.items()
+    }
+    return {"validation_top1": level, "models": [{"model": name} | way for name, way in ways.items()]}
+
+
+def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
     summary = group[0].summary
     return {
         "name": name,
@@ -99,10 +118,10 @@ def _model(name: str, group: list[Run], cost: dict[str, Any]) -> dict[str, Any]:
         "parameters": summary["parameters"],
         "macs": summary["macs"],
         "top1": _top1(group),
-        "balanced_accuracy": _mean(group, "balanced_accuracy"),
-        "macro_f1": _mean(group, "macro_f1"),
-        "ece": _mean(group, "ece"),
-        "nll": _mean(group, "nll"),
+        "balanced_accuracy": mean_score(group, "balanced_accuracy"),
+        "macro_f1": mean_score(group, "macro_f1"),
+        "ece": mean_score(group, "ece"),
+        "nll": mean_score(group, "nll"),
         "train_seconds": float(np.mean([run.summary["seconds"] for run in group])),
         "train_images_per_second": cost["train_images_per_second"],
         "images_per_second": cost["images_per_second"],
@@ -114,15 +133,22 @@ def _model(name: str, group: list[Run], cost: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pairs(full: dict[str, list[Run]]) -> list[dict[str, Any]]:
+def _pairs(full: dict[str, Group]) -> list[dict[str, Any]]:
     correct = {name: np.stack([run.correct() for run in group]) for name, group in full.items()}
     couples = list(combinations(full, 2))
     tests = [paired_test(correct[a], correct[b], pairs=len(couples)) for a, b in couples]
     adjusted = holm([test.p_value for test in tests])
     return [
-        {"a": a, "b": b} | asdict(test) | {"p_adjusted": p, "verdict": _verdict(a, b, test, p)}
+        {"a": a, "b": b}
+        | asdict(test)
+        | {"p_adjusted": p, "verdict": _verdict(a, b, test, p), "bootstrap": _bootstrap(correct[a], correct[b])}
         for (a, b), test, p in zip(couples, tests, adjusted, strict=True)
     ]
+
+
+def _bootstrap(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
+    low, high = bootstrap_interval(a, b)
+    return {"low": low, "high": high}
 
 
 def _verdict(a: str, b: str, test: PairedTest, p_adjusted: float) -> str:
@@ -131,13 +157,9 @@ def _verdict(a: str, b: str, test: PairedTest, p_adjusted: float) -> str:
     return f"{a if test.difference > 0 else b} is more accurate"
 
 
-def _top1(group: list[Run]) -> dict[str, Any]:
+def _top1(group: Group) -> dict[str, Any]:
     correct = np.stack([run.correct() for run in group])
     return asdict(accuracy(correct)) | {"seeds": correct.mean(1).tolist()}
-
-
-def _mean(group: list[Run], key: str) -> float:
-    return float(np.mean([run.scores[key] for run in group]))
 
 
 def _most(values: list[int | None]) -> int | None:
@@ -149,7 +171,7 @@ def _recalls(run: Run) -> list[float]:
     return [row["recall"] for row in run.scores["per_class"]]
 
 
-def _images(group: list[Run]) -> int:
+def _images(group: Group) -> int:
     return group[0].summary["training_images"]
 
 
@@ -166,7 +188,13 @@ def _data(runs: list[Run], largest: float) -> dict[str, Any]:
     }
 
 
-def _training(runs: list[Run]) -> dict[str, Any]:
+def _digest(run: Run) -> str:
+    """Return the SHA-256 of the names and labels of the test images."""
+    lines = (f"{name} {label}" for name, label in zip(run.ids, run.labels, strict=True))
+    return sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _training(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "seeds": sorted({run.seed for run in runs}),
         "fractions": sorted({run.fraction for run in runs}),
@@ -174,49 +202,5 @@ def _training(runs: list[Run]) -> dict[str, Any]:
         "starts": {run.model: run.summary.get("start") for run in runs},
         "threads": sorted({run.summary["threads"] for run in runs}),
         "machines": sorted({run.machine for run in runs}),
+        "hashes": {"test": _digest(runs[0]), "models": {name: cost["model_digest"] for name, cost in costs.items()}},
     }
-
-
-def _ledger(by_model: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the recipes share and where they differ, by dotted key; seed and fraction vary by design."""
-    flat = {name: flattened(recipe) for name, recipe in by_model.items()}
-    keys = list(dict.fromkeys(key for values in flat.values() for key in values))
-    keys = [key for key in keys if key not in ("training.seed", "data.fraction")]
-    differences = [
-        {"key": key, "values": {name: values.get(key) for name, values in flat.items()}}
-        for key in keys
-        if len({repr(values.get(key)) for values in flat.values()}) > 1
-    ]
-    differing = {row["key"] for row in differences}
-    first = next(iter(flat.values()))
-    return {
-        "differences": differences,
-        "matched": {key: first[key] for key in keys if key not in differing},
-        "only_models_differ": all(key.startswith("model.") for key in differing),
-    }
-
-
-def _budget(full: dict[str, list[Run]]) -> list[dict[str, Any]]:
-    """Return what every model was given to learn with, and how far apart they are: largest over smallest."""
-    summaries = {name: group[0].summary for name, group in full.items()}
-    rows = []
-    for key in ("parameters", "macs", "images_seen", "epochs", "training_images", "precision"):
-        values = {name: summary[key] for name, summary in summaries.items()}
-        numbers = [value for value in values.values() if not isinstance(value, str)]
-        ratio = max(numbers) / max(1, min(numbers)) if numbers else None
-        matched = ratio <= MATCHED_WITHIN if ratio is not None else len(set(values.values())) == 1
-        rows.append({"key": key, "values": values, "ratio": ratio, "matched": matched})
-    return rows
-
-
-def accuracies_table(results: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return results.csv: one row a model and fraction."""
-    models = {model["name"]: model for model in results["models"]}
-    shared = ("family", "parameters", "macs", "latency_ms", "images_per_second", "train_images_per_second")
-    return [
-        {"model": row["model"], "fraction": row["fraction"], "training_images": row["images"]}
-        | {f"top1_{key}": row["top1"][key] for key in ("mean", "low", "high", "std")}
-        | {"seeds": len(row["top1"]["seeds"])}
-        | {key: models[row["model"]][key] for key in shared if row["model"] in models}
-        for row in results["data_efficiency"]
-    ]

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-INFERENCE_BATCH_SIZE = 64
+INFERENCE_BATCH_SIZES = (8, 32, 128)
 MEASURED_SECONDS = 0.3
 REPEATS = 5
 
@@ -22,7 +22,7 @@ class Timings:
     """Medians on one device in fp32, by all its threads: nothing else was running."""
 
     latency_ms: float  # of one image
-    images_per_second: float  # inference at `batch_size`
+    images_per_second: float  # inference at `batch_size`, the fastest of those tried
     train_images_per_second: float  # forward, backward and optimizer step at the training batch size
     batch_size: int
     train_batch_size: int
@@ -112,22 +112,27 @@ _FORMULAS: dict[Any, Callable[[tuple, dict, Any], int]] = {
 def measure(module: nn.Module, image_size: tuple[int, int], train_batch_size: int, device: str) -> Timings:
     """Time inference and training of a model, alone on the machine, on random images."""
     module = deepcopy(module).to(device)  # BatchNorm would remember the random images
-    one, many = (torch.randn(n, 3, *image_size, device=device) for n in (1, INFERENCE_BATCH_SIZE))
     batch = torch.randn(train_batch_size, 3, *image_size, device=device)
     module.eval()
     with torch.inference_mode():
-        latency = _median_seconds(lambda: module(one), device)
-        inference = _median_seconds(lambda: module(many), device)
+        latency = _seconds_of_inference(module, image_size, 1, device)
+        speeds = {n: n / _seconds_of_inference(module, image_size, n, device) for n in INFERENCE_BATCH_SIZES}
+    best = max(speeds, key=lambda n: speeds[n])
     training = _median_seconds(_training_step(module.train(), batch), device)
     return Timings(
         latency_ms=1000 * latency,
-        images_per_second=INFERENCE_BATCH_SIZE / inference,
+        images_per_second=speeds[best],
         train_images_per_second=train_batch_size / training,
-        batch_size=INFERENCE_BATCH_SIZE,
+        batch_size=best,
         train_batch_size=train_batch_size,
         threads=torch.get_num_threads(),
         device=torch.cuda.get_device_name() if device == "cuda" else "cpu",
     )
+
+
+def _seconds_of_inference(module: nn.Module, image_size: tuple[int, int], batch_size: int, device: str) -> float:
+    images = torch.randn(batch_size, 3, *image_size, device=device)
+    return _median_seconds(lambda: module(images), device)
 
 
 def seconds_per_training_step(

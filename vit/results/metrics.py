@@ -6,13 +6,12 @@ N images, C classes. Logits [N, C], labels [N], probabilities [N, C].
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
 
 from ..errors import UserError
+from .calibration import brier, calibration_error, equal_width_bins, nll
 from .statistics import score_interval
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
-CALIBRATION_BINS = 15  # as in Guo et al. 2017
 
 
 def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> 
         "top5": top_k(logits, labels, 5),
         "nll": nll(logits, labels),
         "brier": brier(logits, labels),
-        "ece": expected_calibration_error(logits, labels),
+        "ece": calibration_error(equal_width_bins(logits, labels)),
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "top1_low": low,
@@ -107,26 +106,6 @@ def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
     k = min(k, logits.shape[1])
     best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
     return float((best == labels[:, None]).any(1).mean())
-
-
-def nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean negative log-likelihood, in nats."""
-    return float(-log_softmax(logits, axis=1)[np.arange(len(labels)), labels].mean())
-
-
-def brier(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950)."""
-    return float(((softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]) ** 2).sum(1).mean())
-
-
-def expected_calibration_error(logits: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
-    """Return the mean gap of confidence and accuracy over equal-width bins (Guo et al. 2017, arXiv:1706.04599)."""
-    probabilities = softmax(logits, axis=1)
-    confidence = probabilities.max(1)
-    correct = probabilities.argmax(1) == labels
-    which = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = np.bincount(which, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 def confusion(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -1,40 +1,79 @@
-"""Results become files for people: report.html, report.md, results.json, results.csv and the figures."""
+"""Results become files for people: a page, its Markdown twin, LaTeX tables, numbers as JSON and CSV, and figures."""
 
+import base64
 from pathlib import Path
 from typing import Any
 
-from ..run_folder import write_csv, write_json, write_text
-from . import plots, wording
-from .comparison import accuracies_table
+from markupsafe import Markup, escape
+
+from ..run_folder import csv_text, write_csv, write_json, write_text
+from . import literature, numbers, plots, wording
 from .pages import templates
 
 MOST_SKIPPED_SHOWN = 100
-FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory")
+FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory", "latex")
+SECTIONS = {
+    "verdict": "Verdict",
+    "fairness": "Was it fair?",
+    "data": "Data",
+    "accuracy": "Accuracy",
+    "cost": "Cost on this machine",
+    "curves": "Learning curves",
+    "efficiency": "How much data is enough?",
+    "calibration": "Can the probabilities be trusted?",
+    "robustness": "On changed images",
+    "inside": "Inside the models",
+    "literature": "Beside published figures",
+    "limits": "Limits, and how to repeat this",
+}
 
 
-def write(folder: Path, results: dict[str, Any]) -> None:
-    """Write every file of a comparison's report; the same results give the same files."""
+def write(folder: Path, results: dict[str, Any], pictures: dict[str, str]) -> None:
+    """Write every file of a comparison's report; the same results and pictures give the same files.
+
+    `pictures` are the images of the galleries, as data: addresses by their names.
+    """
     figures = plots.figures(results)
     for name, svg in figures.items():
         write_text(folder / "figures" / f"{name}.svg", svg)
-    write_text(folder / "report.html", render("report.html", results, figures))
-    write_text(folder / "report.md", render("report.md", results, figures))
-    write_csv(folder / "results.csv", accuracies_table(results))
+    for template in ("report.html", "report.md", "tables.tex"):
+        write_text(folder / template, render(template, results, figures, pictures))
+    write_csv(folder / "results.csv", numbers.accuracies_table(results))
     write_json(folder / "results.json", results)
 
 
-def render(template: str, results: dict[str, Any], figures: dict[str, str]) -> str:
+def render(template: str, results: dict[str, Any], figures: dict[str, str], pictures: dict[str, str]) -> str:
     environment = templates(autoescape=template.endswith(".html"))
-    environment.filters |= {name: getattr(wording, name) for name in FILTERS}
-    sentences = wording.verdict(results)
-    sentences = [sentence[0].upper() + sentence[1:] for sentence in sentences]
-    best = max(model["top1"]["mean"] for model in results["models"])
+    environment.filters |= {name: getattr(wording, name) for name in FILTERS} | {"labelled": labelled}
+    rows = numbers.behind_figures(results)
     return environment.get_template(template).render(
         r=results,
-        verdict=sentences,
+        sections=list(SECTIONS.items()),
+        titles=SECTIONS,
+        verdict=[_sentence(words) for words in wording.verdict(results)],
+        findings=[_sentence(words) for words in wording.findings(results)],
+        caveats=wording.caveats(results),
         families=wording.NAMES,
+        points=wording.points,
         figures=figures,
-        best=best,
+        downloads={name: _address(rows[name]) for name in figures},
+        pictures=pictures,
+        literature=literature.marks(results),
+        best=max(model["top1"]["mean"] for model in results["models"]),
         most_classes=plots.MOST_CLASSES_SHOWN,
         most_skipped=MOST_SKIPPED_SHOWN,
     )
+
+
+def labelled(svg: str, text: str) -> Markup:
+    """Return a figure as a page holds it, with a text for those who do not see it."""
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1))
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def _address(rows: numbers.Rows) -> str:
+    """Return rows as a CSV file inside of the page."""
+    return f"data:text/csv;base64,{base64.b64encode(csv_text(rows).encode()).decode()}"

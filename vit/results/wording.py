@@ -42,6 +42,12 @@ def setting(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def latex(text: str) -> str:
+    for mark in "\\&%$#_{}":
+        text = text.replace(mark, "\\textbackslash{}" if mark == "\\" else f"\\{mark}")
+    return text.replace("−", "--").replace("–", "--")
+
+
 def budget(value: Any) -> str:
     return value if isinstance(value, str) else amount(value)
 
@@ -53,15 +59,30 @@ def words(key: str) -> str:
 
 def verdict(results: dict[str, Any]) -> list[str]:
     """Return the report's first sentences: accuracy, cost, and the strongest caveat."""
-    rivals = _rivals(results["models"])
-    if rivals is None:
+    models = {model["name"]: model for model in results["models"]}
+    strongest = caveats(results)[:1]
+    if results["rivals"] is None:
         model = results["models"][0]
         return [
             f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.",
-            *caveats(results),
+            *strongest,
         ]
-    sentences = [_accuracy_sentence(results, *rivals), *_other_pairs(results), _cost_sentence(*rivals)]
-    return [*sentences, *_little_data(results, *rivals), *caveats(results)]
+    rivals = [models[name] for name in results["rivals"]]
+    return [_accuracy_sentence(results, *rivals), _cost_sentence(*rivals), *strongest]
+
+
+def findings(results: dict[str, Any]) -> list[str]:
+    """Return what else is worth knowing before one decides: other pairs, little data, more data, changed images."""
+    models = {model["name"]: model for model in results["models"]}
+    if results["rivals"] is None:
+        return []
+    rivals = [models[name] for name in results["rivals"]]
+    return [
+        *_other_pairs(results),
+        *_little_data(results, *rivals),
+        *_more_data(results, *rivals),
+        *_changed_images(results, *rivals),
+    ]
 
 
 def caveats(results: dict[str, Any]) -> list[str]:
@@ -71,7 +92,8 @@ def caveats(results: dict[str, Any]) -> list[str]:
     fewest = min(len(model["top1"]["seeds"]) for model in results["models"])
     if not ledger["only_models_differ"]:
         keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
-        found.append(f"The recipes differ in more than the model ({', '.join(keys)}): the difference may be theirs.")
+        found.append(f"Not a comparison of models alone, because {_series(keys)} differ: the difference may be theirs.")
+    found += _leaks(results)
     if fewest == 1:
         found.append(
             "One seed only: how much a second training would differ is not known, so intervals are too narrow."
@@ -89,6 +111,24 @@ def caveats(results: dict[str, Any]) -> list[str]:
     return found
 
 
+def _leaks(results: dict[str, Any]) -> list[str]:
+    """Return whose training images are tested on: such a model may only remember."""
+    found = []
+    for audit in results["data"]["audits"]:
+        if audit["leaks"]:
+            count = audit["leaks"]
+            images = f"{count:,} test image{'s are' if count > 1 else ' is'}"
+            found.append(
+                f"{images} among what {_series(audit['models'])} trained on: accuracy on them is memory, not skill."
+            )
+    return found
+
+
+def _series(words: list[str]) -> str:
+    """Return ["a", "b", "c"] as "a, b and c"."""
+    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
+
+
 def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
     """Return what the models' pretrained weights leave unequal: who had them, whose they were, what began fresh."""
     found = []
@@ -103,18 +143,6 @@ def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
     return found
 
 
-def _rivals(models: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]] | None:
-    """Return the best ViT and the best CNN on validation, or the best two models where there is one family.
-
-    Chosen on test, the better of many would look better than it is.
-    """
-    ranked = sorted(models, key=lambda model: -model["validation_top1"])
-    best = [next((m for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
-    if best[0] and best[1]:
-        return best[0], best[1]
-    return (ranked[0], ranked[1]) if len(ranked) > 1 else None
-
-
 def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
     pair = next(p for p in results["pairs"] if {p["a"], p["b"]} == {a["name"], b["name"]})
     count = len(results["pairs"])
@@ -125,6 +153,8 @@ def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, 
     difference = f"{points(sign * pair['difference'])} points [{points(low)}, {points(high)}], {tested}"
     if pair["verdict"] != NO_DIFFERENCE:
         return f"{_called(ahead)} is more accurate than {_called(behind)}: {difference}."
+    if low > 0 or high < 0:
+        difference += " (the interval is that of this pair alone)"
     return f"No detectable difference in accuracy between {_called(ahead)} and {_called(behind)}: {difference}."
 
 
@@ -154,11 +184,12 @@ def _equals(value: float) -> str:
 def _cost_sentence(a: dict[str, Any], b: dict[str, Any]) -> str:
     device = a["timed_on"]["device"]
     threads = f", {a['timed_on']['threads']} threads" if device == "cpu" else ""
-    return (
-        f"On this machine ({device}{threads}) {a['name']} answers one image in {a['latency_ms']:.2g} ms and trains at "
-        f"{amount(a['train_images_per_second'])} images/s, {b['name']} in {b['latency_ms']:.2g} ms and at "
-        f"{amount(b['train_images_per_second'])} images/s."
+    told = "; ".join(
+        f"{model['name']} answers one image in {model['latency_ms']:.2g} ms, trains at "
+        f"{amount(model['train_images_per_second'])} images/s and takes {memory(model['peak_memory_bytes'])} for it"
+        for model in (a, b)
     )
+    return f"On this machine ({device}{threads}) {told}."
 
 
 def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
@@ -169,6 +200,29 @@ def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) 
     few = [rows[model["name"], smallest] for model in (a, b) if (model["name"], smallest) in rows]
     told = " and ".join(f"{row['model']} {percent(row['top1']['mean'])} {interval(row['top1'])}" for row in few)
     return [f"With {few[0]['images']:,} training images instead of {results['data']['training_images']:,}: {told}."]
+
+
+def _more_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """Return whether twice the labels would bring more than the other model, where curves were fitted."""
+    if not results["curve_fits"]:
+        return []
+    best = max(a, b, key=lambda model: model["top1"]["mean"])
+    gain = next(row["twice"] for row in results["curve_fits"]["fits"] if row["model"] == best["name"])
+    between = abs(a["top1"]["mean"] - b["top1"]["mean"])
+    than = "more" if gain["gain"] > between else "less"
+    return [
+        f"Twice the training images would bring {best['name']} about {points(gain['gain'])} points "
+        f"{interval(gain, points)}, by a fitted curve; that is {than} than the {100 * between:.1f} points "
+        "between the two models."
+    ]
+
+
+def _changed_images(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    rows = {row["model"]: row for row in results["robustness"]}
+    if a["name"] not in rows or b["name"] not in rows:
+        return []
+    told = " and ".join(f"{m['name']} {percent(rows[m['name']]['kept'])}" for m in (a, b))
+    return [f"Under noise, blur, weather and digital damage, of their accuracy keep: {told}."]
 
 
 def _called(model: dict[str, Any]) -> str:

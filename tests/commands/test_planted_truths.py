@@ -1,0 +1,110 @@
+"""What is known beforehand is what the report says: no difference, an unfair setting, a test image learnt by heart."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vit
+from vit.errors import UserError
+from vit.run_folder import RunFolder, read_json
+
+SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "training.batch_size": 8, "data.image_size": 16}
+
+
+def trained(folder: Path, name: str, data: Path, seed: int = 0, **changes) -> Path:
+    settings = SHORT | {"data.name": "folder", "data.path": str(data), "training.seed": seed} | changes
+    run = vit.train("digits_resnet", out=folder / name, overrides=settings, quiet=True)
+    vit.evaluate(run.path, split="validation")
+    vit.evaluate(run.path)
+    return run.path
+
+
+def rewritten(run: Path, folder: Path, change) -> Path:
+    """Copy a run and change the arrays of its test evaluation."""
+    copy = shutil.copytree(run, folder)
+    path = RunFolder(copy).logits("test")
+    with np.load(path) as arrays:
+        values = dict(arrays)
+    np.savez_compressed(path, **change(values))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def photos(photo_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The photographs in folders of train, val and test, which share no image."""
+    root = tmp_path_factory.mktemp("planted") / "photos"
+    for place in sorted(photo_root.glob("*/")):
+        for i, path in enumerate(sorted(place.iterdir())):
+            split = ("train", "train", "val", "test")[i % 4]
+            (root / split / place.name).mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, root / split / place.name / path.name)
+    return root
+
+
+@pytest.fixture(scope="module")
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory.mktemp("runs"), "a", photos)
+
+
+def told(folder: Path) -> str:
+    return (folder / "report.md").read_text(encoding="utf-8")
+
+
+def test_two_copies_of_a_model_do_not_differ(photos: Path, run: Path, tmp_path: Path) -> None:
+    """The same model under two names: the second says in its recipe that it shows its lines more often."""
+    twin = shutil.copytree(run, tmp_path / "twin")
+    recipe = twin / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("checkpoint_seconds: ", "checkpoint_seconds: 1"))
+    results = read_json(vit.compare([run, twin], out=tmp_path / "out") / "results.json")
+    (pair,) = results["pairs"]
+    assert (pair["difference"], pair["p_value"], pair["verdict"]) == (0, 1, "no detectable difference")
+    assert results["agreement"]["pairs"][0]["kappa"] == 1
+    assert "No detectable difference in accuracy" in told(tmp_path / "out")
+
+
+def test_labels_that_differ_are_refused(run: Path, tmp_path: Path) -> None:
+    def relabel(arrays: dict) -> dict:
+        labels = arrays["labels"].copy()
+        labels[0] = (labels[0] + 1) % 3
+        return arrays | {"labels": labels}
+
+    with pytest.raises(UserError, match="1 test images have different labels"):
+        vit.compare([run, other_model(rewritten(run, tmp_path / "other", relabel))], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_model_that_saw_fewer_images_is_refused(run: Path, tmp_path: Path) -> None:
+    fewer = rewritten(run, tmp_path / "fewer", lambda arrays: {k: v[:-1] for k, v in arrays.items()})
+    with pytest.raises(UserError, match="tested on different test images"):
+        vit.compare([run, other_model(fewer)], out=tmp_path / "out")
+
+
+def test_another_resolution_is_flagged(photos: Path, run: Path, tmp_path: Path) -> None:
+    larger = trained(tmp_path, "larger", photos, **{"data.image_size": 24})
+    results = read_json(vit.compare([run, larger], out=tmp_path / "out") / "results.json")
+    (row,) = [row for row in results["ledger"]["rows"] if row["key"] == "resolution"]
+    assert not row["matched"] and set(row["values"].values()) == {"16 x 16", "24 x 24"}
+    assert not results["ledger"]["only_models_differ"]
+    assert "Not a comparison of models alone, because data.image_size differ" in told(tmp_path / "out")
+
+
+def test_a_test_image_in_training_is_flagged(photos: Path, run: Path, tmp_path: Path) -> None:
+    """The other model learnt from a folder in which two test images are training images, too."""
+    leaky = shutil.copytree(photos, tmp_path / "leaky")
+    stolen = sorted((leaky / "test").glob("*/*"))[:2]
+    for path in stolen:
+        shutil.copy(path, leaky / "train" / path.parent.name / f"copy-{path.name}")
+    other = trained(tmp_path, "leaked", leaky)
+    results = read_json(vit.compare([run, other], out=tmp_path / "out") / "results.json")
+    leaks = {tuple(audit["models"]): audit["leaks"] for audit in results["data"]["audits"]}
+    assert leaks == {("resnet_cifar",): 0, ("resnet_cifar_2",): 2}
+    assert "2 test images are among what resnet_cifar_2 trained on" in told(tmp_path / "out")
+
+
+def other_model(run: Path) -> Path:
+    """Let a copied run count as another model: one setting of its recipe, without any effect, is another."""
+    recipe = run / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("checkpoint_seconds: ", "checkpoint_seconds: 1"))
+    return run

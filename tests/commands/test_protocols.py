@@ -1,0 +1,83 @@
+"""A first look, and a comparison in which each model has its own recipe."""
+
+from pathlib import Path
+
+import pytest
+
+import vit
+from vit.commands.recipe_search import factors
+from vit.errors import UserError
+from vit.run_folder import read_json
+from vit.settings import read_yaml
+
+SHORT = "overrides: {schedule.epochs: 2, schedule.warmup_epochs: 1}\n"
+BOTH = ("digits_resnet", "digits_resnet_se")
+OWN = "recipes: [digits_resnet, digits_resnet_se]\nseeds: 1\nfractions: [0.3]\n"
+OWN += "protocol: own_recipe\ntrials: 3\n" + SHORT
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own.yaml").write_text(OWN)
+    return vit.compare(folder / "own.yaml", out=folder / "out")
+
+
+def test_every_model_has_the_same_budget_and_starts_from_its_recipe(own: Path) -> None:
+    search = read_json(own / "results.json")["training"]["search"]
+    assert search["trials"] == 3
+    by_model = {name: [row for row in search["rows"] if row["model"] == name] for name in BOTH}
+    assert [len(rows) for rows in by_model.values()] == [3, 3]
+    first, second = by_model.values()
+    assert [row["lr"] for row in first] == [row["lr"] for row in second]
+    assert (first[0]["lr"], first[0]["weight_decay"]) == (0.002, 0.05)
+    assert len({row["lr"] for row in first}) == 3
+    for rows in by_model.values():
+        (chosen,) = [row for row in rows if row["chosen"]]
+        assert chosen["validation_top1"] == max(row["validation_top1"] for row in rows)
+
+
+def test_the_best_settings_are_those_that_are_compared(own: Path) -> None:
+    search = read_json(own / "results.json")["training"]["search"]
+    for row in (row for row in search["rows"] if row["chosen"]):
+        run = read_json(own / "results.json")["ledger"]
+        recipe = (own / "runs" / row["model"] / "fraction-0.3-seed-0" / "recipe.yaml").read_text()
+        assert f"lr: {row['lr']}" in recipe and f"weight_decay: {row['weight_decay']}" in recipe
+        tuning = next(line for line in run["rows"] if line["key"] == "tuning")
+        assert tuning["matched"] and "3 trials" in tuning["values"][row["model"]]
+
+
+def test_the_search_never_reads_the_test_images(own: Path) -> None:
+    evaluated = {path.name for path in (own / "search").rglob("evaluation/*")}
+    assert evaluated == {"validation.json", "validation.npz"}
+    recipes = [read_yaml(path) for path in (own / "search").rglob("recipe.yaml")]
+    assert [recipe["training"]["seed"] for recipe in recipes] == [1_000] * 6
+
+
+def test_the_factors_are_drawn_once_for_all(own: Path) -> None:
+    assert factors(0) == (1, 1)
+    drawn = [factors(trial) for trial in range(1, 50)]
+    assert drawn == [factors(trial) for trial in range(1, 50)]
+    assert all(0.1 <= value <= 10 for pair in drawn for value in pair)
+    assert min(value for pair in drawn for value in pair) < 0.2 and max(value for pair in drawn for value in pair) > 5
+
+
+def test_a_quick_look_trains_less_says_so_and_is_continued(tmp_path: Path) -> None:
+    comparison = tmp_path / "two.yaml"
+    comparison.write_text("recipes: [digits_resnet, digits_resnet_se]\nseeds: 2\nfractions: [0.2, 0.3]\n" + SHORT)
+    folder = vit.compare(comparison, out=tmp_path / "out", quick=True)
+    results = read_json(folder / "results.json")
+    assert results["training"]["quick"] and results["training"]["seeds"] == [0]
+    assert results["training"]["fractions"] == [0.3] and results["robustness"] == []
+    text = (folder / "report.md").read_text()
+    assert "A quick look: one seed" in text and "left out by --quick" in text and "One seed only" in text
+    quick_model = next(folder.glob("runs/digits_resnet/*/model.safetensors"))
+    written = quick_model.stat().st_mtime_ns
+    whole = read_json(vit.compare(comparison, out=folder) / "results.json")
+    assert quick_model.stat().st_mtime_ns == written
+    assert whole["training"]["runs"] == 8 and len(whole["robustness"]) == 2
+
+
+def test_finished_runs_have_no_quick_look(report: Path) -> None:
+    with pytest.raises(UserError, match="--quick are for a comparison to train"):
+        vit.compare(sorted(report.glob("runs/*/fraction-0.6-seed-0")), quick=True)

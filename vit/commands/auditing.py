@@ -1,0 +1,57 @@
+"""What an audit of a comparison's images found, as its report tells it; kept, since looking takes a while."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..data import audit, datasets
+from ..data.broken import digest
+from ..recipe import Data
+from ..run_folder import read_json, write_json
+from ..say import print_line
+from .comparison_runs import PlannedRun
+from .findings import Findings, crosses_splits, findings_of, joined_splits
+
+MOST_IMAGES = 200_000  # that are looked at unasked
+EXAMPLES = 10
+
+
+def audits_of(planned: Sequence[PlannedRun], folder: Path) -> list[dict[str, Any]]:
+    """Return what was found in each set of images that some models had: one row, unless finished runs had several."""
+    models: dict[Data, list[str]] = {}
+    for p in planned:
+        named = models.setdefault(replace(p.recipe.data, fraction=1.0), [])
+        if p.model not in named:
+            named.append(p.model)
+    return [{"models": names} | audited(data, folder) for data, names in models.items()]
+
+
+def audited(data: Data, folder: Path) -> dict[str, Any]:
+    dataset = datasets.load(data)
+    everything = joined_splits(dataset)
+    if len(everything) > MOST_IMAGES:
+        return {"looked": False, "images": len(everything), "leaks": 0}
+    of = digest(everything)
+    kept = folder / "audits" / f"{of[:16]}.json"
+    if not kept.exists():
+        looks = audit.look(everything, print_line)
+        write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything)))
+    return read_json(kept)
+
+
+def counted(findings: Findings, images: int) -> dict[str, Any]:
+    """Return the findings as numbers, with the names of the first of them."""
+    leaked = [image.name for group in findings.leaks for image in group if image.split == "test"]
+    near = [pair for pair in findings.near if crosses_splits(pair)]
+    return {
+        "looked": True,
+        "images": images,
+        "leaks": len(leaked),
+        "leaked": leaked[:EXAMPLES],
+        "near_across_splits": len(near),
+        "near_examples": [[image.name for image in pair] for pair in near[:EXAMPLES]],
+        "conflicts": len(findings.conflicts),
+        "copies": sum(len(group) - 1 for group in findings.copies),
+        "remarks": findings.remarks,
+    }

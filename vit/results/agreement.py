@@ -1,0 +1,111 @@
+"""Whether two models err on the same images: beyond chance, and on which images they part.
+
+S seeds, N test images, C classes: logits [S, N, C], labels [N].
+"""
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from scipy.special import softmax
+
+from .runs import Group
+
+MOST_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Images that only the one model, or only the other, is right on, and the exact test that both are as likely."""
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def mcnemar(a: np.ndarray, b: np.ndarray) -> McNemar:
+    """Test whether two trainings, right [N] or not on the same images, differ (McNemar 1947, exact binomial).
+
+    It knows the drawing of images alone: two trainings, not the two models whose seeds might have come out otherwise.
+    """
+    only_a, only_b = int((a > b).sum()), int((b > a).sum())
+    p_value = stats.binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0
+    return McNemar(only_a, only_b, float(p_value))
+
+
+def kappa(a: np.ndarray, b: np.ndarray) -> float:
+    """Return how much oftener than by chance two sequences [N] of yes and no agree, up to 1 (Cohen 1960).
+
+    Of two models' right and wrong answers it is the error consistency of Geirhos et al. 2020, arXiv:2006.16736. It is 1
+    where both are the same throughout, though chance explains that as well.
+    """
+    observed = float(np.mean(a == b))
+    expected = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
+    return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
+
+
+def of_pairs(full: dict[str, Group]) -> list[dict[str, Any]]:
+    """Return a row a pair of models: means over all pairs of their seeds, and McNemar's test of their first seeds."""
+    return [{"a": a, "b": b} | _agreement(full[a], full[b]) for a, b in combinations(full, 2)]
+
+
+def between_seeds(full: dict[str, Group]) -> dict[str, float | None]:
+    """Return the kappa of every model's seeds among themselves: what a rerun alone would agree on."""
+    found: dict[str, float | None] = {}
+    for name, group in full.items():
+        values = [kappa(x.correct(), y.correct()) for x, y in combinations(group, 2)]
+        found[name] = float(np.mean(values)) if values else None
+    return found
+
+
+def galleries(a: Group, b: Group) -> dict[str, list[dict[str, Any]]]:
+    """Return the test images on which all seeds of one model are right and none of the other's, and where both err.
+
+    Most confident first, by the mean probability that the seeds give to what they say.
+    """
+    labels, ids = a[0].labels, a[0].ids
+    left, right = (_Answers.of(group) for group in (a, b))
+    never = (left.right_share == 0) & (right.right_share == 0)
+    chosen = {
+        "only_a": _most((left.right_share == 1) & (right.right_share == 0), left.confidence + right.confidence),
+        "only_b": _most((right.right_share == 1) & (left.right_share == 0), left.confidence + right.confidence),
+        "neither": _most(never, np.minimum(left.confidence, right.confidence)),
+    }
+    row = lambda i: {"id": str(ids[i]), "label": int(labels[i]), "a": left.said(i), "b": right.said(i)}  # noqa: E731
+    return {name: [row(i) for i in places] for name, places in chosen.items()}
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """What a model's seeds say of every image: the class of their mean probabilities, and how sure they are."""
+
+    prediction: np.ndarray
+    confidence: np.ndarray
+    right_share: np.ndarray
+
+    @classmethod
+    def of(cls, group: Group) -> "_Answers":
+        mean = np.mean([softmax(run.logits.astype(np.float64), axis=1) for run in group], axis=0)
+        return cls(mean.argmax(1), mean.max(1), np.mean([run.correct() for run in group], axis=0))
+
+    def said(self, index: int) -> dict[str, Any]:
+        return {"prediction": int(self.prediction[index]), "confidence": float(self.confidence[index])}
+
+
+def _most(chosen: np.ndarray, by: np.ndarray) -> list[int]:
+    places = np.flatnonzero(chosen)
+    return places[np.argsort(-by[places], kind="stable")][:MOST_SHOWN].tolist()
+
+
+def _agreement(a: Group, b: Group) -> dict[str, Any]:
+    same_seeds = [(x, y) for x in a for y in b]
+    predictions = [float(np.mean(x.logits.argmax(1) == y.logits.argmax(1))) for x, y in same_seeds]
+    test = mcnemar(a[0].correct(), b[0].correct())
+    return {
+        "same_prediction": float(np.mean(predictions)),
+        "kappa": float(np.mean([kappa(x.correct(), y.correct()) for x, y in same_seeds])),
+        "mcnemar": {"seed_a": a[0].seed, "seed_b": b[0].seed, "only_a": test.only_a, "only_b": test.only_b}
+        | {"p_value": test.p_value},
+    }

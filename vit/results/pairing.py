@@ -1,0 +1,74 @@
+"""Runs on the same test images, brought into one order of images and classes; what cannot be paired is refused."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from ..errors import UserError, listed
+from . import metrics
+from .runs import Run
+
+
+def aligned(runs: list[Run]) -> list[Run]:
+    """Return runs whose images and classes stand in the order of the first one's.
+
+    Raises UserError for other classes, other images, or images that are labelled otherwise, with their names.
+    """
+    return [runs[0], *(_as(runs[0], run) for run in runs[1:])]
+
+
+def classes_of(run: Run) -> list[str]:
+    return [row["class"] for row in run.scores["per_class"]]
+
+
+def _as(first: Run, run: Run) -> Run:
+    _check_names(first, run, classes_of(first), classes_of(run), "classes")
+    _check_names(first, run, first.ids.tolist(), run.ids.tolist(), "test images")
+    columns = _places(classes_of(first), classes_of(run))
+    rows = _places(first.ids.tolist(), run.ids.tolist())
+    renamed = np.argsort(columns)  # class of this run -> class of the first
+    labels = renamed[run.labels][rows]
+    _check_labels(first, run, labels)
+    if np.array_equal(rows, np.arange(len(rows))) and np.array_equal(columns, np.arange(len(columns))):
+        return run
+    logits = run.logits[rows][:, columns]
+    validation = run.validation and (run.validation[0][:, columns], renamed[run.validation[1]])
+    scores = metrics.scores(logits, labels, classes_of(first))
+    return replace(run, ids=first.ids, labels=labels, logits=logits, scores=scores, validation=validation)
+
+
+def _places(wanted: list[str], given: list[str]) -> np.ndarray:
+    """Return where each wanted name stands among the given; equal lists stay as they are, names twice in them too."""
+    if wanted == given:
+        return np.arange(len(given))
+    place = {name: i for i, name in enumerate(given)}
+    return np.array([place[name] for name in wanted])
+
+
+def _check_names(first: Run, run: Run, ours: list[str], theirs: list[str], what: str) -> None:
+    if sorted(ours) == sorted(theirs):
+        return
+    only_first, only_run = sorted(set(ours) - set(theirs)), sorted(set(theirs) - set(ours))
+    lines = [f"{name}: {_called(first)} alone" for name in only_first]
+    lines += [f"{name}: {_called(run)} alone" for name in only_run]
+    raise UserError(
+        f"{_called(first)} and {_called(run)} were tested on different {what} ({len(ours):,} and {len(theirs):,}); "
+        f"a paired comparison needs the same ones: evaluate both on one test set\n" + "\n".join(listed(lines))
+    )
+
+
+def _check_labels(first: Run, run: Run, labels: np.ndarray) -> None:
+    names = classes_of(first)
+    lines = [
+        f"{first.ids[i]}: {names[first.labels[i]]} for {_called(first)}, {names[labels[i]]} for {_called(run)}"
+        for i in np.flatnonzero(first.labels != labels)
+    ]
+    if lines:
+        raise UserError(
+            f"{len(lines):,} test images have different labels; one of the two test sets is wrong\n"
+            + "\n".join(listed(lines))
+        )
+
+
+def _called(run: Run) -> str:
+    return f"{run.model} (seed {run.seed})"
