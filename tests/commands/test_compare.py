@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import vit
+from vit.commands.compare import pictures_of
+from vit.commands.inputs import load_recipe
 from vit.errors import UserError
+from vit.results.report import write
 from vit.run_folder import read_json
 
 Untimed = Callable[[Path], dict]
@@ -163,3 +166,25 @@ def test_the_markdown_twin_holds_the_same_tables(report: Path) -> None:
     for line in text.splitlines():
         if line.startswith("!["):
             assert (report / line.split("(")[1].rstrip(")")).is_file()
+
+
+def test_the_report_follows_from_the_results_and_the_pictures_alone(report: Path, tmp_path: Path) -> None:
+    """Every number of the page is in results.json, then; and the same results give the same bytes."""
+    results = read_json(report / "results.json")
+    recipe = load_recipe(next(report.glob("runs/*/*/recipe.yaml")))
+    write(tmp_path, results, pictures_of(results, recipe))
+    names = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert {"report.html", "report.md", "tables.tex", "results.json", "results.csv"} <= set(map(str, names))
+    for name in names:
+        assert (tmp_path / name).read_bytes() == (report / name).read_bytes(), name
+
+
+def test_the_latex_tables_hold_their_columns(report: Path) -> None:
+    text = (report / "tables.tex").read_text(encoding="utf-8")
+    assert text.count(r"\begin{table}") == text.count(r"\end{table}") == 3
+    for table in text.split(r"\begin{tabular}")[1:]:
+        columns = len(table[1 : table.index("}")])
+        rows = [line for line in table.splitlines() if line.endswith(r"\\")]
+        assert len(rows) >= 2
+        assert all(line.count("&") == columns - 1 for line in rows)
+    assert r"digits\_vit" in text and "digits_vit" not in text

@@ -11,7 +11,7 @@ from ..randomness import keys_of
 from ..run_folder import read_json, write_json
 from ..say import Countdown, print_line
 from .comparison_runs import PlannedRun
-from .side_by_side import default_jobs, digest, processes, threads_of_a_training
+from .side_by_side import default_jobs, digest, processes, result_of, threads_of_a_training
 
 FEWEST, MOST = 256, 1_000  # images
 PASSES = 75  # over the images, of each model
@@ -32,8 +32,8 @@ def probe(planned: list[PlannedRun], jobs: int | None = None) -> None:
     countdown = Countdown(len(missing), "{done} of {total} models looked into; {left} left", print_line)
     with processes(jobs) as pool:
         futures: list[Future] = [pool.submit(probe_one, p, count, threads_of_a_training(jobs)) for p in missing]
-        for done, future in enumerate(futures, 1):
-            future.result()
+        for done, (future, planned_run) in enumerate(zip(futures, missing, strict=True), 1):
+            result_of(future, planned_run)
             countdown.tell(done)
 
 

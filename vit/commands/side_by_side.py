@@ -43,8 +43,8 @@ def train_side_by_side(planned: list[PlannedRun], jobs: int | None) -> None:
             progress.finished(futures[future], *result_of(future, futures[future]))
 
 
-def result_of(future: Future, planned: PlannedRun) -> tuple[float, float]:
-    """Return what a training gave; its mistake is told with its name, the trainings that ended are kept."""
+def result_of(future: Future, planned: PlannedRun) -> Any:
+    """Return what a process gave; its mistake is told with the training's name, and what ended is kept."""
     try:
         return future.result()
     except UserError as error:
@@ -92,7 +92,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
+        context.set_forkserver_preload(["vit.commands.train", "vit.commands.probing", "vit.probes.inside"])
     pool = ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
     try:
         yield pool
