@@ -106,7 +106,7 @@ def test_planted_faults_are_found_and_nothing_else(
     }
     assert list(found["broken"]) == [train["deer"][4].relative_to(root).as_posix()]
     page = (out / "check.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 8 and "http" not in page
+    assert page.count("data:image/png;base64,") == 8 and "http" not in page
 
 
 def test_what_will_be_skipped_is_no_fault(photo_folder: Path, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_another_resolution_is_flagged(photos: Path, run: Path, tmp_path: Path) 
     (row,) = [row for row in results["ledger"]["rows"] if row["key"] == "resolution"]
     assert not row["matched"] and set(row["values"].values()) == {"16 x 16", "24 x 24"}
     assert not results["ledger"]["only_models_differ"]
-    assert "Not a comparison of models alone, because data.image_size differ" in told(tmp_path / "out")
+    assert "Not a comparison of models alone, because data.image_size differs" in told(tmp_path / "out")
 
 
 def test_a_test_image_in_training_is_flagged(photos: Path, run: Path, tmp_path: Path) -> None:

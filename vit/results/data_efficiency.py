@@ -11,8 +11,8 @@ import numpy as np
 
 from ..randomness import derive_seed
 from .runs import Group
+from .statistics import resampled_images, resampled_seeds
 
-RESAMPLES = 2_000
 Fits = np.ndarray  # [..., 2]: log a and b
 
 
@@ -52,22 +52,15 @@ def crossing_of(a: Fits, b: Fits) -> np.ndarray:
 def resampled_errors(groups: list[list[Group]], seed: int) -> np.ndarray:
     """Return the errors of models [M] on fractions [F], measured first and then over resamples: [1 + R, M, F].
 
-    Seeds and test images are drawn again, the same ones for every model and fraction that has them (Efron 1979).
+    Test images and seeds are drawn again, the same ones for every model and fraction that has them (Efron 1979).
     """
     generator = np.random.default_rng(derive_seed("resample", seed))
-    count = len(groups[0][0][0].labels)
-    images = np.concatenate([np.ones((1, count)), generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)])
-    lengths = {len(group) for fractions in groups for group in fractions}
-    seeds = {n: generator.multinomial(n, np.full(n, 1 / n), RESAMPLES) for n in sorted(lengths)}
-    least = 0.5 / count  # an error of none has no logarithm
-
-    def errors(group: Group) -> np.ndarray:
-        wrong = 1 - np.stack([run.correct() for run in group])  # [S, N]
-        by_seed = images @ wrong.T / count  # [1 + R, S]
-        weights = np.concatenate([np.ones((1, len(group))), seeds[len(group)]]) / len(group)
-        return np.maximum((by_seed * weights).sum(1), least)
-
-    return np.stack([np.stack([errors(group) for group in fractions], -1) for fractions in groups], 1)
+    tables = [1 - np.stack([run.correct() for run in group]) for fractions in groups for group in fractions]
+    weights = {seeds: resampled_seeds(seeds, generator) for seeds in sorted({len(table) for table in tables})}
+    drawn = [(means * weights[means.shape[1]]).sum(1) for means in resampled_images(tables, generator)]
+    measured = [[table.mean()] for table in tables]
+    errors = np.concatenate([measured, drawn], axis=1).T.reshape(-1, len(groups), len(groups[0]))
+    return np.maximum(errors, 0.5 / tables[0].shape[1])  # an error of none has no logarithm
 
 
 def of_models(by_fraction: dict[str, list[Group]], images: list[int], rivals: tuple[str, str] | None) -> dict[str, Any]:

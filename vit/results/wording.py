@@ -92,7 +92,8 @@ def caveats(results: dict[str, Any]) -> list[str]:
     fewest = min(len(model["top1"]["seeds"]) for model in results["models"])
     if not ledger["only_models_differ"]:
         keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
-        found.append(f"Not a comparison of models alone, because {_series(keys)} differ: the difference may be theirs.")
+        differ = f"{_series(keys)} differ{'s' * (len(keys) == 1)}"
+        found.append(f"Not a comparison of models alone, because {differ}: the difference may be theirs.")
     found += _leaks(results)
     if fewest == 1:
         found.append(

@@ -114,7 +114,7 @@ class LastCheckpoint(Callback):
 
 
 class KeptWeights(Callback):
-    """Writes the weights of the best epoch, or those that several processes hold in parts; may end training early."""
+    """Writes the weights of the best epoch, where those are to be kept; may end training early."""
 
     def __init__(self, path: Path, training: Training):
         self.path = path
@@ -137,10 +137,6 @@ class KeptWeights(Callback):
                 write_weights(self.path, trainer, task)
         trainer.should_stop = self._is_patience_over()
 
-    def on_train_end(self, trainer: L.Trainer, task: Classification) -> None:
-        if not self.best_of_all and trainer.strategy.restore_checkpoint_after_setup:  # a strategy that divides weights
-            write_weights(self.path, trainer, task)
-
     def _is_patience_over(self) -> bool:
         return self.patience_epochs is not None and self.epochs - self.best_epoch >= self.patience_epochs
 
@@ -149,6 +145,18 @@ class KeptWeights(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best, self.best_epoch, self.epochs = (state_dict[name] for name in ("best", "best_epoch", "epochs"))
+
+
+class GatheredWeights(Callback):
+    """Writes the last weights, averaged where they are, that several processes hold in parts; behind the averaging."""
+
+    def __init__(self, path: Path, training: Training):
+        self.path = path
+        self.last_of_all = training.keep == "last"
+
+    def on_fit_end(self, trainer: L.Trainer, task: Classification) -> None:
+        if self.last_of_all and trainer.strategy.restore_checkpoint_after_setup:  # a strategy that divides weights
+            write_weights(self.path, trainer, task)
 
 
 def write_weights(path: Path, trainer: L.Trainer, task: Classification) -> None:

@@ -21,7 +21,7 @@ from ..recipe import Recipe
 from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
-from .checkpoints import KeptWeights, LastCheckpoint, WholeFiles
+from .checkpoints import GatheredWeights, KeptWeights, LastCheckpoint, WholeFiles
 from .guard import LossGuard
 from .memory import is_out_of_memory, out_of_memory_message
 from .placement import Placement
@@ -61,7 +61,8 @@ def make_engine(
     progress = [] if quiet or not processes.is_first() else [TrainingProgress(record)]
     # In this order: the best weights are written before the averaged ones are taken out again; what is saved is
     # averaged, recorded and looked at before.
-    callbacks: list[Callback] = [kept, *averages, record, guard, last, *progress]
+    gathered = GatheredWeights(run.kept_weights, training)
+    callbacks: list[Callback] = [kept, *averages, gathered, record, guard, last, *progress]
     trainer = L.Trainer(
         max_epochs=recipe.schedule.epochs,
         accelerator="gpu" if placement.device == "cuda" else "cpu",
