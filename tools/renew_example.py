@@ -17,8 +17,8 @@ from pathlib import Path
 from vit.run_folder import read_json
 
 ROOT = Path(__file__).parent.parent
-PICTURE_SIZE = "1100,1330"
-KEPT = ("report.html", "report.md", "results.json", "results.csv", "figures")
+PICTURE_SIZE = "1100,1180"
+KEPT = ("report.html", "report.md", "tables.tex", "results.json", "results.csv", "figures")
 
 
 def main() -> None:

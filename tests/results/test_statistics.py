@@ -164,25 +164,27 @@ def test_reruns_of_one_model_are_rarely_found_different(seeds):
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_models_that_part_on_images_and_are_as_good_are_rarely_found_different(seeds):
-    """Each is better on images of its own; seeds are lucky or not."""
-    draw, found = np.random.default_rng(seeds), []
+    """Each is better on images of its own; seeds are lucky or not. Two seeds leave much open, and the test careful."""
+    draw, p_values = np.random.default_rng(seeds), []
     for _ in range(REPETITIONS):
         difficulty, own = draw.uniform(0.3, 0.75, 600), draw.normal(0, 0.15, (2, 600))
         luck = draw.normal(0, 0.02, (2, seeds, 1))
         a, b = (bernoulli(draw, np.clip(difficulty + own[i] + luck[i], 0, 1)) for i in range(2))
-        found.append(paired_test(a, b).p_value < 0.05)
-    assert 0.03 <= np.mean(found) <= 0.065
+        p_values.append(paired_test(a, b).p_value)
+    assert (0.02 if seeds == 2 else 0.035) <= np.mean(np.array(p_values) < 0.05) <= 0.065
+    assert np.mean(np.array(p_values) < 0.005) <= 0.01, "Holm's method asks of single tests much less than 5 %"
 
 
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_nearly_perfect_models_are_rarely_found_different(seeds):
     """A few images of 450 decide, and seeds often agree to the image."""
-    draw, found = np.random.default_rng(seeds), []
+    draw, p_values = np.random.default_rng(seeds), []
     for _ in range(REPETITIONS):
         chances = np.where(draw.random(450) < 0.97, 0.9995, draw.uniform(0.2, 0.9, 450))
         a, b = (bernoulli(draw, np.broadcast_to(chances, (seeds, 450))) for _ in range(2))
-        found.append(paired_test(a, b).p_value < 0.05)
-    assert 0.01 <= np.mean(found) <= 0.06
+        p_values.append(paired_test(a, b).p_value)
+    assert np.mean(np.array(p_values) < 0.05) <= 0.06
+    assert np.mean(np.array(p_values) < 0.005) <= 0.01
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_the_interval_of_a_difference_covers_it(seeds, seed_deviation):
         found.low <= -0.04 <= found.high
         for found in (paired_test(a, b) for a, b in trained_pairs(seeds, 0.04, seed_deviation))
     ]
-    assert 0.93 <= np.mean(covered) <= 0.98
+    assert 0.93 <= np.mean(covered) <= (0.995 if seeds == 2 else 0.98)
 
 
 @pytest.mark.parametrize("seed_deviation", [0.0, 0.03])

@@ -11,7 +11,7 @@ from scipy import stats
 LEVEL = 0.05  # of every test and, as its complement, of every interval
 POWER = 0.8
 RESAMPLES = 2_000
-LEAST_OF_IMAGES = 0.5  # of the variance that they alone give: chosen by simulation, as tests/results shows
+LEAST_OF_IMAGES = 0.3  # of the variance that they alone give: chosen by simulation, as in tests/results
 
 
 @dataclass(frozen=True)
@@ -131,19 +131,33 @@ def _spread(by_image: np.ndarray, models: list[np.ndarray]) -> _Spread:
 
     Two crossed random effects: the variance between images by N, and between seeds by S, each of which holds the
     variance of single answers; that is taken off once (Searle et al. 1992, Variance Components, ch. 5). Satterthwaite's
-    degrees of freedom. Seeds that agree by chance alone leave at least half of what the images say.
+    degrees of freedom, in which seeds count for no less than single answers make of them: those that agree by chance
+    would seem to tell more than they do.
     """
-    images, seeds = by_image.var(ddof=1) / len(by_image), 0.0
-    answers, weights = 0.0, images**2 / (len(by_image) - 1)
-    for correct in (correct for correct in models if len(correct) > 1):
-        count = len(correct)
-        residuals = correct - correct.mean(0) - correct.mean(1, keepdims=True) + correct.mean()
-        answers += (residuals**2).sum() / ((count - 1) * (correct.shape[1] - 1)) / correct.size
-        part = correct.mean(1).var(ddof=1) / count
-        seeds += part
-        weights += part**2 / (count - 1)
-    variance = max(max(0.0, images - answers) + seeds, LEAST_OF_IMAGES * images)
-    return _Spread(float(variance), float(variance**2 / weights) if weights else np.inf)
+    images = by_image.var(ddof=1) / len(by_image)
+    seeds = [_seed_parts(correct) for correct in models if len(correct) > 1]
+    beyond = max(0.0, images - sum(part.answers for part in seeds))
+    variance = max(beyond + sum(part.variance for part in seeds), LEAST_OF_IMAGES * images)
+    firm = [(max(part.variance, part.answers), part.freedom) for part in seeds]
+    weights = beyond**2 / (len(by_image) - 1) + sum(part**2 / freedom for part, freedom in firm)
+    total = beyond + sum(part for part, _ in firm)
+    return _Spread(float(variance), float(total**2 / weights) if weights else np.inf)
+
+
+@dataclass(frozen=True)
+class _SeedParts:
+    """Of the mean of one model's seeds: the variance as the seeds show it, and what single answers alone make of it."""
+
+    variance: float
+    answers: float
+    freedom: int
+
+
+def _seed_parts(correct: np.ndarray) -> _SeedParts:
+    count = len(correct)
+    residuals = correct - correct.mean(0) - correct.mean(1, keepdims=True) + correct.mean()
+    answers = (residuals**2).sum() / ((count - 1) * (correct.shape[1] - 1)) / correct.size
+    return _SeedParts(float(correct.mean(1).var(ddof=1) / count), float(answers), count - 1)
 
 
 def _quantile(freedom: float, level: float = LEVEL) -> float:
