@@ -77,7 +77,8 @@ def paired_test(a: np.ndarray, b: np.ndarray, pairs: int = 1) -> PairedTest:
 def bootstrap_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, float]:
     """Return the 95 % percentile interval of the difference over resamples of images, the same for both, and of seeds.
 
-    With few seeds it is too narrow (their deviation is that of a sample, not widened by its size): a second opinion.
+    A second opinion: drawing both again counts the chance of single answers twice, so that it is too wide where seeds
+    differ by no more than that (Owen 2007, the pigeonhole bootstrap, doi:10.1214/07-AOAS122).
     """
     generator = np.random.default_rng(seed)
     by_seed = resampled_images([a, b], generator)
