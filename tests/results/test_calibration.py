@@ -7,7 +7,7 @@ from scipy.special import softmax
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from vit.results import calibration
-from vit.results.calibration import Bin, calibration_error, equal_mass_bins, equal_width_bins
+from vit.results.calibration import Answers, Bin, calibration_error, confidences, equal_mass_bins, equal_width_bins
 
 
 def answers(count: int = 4_000, sharpness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -24,22 +24,26 @@ def test_the_error_is_that_of_torchmetrics(bins):
     expected = multiclass_calibration_error(
         torch.from_numpy(softmax(logits, axis=1)), torch.from_numpy(labels), 5, n_bins=bins, norm="l1"
     )
-    assert calibration_error(equal_width_bins(logits, labels, bins)) == pytest.approx(expected.item(), abs=1e-5)
+    assert calibration_error(equal_width_bins(*confidences(logits, labels), bins)) == pytest.approx(
+        expected.item(), abs=1e-5
+    )
 
 
 def test_the_error_by_hand():
     """Three images at confidence 0.8, of which two are right, and one sure one that is wrong."""
     logits = np.log(np.array([[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [1e-9, 1.0]]))
     labels = np.array([0, 0, 0, 0])
-    assert calibration_error(equal_width_bins(logits, labels)) == pytest.approx((3 * (0.8 - 2 / 3) + 1.0) / 4)
+    assert calibration_error(equal_width_bins(*confidences(logits, labels))) == pytest.approx(
+        (3 * (0.8 - 2 / 3) + 1.0) / 4
+    )
 
 
 def test_bins_of_equal_mass_hold_as_many_images_each():
     logits, labels = answers(1_000)
-    found = equal_mass_bins(logits, labels, 8)
+    found = equal_mass_bins(*confidences(logits, labels), 8)
     assert [each.images for each in found] == [125] * 8
     assert [each.confidence for each in found] == sorted(each.confidence for each in found)
-    two = equal_mass_bins(np.log(np.array([[0.6, 0.4], [0.9, 0.1], [0.7, 0.3], [0.8, 0.2]])), np.array([0, 0, 1, 1]), 2)
+    two = equal_mass_bins(np.array([0.6, 0.9, 0.7, 0.8]), np.array([True, True, False, False]), 2)
     assert two == [Bin(2, pytest.approx(0.65), 0.5), Bin(2, pytest.approx(0.85), 0.5)]
 
 
@@ -48,7 +52,7 @@ def test_the_temperature_undoes_what_was_multiplied(sharpness):
     logits, labels = answers(20_000, sharpness)
     temperature = calibration.fit_temperature(logits, labels)
     assert temperature == pytest.approx(sharpness, rel=0.05)
-    before, after = calibration.scores(logits, labels), calibration.scores(logits / temperature, labels)
+    before, after = Answers.of(logits, labels).scores, Answers.of(logits / temperature, labels).scores
     assert after["nll"] <= before["nll"]
     assert after["ece"] < 0.02
     if sharpness != 1:
@@ -56,14 +60,12 @@ def test_the_temperature_undoes_what_was_multiplied(sharpness):
 
 
 def test_risk_is_the_share_of_errors_among_the_most_confident():
-    logits = np.log(np.array([[0.9, 0.1], [0.8, 0.2], [0.7, 0.3], [0.6, 0.4]]))
-    labels = np.array([0, 1, 0, 1])  # the second and the fourth are errors
-    assert calibration.risk_at(logits, labels, np.array([0.25, 0.5, 0.75, 1.0])) == pytest.approx(
-        [0, 1 / 2, 1 / 3, 1 / 2]
-    )
-    assert calibration.area_under_risk(logits, labels) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
+    confidence, correct = np.array([0.9, 0.8, 0.7, 0.6]), np.array([True, False, True, False])
+    found = calibration.risk_at(confidence, correct, np.array([0.25, 0.5, 0.75, 1.0]))
+    assert found == pytest.approx([0, 1 / 2, 1 / 3, 1 / 2])
+    assert calibration.area_under_risk(confidence, correct) == pytest.approx((0 + 1 / 2 + 1 / 3 + 1 / 2) / 4)
 
 
 def test_a_perfect_model_risks_nothing():
     logits = 10 * np.eye(5)[np.arange(50) % 5]
-    assert calibration.area_under_risk(logits, np.arange(50) % 5) == 0
+    assert Answers.of(logits, np.arange(50) % 5).scores["area_under_risk"] == 0

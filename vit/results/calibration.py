@@ -36,17 +36,15 @@ def brier(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(((softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]) ** 2).sum(1).mean())
 
 
-def equal_width_bins(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
+def equal_width_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
     """Return the bins, each as wide in confidence, that hold any image (Guo et al. 2017, arXiv:1706.04599)."""
-    confidence, _ = confidences(logits, labels)
-    return _bins(logits, labels, np.minimum((confidence * bins).astype(int), bins - 1))
+    return _bins(confidence, correct, np.minimum((confidence * bins).astype(int), bins - 1))
 
 
-def equal_mass_bins(logits: np.ndarray, labels: np.ndarray, bins: int = BINS) -> list[Bin]:
+def equal_mass_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:
     """Return bins of as many images each (Nixon et al. 2019, arXiv:1904.01685)."""
-    confidence, _ = confidences(logits, labels)
     rank = np.argsort(np.argsort(confidence, kind="stable"), kind="stable")
-    return _bins(logits, labels, rank * bins // len(labels))
+    return _bins(confidence, correct, rank * bins // len(confidence))
 
 
 def calibration_error(bins: list[Bin]) -> float:
@@ -67,26 +65,37 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def risk_at(logits: np.ndarray, labels: np.ndarray, coverages: np.ndarray) -> np.ndarray:
+def risk_at(confidence: np.ndarray, correct: np.ndarray, coverages: np.ndarray) -> np.ndarray:
     """Return the share of errors among the most confident images, for every share of images that are answered."""
-    confidence, correct = confidences(logits, labels)
     errors = np.cumsum(~correct[np.argsort(-confidence, kind="stable")])
-    answered = np.maximum(1, np.round(coverages * len(labels)).astype(int))
+    answered = np.maximum(1, np.round(coverages * len(correct)).astype(int))
     return errors[answered - 1] / answered
 
 
-def area_under_risk(logits: np.ndarray, labels: np.ndarray) -> float:
+def area_under_risk(confidence: np.ndarray, correct: np.ndarray) -> float:
     """Return the mean share of errors over all coverages (Geifman and El-Yaniv 2017, arXiv:1705.08500)."""
-    return float(risk_at(logits, labels, np.arange(1, len(labels) + 1) / len(labels)).mean())
+    return float(risk_at(confidence, correct, np.arange(1, len(correct) + 1) / len(correct)).mean())
 
 
-def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    return {
-        "ece": calibration_error(equal_width_bins(logits, labels)),
-        "ece_equal_mass": calibration_error(equal_mass_bins(logits, labels)),
-        "nll": nll(logits, labels),
-        "brier": brier(logits, labels),
-    }
+@dataclass(frozen=True)
+class Answers:
+    """What the report tells of one run's probabilities, and what it is drawn from."""
+
+    scores: dict[str, float]
+    confidence: np.ndarray
+    correct: np.ndarray
+
+    @classmethod
+    def of(cls, logits: np.ndarray, labels: np.ndarray) -> "Answers":
+        confidence, correct = confidences(logits, labels)
+        scores = {
+            "ece": calibration_error(equal_width_bins(confidence, correct)),
+            "ece_equal_mass": calibration_error(equal_mass_bins(confidence, correct)),
+            "nll": nll(logits, labels),
+            "brier": brier(logits, labels),
+            "area_under_risk": area_under_risk(confidence, correct),
+        }
+        return cls(scores, confidence, correct)
 
 
 def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
@@ -95,19 +104,16 @@ def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
 
 
 def _of_seeds(group: Group) -> dict[str, Any]:
-    before = [(run.logits.astype(np.float64), run.labels) for run in group]
-    risks = np.mean([risk_at(*answers, COVERAGES) for answers in before], axis=0)
-    row: dict[str, Any] = _means([scores(*answers) for answers in before])
-    row["area_under_risk"] = float(np.mean([area_under_risk(*answers) for answers in before]))
+    before = [Answers.of(run.logits.astype(np.float64), run.labels) for run in group]
+    risks = np.mean([risk_at(seed.confidence, seed.correct, COVERAGES) for seed in before], axis=0)
+    row: dict[str, Any] = _pooled(before)
     row["risk_coverage"] = {"coverage": COVERAGES.tolist(), "risk": risks.tolist()}
-    row["reliability"] = _pooled(before)
     temperatures = [_temperature(run) for run in group]
     known = [t for t in temperatures if t is not None]
     if len(known) < len(group):
         return row | {"temperature": None, "scaled": None}
-    after = [(logits / t, labels) for (logits, labels), t in zip(before, known, strict=True)]
-    scaled = _means([scores(*answers) for answers in after]) | {"reliability": _pooled(after)}
-    return row | {"temperature": float(np.mean(known)), "scaled": scaled}
+    after = [Answers.of(run.logits / t, run.labels) for run, t in zip(group, known, strict=True)]
+    return row | {"temperature": float(np.mean(known)), "scaled": _pooled(after)}
 
 
 def _temperature(run: Run) -> float | None:
@@ -118,18 +124,14 @@ def _temperature(run: Run) -> float | None:
     return fit_temperature(logits.astype(np.float64), labels)
 
 
-def _pooled(answers: list[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
-    """Return the equal-width bins of all seeds' answers together."""
-    logits, labels = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-    return [asdict(each) for each in equal_width_bins(logits, labels)]
+def _pooled(seeds: list[Answers]) -> dict[str, Any]:
+    """Return the means of the seeds' scores, and the equal-width bins of all their answers together."""
+    confidence, correct = (np.concatenate([getattr(s, name) for s in seeds]) for name in ("confidence", "correct"))
+    means = {key: float(np.mean([seed.scores[key] for seed in seeds])) for key in seeds[0].scores}
+    return means | {"reliability": [asdict(each) for each in equal_width_bins(confidence, correct)]}
 
 
-def _means(rows: list[dict[str, float]]) -> dict[str, float]:
-    return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
-
-
-def _bins(logits: np.ndarray, labels: np.ndarray, which: np.ndarray) -> list[Bin]:
-    confidence, correct = confidences(logits, labels)
+def _bins(confidence: np.ndarray, correct: np.ndarray, which: np.ndarray) -> list[Bin]:
     return [
         Bin(int(inside.sum()), float(confidence[inside].mean()), float(correct[inside].mean()))
         for inside in (which == number for number in np.unique(which))

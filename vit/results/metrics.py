@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .calibration import brier, calibration_error, equal_width_bins, nll
+from .calibration import brier, calibration_error, confidences, equal_width_bins, nll
 from .statistics import score_interval
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
@@ -47,7 +47,7 @@ def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> 
         "top5": top_k(logits, labels, 5),
         "nll": nll(logits, labels),
         "brier": brier(logits, labels),
-        "ece": calibration_error(equal_width_bins(logits, labels)),
+        "ece": calibration_error(equal_width_bins(*confidences(logits, labels))),
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "top1_low": low,
