@@ -134,7 +134,9 @@ def compare(
     cluster: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="let a Ray cluster train: auto, or its HOST:PORT")
     ] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="a first look: one seed, all data, no changed images")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="a first look: one seed, all data, no images looked at")
+    ] = False,
 ) -> None:
     """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source]

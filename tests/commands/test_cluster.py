@@ -101,7 +101,7 @@ def test_without_ray_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch:
 
 def test_finished_runs_need_no_cluster(tmp_path: Path) -> None:
     RunFolder(tmp_path).recipe.touch()
-    with pytest.raises(UserError, match="--cluster and --quick are for a comparison to train"):
+    with pytest.raises(UserError, match="nothing to train on a cluster"):
         vit.compare(tmp_path, cluster="auto")
 
 

@@ -100,7 +100,7 @@ def test_a_test_image_in_training_is_flagged(photos: Path, run: Path, tmp_path: 
     results = read_json(vit.compare([run, other], out=tmp_path / "out") / "results.json")
     leaks = {tuple(audit["models"]): audit["leaks"] for audit in results["data"]["audits"]}
     assert leaks == {("resnet_cifar",): 0, ("resnet_cifar_2",): 2}
-    assert "2 test images are among what resnet_cifar_2 trained on" in told(tmp_path / "out")
+    assert "2 test images are among the training images of resnet_cifar_2" in told(tmp_path / "out")
 
 
 def other_model(run: Path) -> Path:

@@ -1,10 +1,12 @@
 """A first look, and a comparison in which each model has its own recipe."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 import vit
+from vit.commands import recipe_search
 from vit.commands.recipe_search import factors
 from vit.errors import UserError
 from vit.run_folder import read_json
@@ -78,6 +80,28 @@ def test_a_quick_look_trains_less_says_so_and_is_continued(tmp_path: Path) -> No
     assert whole["training"]["runs"] == 8 and len(whole["robustness"]) == 2
 
 
-def test_finished_runs_have_no_quick_look(report: Path) -> None:
-    with pytest.raises(UserError, match="--quick are for a comparison to train"):
-        vit.compare(sorted(report.glob("runs/*/fraction-0.6-seed-0")), quick=True)
+def test_a_trial_that_diverges_loses_and_ends_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second trial has a learning rate at which the loss is no number soon."""
+    text = "recipes: [digits_resnet]\nseeds: 1\nfractions: [0.3]\nprotocol: own_recipe\ntrials: 2\n" + SHORT
+    (tmp_path / "own.yaml").write_text(text)
+    monkeypatch.setattr(recipe_search, "factors", lambda trial: (1e30 if trial else 1.0, 1.0))
+    results = read_json(vit.compare(tmp_path / "own.yaml", out=tmp_path / "out") / "results.json")
+    rows = results["training"]["search"]["rows"]
+    assert [(row["diverged"], row["chosen"]) for row in rows] == [(False, True), (True, False)]
+    assert "| diverged |" in (tmp_path / "out" / "report.md").read_text()
+    monkeypatch.setattr(recipe_search, "factors", lambda trial: (1.5, 1.0))
+    with pytest.raises(UserError, match="started with other settings"):
+        vit.compare(tmp_path / "own.yaml", out=tmp_path / "out")
+
+
+def test_a_quick_look_at_finished_runs_needs_no_images(report: Path, tmp_path: Path) -> None:
+    runs = [shutil.copytree(run, tmp_path / run.parent.name) for run in report.glob("runs/*/fraction-0.6-seed-0")]
+    for run in runs:
+        recipe = run / "recipe.yaml"
+        text = recipe.read_text().replace("name: digits\n", "name: cifar10\n", 1)
+        recipe.write_text(text.replace("path: null", "path: nowhere", 1))
+    with pytest.raises(UserError, match="nowhere"):
+        vit.compare(runs, out=tmp_path / "whole")
+    results = read_json(vit.compare(runs, out=tmp_path / "quick", quick=True) / "results.json")
+    assert len(results["models"]) == 2 and results["robustness"] == []
+    assert "Not audited: left out by --quick" in (tmp_path / "quick" / "report.md").read_text()

@@ -49,5 +49,5 @@ def test_what_is_measured_is_what_the_model_answers(images):
     assert top1["defocus_blur"] == [pytest.approx(11 / 12)] * 5
     assert top1["brightness"][-1] == pytest.approx(5 / 12)  # all are bright then
     assert [row["same"] for row in found["shift"]] == [1.0] * len(found["shift"])
-    assert [row["pixels"] for row in found["shift"]] == [1, 2, 3, 4]
+    assert [row["shift"] * 16 for row in found["shift"]] == [1, 2, 3, 4]
     assert [row["top1"] for row in found["resolution"]] == [pytest.approx(11 / 12)] * 4

@@ -28,9 +28,10 @@ from .inputs import load_comparison
 from .pictures import picture
 from .probing import probe
 from .recipe_search import search
-from .side_by_side import measure_costs, train_side_by_side
+from .side_by_side import default_jobs, measure_costs, train_side_by_side
 
-AS_FOUND = {"protocol": "as_found", "search": None, "quick": False}  # of finished runs
+NOT_AUDITED = {"models": [], "looked": False, "images": 0, "leaks": 0}
+AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs
 
 
 def compare(
@@ -48,21 +49,23 @@ def compare(
     `jobs` trainings run side by side, by default one a core, and one alone on a GPU. `cluster`, "auto" or an address,
     lets a Ray cluster train instead, as many at a time as it has room for; each has the threads that it would have
     here, since results on a CPU depend on them, or with a GPU its share of the node's cores. `quick` is a first look:
-    one seed, the largest fraction alone, nothing on changed images or from inside the models; what it trains is used
-    by the whole comparison. Raises UserError, with nothing written, for recipes that do not fit together and for a
-    cluster that does not answer.
+    one seed, the largest fraction alone, no look at images, changed or not, and none inside the models; what it trains
+    is used by the whole comparison. Raises UserError, with nothing written, for recipes that do not fit together and
+    for a cluster that does not answer.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
     if all(RunFolder(source).recipe.is_file() for source in sources):
-        if cluster or quick:
-            raise UserError("finished runs are taken as they are: --cluster and --quick are for a comparison to train")
-        return compare_finished(sources, out)
+        if cluster:
+            raise UserError("finished runs are taken as they are; there is nothing to train on a cluster")
+        return compare_finished(sources, out, quick)
     if len(sources) > 1:
         raise UserError(
             f"given: {', '.join(map(str, sources))}; allowed: one comparison, or run folders (with recipe.yaml)"
         )
     comparison = load_comparison(sources[0], overrides)
     if quick:
+        if cluster is None:  # as the whole comparison will: results on a CPU depend on the threads
+            jobs = jobs or default_jobs(plan(comparison, Path()))
         comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
     check_same_data(plan(comparison, folder))
@@ -103,26 +106,32 @@ def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAl
     return connected(cluster, folder)
 
 
-def compare_finished(sources: Sequence[str | Path], out: str | Path | None) -> Path:
-    """Write the report of runs that exist; each must have been evaluated on the same test images."""
+def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quick: bool) -> Path:
+    """Write the report of runs that exist; each must have been evaluated on the same test images.
+
+    A quick look needs nothing but what the runs kept, and not the images.
+    """
     folder = Path(out) if out is not None else Path("comparisons") / "finished"
     planned = name_finished([RunFolder(source) for source in sources])
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
     aligned([read_run(p) for p in planned])  # before anything takes time
-    probe(planned)
-    conclude(folder, planned, AS_FOUND, "finished runs")
+    if not quick:
+        probe(planned)
+    conclude(folder, planned, AS_FOUND | {"quick": quick}, "finished runs")
     return folder
 
 
 def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title: str) -> None:
     """Time the models, look at the data, and write the report."""
     costs = measure_costs(planned, folder)
-    audits = audits_of(planned, folder)
-    results = compare_runs([read_run(p) for p in planned], costs, audits, how)
+    quick = how["quick"]
+    audits = [NOT_AUDITED] if quick else audits_of(planned, folder)
+    runs = [replace(run, probes=None) if quick else run for run in map(read_run, planned)]
+    results = compare_runs(runs, costs, audits, how)
     results |= {"title": title, "environment": environment()}
-    report.write(folder, results, pictures_of(results, planned[0].recipe))
+    report.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))
 
 
 def pictures_of(results: dict[str, Any], recipe: Recipe) -> dict[str, str]:

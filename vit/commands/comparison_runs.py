@@ -32,6 +32,8 @@ class PlannedRun:
     judged_on: str = "test"  # the split that its accuracy is told of
 
     def title(self) -> str:
+        if self.judged_on != "test":
+            return f"{self.model}  {self.folder.path.name}"
         return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
 
     def work(self) -> float:

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import UserError
 from ..randomness import derive_seed
 from ..recipe import Comparison
 from ..run_folder import RunFolder, read_json
-from .comparison_runs import PlannedRun, TrainAll
+from .comparison_runs import PlannedRun, TrainAll, check_same_settings
 from .inputs import load_recipe
 
 SEED = 1_000  # of every trial; no seed that is compared comes so high
@@ -49,12 +50,16 @@ def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
 def search(comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None) -> tuple[Own, dict[str, Any]]:
     """Carry out the trials that are missing; return each model's best settings, and the rows of all for the report."""
     planned = trials_of(comparison, folder)
+    check_same_settings(planned)
     train(planned, jobs)
     rows = [row_of(p) for p in planned]
     best: dict[str, dict[str, Any]] = {}
     for row in rows:
         if row["model"] not in best or row["validation_top1"] > best[row["model"]]["validation_top1"]:
             best[row["model"]] = row
+    hopeless = [name for name, row in best.items() if row["diverged"]]
+    if hopeless:
+        raise UserError(f"every trial of {', '.join(hopeless)} diverged; begin with a lower optimizer.lr")
     for row in rows:
         row["chosen"] = row is best[row["model"]]
     own: Own = {
@@ -65,10 +70,12 @@ def search(comparison: Comparison, folder: Path, train: TrainAll, jobs: int | No
 
 
 def row_of(trial: PlannedRun) -> dict[str, Any]:
+    scores = read_json(trial.folder.scores("validation"))
     return {
         "model": trial.model,
         "trial": int(trial.folder.path.name.removeprefix("trial-")),
         "lr": trial.recipe.optimizer.lr,
         "weight_decay": trial.recipe.optimizer.weight_decay,
-        "validation_top1": read_json(trial.folder.scores("validation"))["top1"],
+        "validation_top1": scores["top1"],
+        "diverged": scores.get("diverged", False),
     }

@@ -76,7 +76,13 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
 
     start = time.perf_counter()
     torch.set_num_threads(threads)
-    train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+    try:
+        train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+    except UserError:
+        if planned.judged_on == "test" or not planned.folder.diverged.exists():
+            raise
+        write_json(planned.folder.scores("validation"), {"top1": 0.0, "diverged": True})  # a trial that lost
+        return 0.0, time.perf_counter() - start
     if planned.judged_on == "test":
         evaluate(planned.folder.path, split="validation")  # what temperatures are fitted on
     return evaluate(planned.folder.path, split=planned.judged_on).scores["top1"], time.perf_counter() - start

@@ -18,11 +18,12 @@ Corrupt = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]
 def corrupted(images: np.ndarray, ids: list[str], name: str, severity: int) -> np.ndarray:
     """Return uint8 images [N, height, width, 3] under a corruption, each by random numbers of its own id."""
     _, corrupt = CORRUPTIONS[name]
-    results = [
-        corrupt(image.astype(np.float32), severity - 1, np.random.default_rng(derive_seed(name, severity, identity)))
-        for image, identity in zip(images, ids, strict=True)
-    ]
-    return np.clip(np.round(np.stack(results)), 0, 255).astype(np.uint8)
+    results = np.empty_like(images)
+    for result, image, identity in zip(results, images, ids, strict=True):
+        generator = np.random.default_rng(derive_seed(name, severity, identity))
+        changed = corrupt(image.astype(np.float32), severity - 1, generator)
+        result[:] = np.clip(np.round(changed), 0, 255).astype(np.uint8)
+    return results
 
 
 def gaussian_noise(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..models import family
 from ..models.vision_transformer import Attention, VisionTransformer
 
+AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
 FIELD_SIDE = 48  # of a kept receptive field, at most
 
@@ -41,7 +43,7 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
     rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float32) for side in grid), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], -1).to(inputs.device)
     apart = torch.cdist(places, places) / max(grid)  # [patches, patches]
-    found: list[Tensor] = []
+    found: list[Tensor] = []  # of every block, chunk after chunk
 
     def keep(attention: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
         assert isinstance(attention, Attention)
@@ -49,15 +51,17 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
         weights = F.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, -1)
         weights = weights[..., module.num_prefix :, module.num_prefix :]
         weights = weights / weights.sum(-1, keepdim=True)
-        found.append((weights * apart).sum(-1).mean((0, 2)))
+        found.append((weights * apart).sum(-1).mean(2).sum(0))  # [H]
 
     hooks = [part.register_forward_hook(keep) for part in module.modules() if isinstance(part, Attention)]
     try:
-        module(inputs)
+        for chunk in inputs.split(AT_ONCE):
+            module(chunk)
     finally:
         for hook in hooks:
             hook.remove()
-    return torch.stack(found).float().cpu().numpy()
+    by_chunk = torch.stack(found).unflatten(0, (-1, len(hooks)))  # [chunks, depth, H]
+    return (by_chunk.sum(0) / len(inputs)).float().cpu().numpy()
 
 
 @torch.inference_mode()
@@ -75,16 +79,21 @@ def position_similarity(module: VisionTransformer) -> np.ndarray:
 def receptive_field(module: nn.Module, inputs: Tensor) -> np.ndarray | None:
     """Return how much the last map's middle place depends on every pixel: [height, width], summing to 1.
 
-    The mean absolute gradient over images and channels (Luo et al. 2016, arXiv:1701.04128); None where no map is left.
+    The mean absolute gradient over images and channels (Luo et al. 2016, arXiv:1701.04128). None where no map is left,
+    and for others' transformers, whose tensors do not say where their places are.
     """
-    inputs = inputs.detach().clone().requires_grad_()
-    with torch.enable_grad(), _last_map(module) as maps:
-        module(inputs)
-        if not maps:
-            return None
-        middle = maps[-1][:, :, maps[-1].shape[2] // 2, maps[-1].shape[3] // 2]
-        (gradient,) = torch.autograd.grad(middle.sum(), inputs)
-    field = gradient.abs().mean((0, 1)).double().cpu().numpy()
+    if family(module) == "vit" and not isinstance(module, VisionTransformer):
+        return None
+    field = np.zeros(inputs.shape[-2:])
+    for chunk in inputs.split(AT_ONCE):
+        images = chunk.detach().clone().requires_grad_()
+        with torch.enable_grad(), _last_map(module) as maps:
+            module(images)
+            if not maps:
+                return None
+            middle = maps[-1][:, :, maps[-1].shape[2] // 2, maps[-1].shape[3] // 2]
+            (gradient,) = torch.autograd.grad(middle.sum(), images)
+        field += gradient.abs().sum((0, 1)).double().cpu().numpy()
     return field / max(field.sum(), 1e-30)
 
 

@@ -22,7 +22,7 @@ RESOLUTIONS = (0.75, 0.5, 0.375, 0.25)  # of the side
 def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Sequence[str]) -> dict[str, Any]:
     """Return accuracies on changed images by name and strength, and how many predictions a shift leaves the same."""
     names = list(ids)
-    clean = predict(images)
+    clean, side = predict(images), min(images.shape[1:3])
     right = lambda changed: float(np.mean(predict(changed) == labels))  # noqa: E731
     return {
         "images": len(images),
@@ -33,8 +33,8 @@ def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Seque
         ],
         "occlusion": [{"occluded": share, "top1": right(occluded(images, names, share))} for share in OCCLUDED],
         "shift": [
-            {"pixels": pixels, "same": float(np.mean(predict(shifted(images, pixels)) == clean))}
-            for pixels in sorted({max(1, round(part * min(images.shape[1:3]))) for part in SHIFTS})
+            {"shift": pixels / side, "same": float(np.mean(predict(shifted(images, pixels)) == clean))}
+            for pixels in sorted({max(1, round(part * side)) for part in SHIFTS})
         ],
         "resolution": [{"resolution": part, "top1": right(coarser(images, part))} for part in RESOLUTIONS],
     }

@@ -33,7 +33,9 @@ def nll(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def brier(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return the mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950)."""
-    return float(((softmax(logits, axis=1) - np.eye(logits.shape[1])[labels]) ** 2).sum(1).mean())
+    probabilities = softmax(logits, axis=1)
+    of_label = probabilities[np.arange(len(labels)), labels]
+    return float(((probabilities**2).sum(1) - 2 * of_label + 1).mean())
 
 
 def equal_width_bins(confidence: np.ndarray, correct: np.ndarray, bins: int = BINS) -> list[Bin]:

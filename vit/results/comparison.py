@@ -63,7 +63,7 @@ def compare_runs(
             for name, group in full.items()
         },
         "curves": [{"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest],
-        "training": _training(runs, costs) | plan,
+        "training": _training(runs, costs) | {"left_out": [n for n in names if n not in full]} | plan,
     }
 
 
@@ -91,7 +91,10 @@ def _curve_fits(
     if len(fractions) < 2 or any((name, fraction) not in groups for name in full for fraction in fractions):
         return None
     by_fraction = {name: [groups[name, fraction] for fraction in fractions] for name in full}
-    images = [_images(group) for group in next(iter(by_fraction.values()))]
+    counts = {tuple(_images(group) for group in of_model) for of_model in by_fraction.values()}
+    if len(counts) > 1:
+        return None
+    images = list(counts.pop())
     return data_efficiency.of_models(by_fraction, images, rivals)
 
 

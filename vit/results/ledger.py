@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from ..recipe import ONLY_WHERE
 from ..settings import flattened
 from .runs import Group, Run
 
 MATCHED_WITHIN = 1.1  # largest over smallest
+SEARCHED = {"optimizer.lr", "optimizer.weight_decay"}  # by own_recipe
 NUMBERS = ("parameters", "macs", "images_seen", "epochs", "training_images")
 TOPICS: dict[str, Callable[[Run], Any]] = {
     "precision": lambda run: run.summary["precision"],
@@ -24,11 +26,12 @@ TOPICS: dict[str, Callable[[Run], Any]] = {
 def of_models(full: dict[str, Group], search: dict[str, Any] | None) -> dict[str, Any]:
     """Return the rows of the ledger, and the settings that are equal and that differ, by dotted key.
 
-    Seed and fraction vary by design. `search` is the one for each model's own recipe.
+    Seed and fraction vary by design, and so does what `search` looked for, each model's own recipe.
     """
     flat = {name: flattened(group[0].recipe) for name, group in full.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
-    keys = [key for key in keys if key not in ("training.seed", "data.fraction")]
+    by_design = {"training.seed", "data.fraction"} | ONLY_WHERE | (SEARCHED if search else set())
+    keys = [key for key in keys if key not in by_design]
     differences = [
         {"key": key, "values": {name: values.get(key) for name, values in flat.items()}}
         for key in keys
@@ -45,7 +48,7 @@ def of_models(full: dict[str, Group], search: dict[str, Any] | None) -> dict[str
         ],
         "differences": differences,
         "matched": {key: first[key] for key in keys if key not in differing},
-        "only_models_differ": all(key.startswith("model.") for key in differing),
+        "only_models_differ": not [key for key in differing if not key.startswith("model.")],
     }
 
 

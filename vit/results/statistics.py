@@ -56,8 +56,8 @@ def accuracy(correct: np.ndarray) -> Estimate:
 def paired_test(a: np.ndarray, b: np.ndarray, pairs: int = 1) -> PairedTest:
     """Test whether two models differ in accuracy on the images they both saw; `pairs` of models are tested in all.
 
-    The paired t-test on per-image differences of the seeds' means, its variance widened by the variance between
-    seeds (Bouthillier et al. 2021, arXiv:2103.03098: a test that ignores it finds differences between reruns).
+    A t-test of the mean difference, whose variance comes from crossed random effects of images and of seeds
+    (Bouthillier et al. 2021, arXiv:2103.03098: a test that ignores seeds finds differences between reruns).
     """
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"models were tested on {a.shape[1]} and {b.shape[1]} images; a pair needs the same ones")

@@ -4,6 +4,10 @@ from typing import Any
 
 from .comparison import NO_DIFFERENCE
 
+LATEX = str.maketrans(
+    {mark: f"\\{mark}" for mark in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}
+)
 NAMES = {"vit": "ViT", "cnn": "CNN"}
 
 
@@ -43,9 +47,7 @@ def setting(value: Any) -> str:
 
 
 def latex(text: str) -> str:
-    for mark in "\\&%$#_{}":
-        text = text.replace(mark, "\\textbackslash{}" if mark == "\\" else f"\\{mark}")
-    return text.replace("−", "--").replace("–", "--")
+    return text.translate(LATEX)
 
 
 def budget(value: Any) -> str:
@@ -94,6 +96,10 @@ def caveats(results: dict[str, Any]) -> list[str]:
         keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
         differ = f"{_series(keys)} differ{'s' * (len(keys) == 1)}"
         found.append(f"Not a comparison of models alone, because {differ}: the difference may be theirs.")
+    found += [
+        f"{name} has no run on the largest fraction of the data, and is left out."
+        for name in results["training"]["left_out"]
+    ]
     found += _leaks(results)
     if fewest == 1:
         found.append(
@@ -113,14 +119,14 @@ def caveats(results: dict[str, Any]) -> list[str]:
 
 
 def _leaks(results: dict[str, Any]) -> list[str]:
-    """Return whose training images are tested on: such a model may only remember."""
+    """Return whose training images are tested on, copies of them included: such a model may only remember."""
     found = []
     for audit in results["data"]["audits"]:
         if audit["leaks"]:
             count = audit["leaks"]
             images = f"{count:,} test image{'s are' if count > 1 else ' is'}"
             found.append(
-                f"{images} among what {_series(audit['models'])} trained on: accuracy on them is memory, not skill."
+                f"{images} among the training images of {_series(audit['models'])}: accuracy there may be memory."
             )
     return found
 

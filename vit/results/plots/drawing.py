@@ -24,6 +24,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["system-ui", "Segoe UI", "Helvetica", "Arial", "DejaVu Sans"],
     "font.size": 10,
+    "text.parse_math": False,  # names may hold a $
     "figure.facecolor": "none",  # the page's own shows through, light or dark
     "axes.facecolor": "none",
     "savefig.facecolor": "none",

@@ -88,22 +88,19 @@ def corruptions(results: dict[str, Any]) -> Figure:
 def changes(results: dict[str, Any]) -> Figure:
     """Accuracy under occlusion and at lower resolution, and predictions that a shift leaves the same."""
     panels = (
-        ("occlusion", "occluded", "top1", "patches occluded", True),
-        ("resolution", "resolution", "top1", "side of the image kept", True),
-        ("shift", "pixels", "same", "pixels shifted (same prediction)", False),
+        ("occlusion", "occluded", "top1", "patches occluded"),
+        ("resolution", "resolution", "top1", "side of the image kept"),
+        ("shift", "shift", "same", "part of the side shifted (same prediction)"),
     )
     figure = Figure(figsize=(9, 3.2))
-    for axes, (key, across, up, label, is_share) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+    for axes, (key, across, up, label) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
         for model, look in looks(results):
             for row in (row for row in results["robustness"] if row["model"] == model["name"]):
                 x, y = ([each[name] for each in row[key]] for name in (across, up))
                 axes.plot(x, y, look["marker"] + "-", color=look["color"], label=model["name"], ms=4)
         axes.set_xlabel(label)
         axes.set_ylim(0, 1.02)
-        if is_share:
-            percent(axes.xaxis)
-        else:
-            axes.xaxis.get_major_locator().set_params(integer=True)
+        percent(axes.xaxis)
     figure.axes[0].set_ylabel("top-1, or same prediction")
     percent(figure.axes[0].yaxis)
     legend(figure)
