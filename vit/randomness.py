@@ -31,9 +31,6 @@ class Draws:
         self._states = _mixed(keys + _mixed(np.array([seed], dtype=np.uint64)))
         self._drawn = 0
 
-    def __len__(self) -> int:
-        return len(self._states)
-
     def bits(self, count: int) -> np.ndarray:
         """Return the next `count` whole numbers of 64 bits of every key: [N, count]."""
         steps = np.arange(self._drawn + 1, self._drawn + count + 1, dtype=np.uint64)

@@ -199,6 +199,10 @@ class Recipe:
     training: Training = Training()
     logging: Logging = Logging()
 
+    def augment_steps(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the names of the steps of `augment`, in order, with their options."""
+        return [(name, options) for step in self.augment for name, options in step.items()]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as the plain values that its YAML holds, every default written out."""
         values = _plain(asdict(self))  # type: ignore[arg-type]

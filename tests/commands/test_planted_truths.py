@@ -54,9 +54,7 @@ def told(folder: Path) -> str:
 
 def test_two_copies_of_a_model_do_not_differ(photos: Path, run: Path, tmp_path: Path) -> None:
     """The same model under two names: the second says in its recipe that it shows its lines more often."""
-    twin = shutil.copytree(run, tmp_path / "twin")
-    recipe = twin / "recipe.yaml"
-    recipe.write_text(recipe.read_text().replace("checkpoint_seconds: ", "checkpoint_seconds: 1"))
+    twin = other_model(shutil.copytree(run, tmp_path / "twin"))
     results = read_json(vit.compare([run, twin], out=tmp_path / "out") / "results.json")
     (pair,) = results["pairs"]
     assert (pair["difference"], pair["p_value"], pair["verdict"]) == (0, 1, "no detectable difference")

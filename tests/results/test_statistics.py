@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from vit.results.statistics import accuracy, bootstrap_interval, holm, paired_test
+from vit.results.statistics import Interval, accuracy, bootstrap_interval, holm, paired_test
 
 REPETITIONS = 1500
 
@@ -213,14 +213,14 @@ def test_a_real_difference_is_found():
 def test_the_bootstrap_of_one_seed_is_near_the_paired_interval():
     generator = np.random.default_rng(0)
     a, b = (generator.random((2, 1, 800)) < np.array([0.85, 0.8])[:, None, None]).astype(float)
-    test, (low, high) = paired_test(a, b), bootstrap_interval(a, b)
-    assert (low, high) == pytest.approx((test.low, test.high), abs=0.1 * (test.high - test.low))
+    test, found = paired_test(a, b), bootstrap_interval(a, b)
+    assert (found.low, found.high) == pytest.approx((test.low, test.high), abs=0.1 * (test.high - test.low))
 
 
 def test_the_bootstrap_draws_the_same_images_for_both_and_the_same_each_time():
     correct = (np.random.default_rng(0).random((1, 300)) < 0.8).astype(float)
-    assert bootstrap_interval(correct, correct) == (0, 0)
+    assert bootstrap_interval(correct, correct) == Interval(0, 0)
     seeds = (np.random.default_rng(1).random((3, 300)) < 0.8).astype(float)
-    low, high = bootstrap_interval(seeds, seeds[[0]])
-    assert low < seeds.mean() - seeds[0].mean() < high
-    assert bootstrap_interval(seeds, seeds[[0]]) == (low, high)
+    found = bootstrap_interval(seeds, seeds[[0]])
+    assert found.low < seeds.mean() - seeds[0].mean() < found.high
+    assert bootstrap_interval(seeds, seeds[[0]]) == found

@@ -14,7 +14,7 @@ from ..results.comparison import compare_runs
 from ..results.pairing import aligned
 from ..run_folder import RunFolder, environment, write_text
 from . import experiment_log
-from .auditing import audits_of
+from .auditing import audits_of, not_looked
 from .comparison_runs import (
     PlannedRun,
     TrainAll,
@@ -30,7 +30,6 @@ from .probing import probe
 from .recipe_search import search
 from .side_by_side import default_jobs, measure_costs, train_side_by_side
 
-NOT_AUDITED = {"models": [], "looked": False, "images": 0, "leaks": 0}
 AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs
 
 
@@ -68,9 +67,10 @@ def compare(
             jobs = jobs or default_jobs(plan(comparison, Path()))
         comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
     folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
-    check_same_data(plan(comparison, folder))
+    planned = plan(comparison, folder)
+    check_same_data(planned)
     if comparison.protocol == "same_recipe":
-        check_same_settings(plan(comparison, folder))
+        check_same_settings(planned)
     try:
         with trainer(cluster, folder) as train:
             planned, how = carry_out(comparison, folder, train, jobs)
@@ -127,7 +127,7 @@ def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title
     """Time the models, look at the data, and write the report."""
     costs = measure_costs(planned, folder)
     quick = how["quick"]
-    audits = [NOT_AUDITED] if quick else audits_of(planned, folder)
+    audits = [{"models": []} | not_looked(0)] if quick else audits_of(planned, folder)
     runs = [replace(run, probes=None) if quick else run for run in map(read_run, planned)]
     results = compare_runs(runs, costs, audits, how)
     results |= {"title": title, "environment": environment()}

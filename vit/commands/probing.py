@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..data.datasets import Images
-from ..data.preprocessing import Preprocessing, normalize, to_size
+from ..data.preprocessing import normalize
+from ..data.resident import sized
 from ..randomness import keys_of
 from ..run_folder import read_json, write_json
 from ..say import Countdown, print_line
@@ -90,8 +91,3 @@ def some_of(images: Images, count: int) -> Images:
     """Return so many images at most, drawn by their names alone: the same ones for every model."""
     chosen = np.argsort(keys_of(images.ids), kind="stable")[:count]
     return images.at(np.sort(chosen))
-
-
-def sized(images: Images, preprocessing: Preprocessing) -> np.ndarray:
-    """Return images as evaluation brings them to size: uint8 [N, height, width, 3]."""
-    return np.stack([np.asarray(to_size(preprocessing, images.read(i))) for i in range(len(images))])

@@ -31,7 +31,7 @@ WIDEST, TALLEST = 3.3, 0.3  # width to height of an erased rectangle
 
 def steps_of(recipe: Recipe, size: tuple[int, int]) -> list[Step] | None:
     """Return a recipe's steps for images of height and width `size`, or None where one has no form for batches."""
-    steps = [(name, options) for step in recipe.augment for name, options in step.items()]
+    steps = recipe.augment_steps()
     if any(name not in STEPS for name, _ in steps):
         return None
     return [STEPS[name](size, **options) for name, options in steps]
@@ -102,8 +102,7 @@ def random_erasing(size: tuple[int, int], *, p: float = 0.25, scale: tuple[float
 
     def step(images: Tensor, draws: Draws) -> Tensor:
         area = draws.uniform(least, most)
-        narrow, wide = np.maximum(TALLEST, area / height**2), np.minimum(WIDEST, width**2 / area)
-        ratio = narrow + (wide - narrow) * draws.uniform()
+        ratio = draws.uniform(TALLEST, WIDEST)
         down, across = np.round(np.sqrt(area / ratio)), np.round(np.sqrt(area * ratio))
         top, left = draws.below(height - down + 1), draws.below(width - across + 1)
         rows = _between(np.arange(height), top, top + down)

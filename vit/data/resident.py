@@ -83,10 +83,15 @@ def as_it_is(batch: Any) -> Any:
 
 def pixels_of(images: Images, preprocessing: Preprocessing) -> Tensor:
     """Return all images, sized as in evaluation: uint8 [N, 3, height, width]."""
+    return torch.from_numpy(sized(images, preprocessing)).permute(0, 3, 1, 2).contiguous()
+
+
+def sized(images: Images, preprocessing: Preprocessing) -> np.ndarray:
+    """Return images as evaluation brings them to size: uint8 [N, height, width, 3]."""
     pixels = np.empty((len(images), *preprocessing.image_size, 3), dtype=np.uint8)
     for index, place in enumerate(pixels):  # in one thread: Python's lock makes two of them slower on files so small
         place[:] = np.asarray(to_size(preprocessing, Image.fromarray(images.pixels(index))))
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
+    return pixels
 
 
 def labels_of(images: Images) -> Tensor:

@@ -92,7 +92,7 @@ class Steps:
     """
 
     def __init__(self, recipe: Recipe, size: tuple[int, int]):
-        steps = [(name, options) for step in recipe.augment for name, options in step.items()]
+        steps = recipe.augment_steps()
         self.crop: RandomResizedCrop | None = None
         self.flip_probability = 0.0
         if steps and steps[0][0] == "random_resized_crop":

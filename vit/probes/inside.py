@@ -1,6 +1,6 @@
 """What the answer is made of: how far attention reaches, which positions are alike, which pixels a place depends on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,14 +53,11 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
         weights = weights / weights.sum(-1, keepdim=True)
         found.append((weights * apart).sum(-1).mean(2).sum(0))  # [H]
 
-    hooks = [part.register_forward_hook(keep) for part in module.modules() if isinstance(part, Attention)]
-    try:
+    blocks = [part for part in module.modules() if isinstance(part, Attention)]
+    with _hooked(blocks, keep):
         for chunk in inputs.split(AT_ONCE):
             module(chunk)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    by_chunk = torch.stack(found).unflatten(0, (-1, len(hooks)))  # [chunks, depth, H]
+    by_chunk = torch.stack(found).unflatten(0, (-1, len(blocks)))  # [chunks, depth, H]
     return (by_chunk.sum(0) / len(inputs)).float().cpu().numpy()
 
 
@@ -114,9 +111,16 @@ def _last_map(module: nn.Module) -> Iterator[list[Tensor]]:
             maps[:] = [given]
 
     parts = [module.blocks[-1]] if isinstance(module, VisionTransformer) else list(module.modules())
+    with _hooked(parts, keep):
+        yield maps
+
+
+@contextmanager
+def _hooked(parts: Sequence[nn.Module], keep: Callable[..., None]) -> Iterator[None]:
+    """Let `keep` see what goes into every part, and what comes out."""
     hooks = [part.register_forward_hook(keep) for part in parts]
     try:
-        yield maps
+        yield
     finally:
         for hook in hooks:
             hook.remove()

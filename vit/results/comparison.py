@@ -13,7 +13,7 @@ import numpy as np
 
 from . import agreement, calibration, data_efficiency, inside, ledger, robustness
 from .pairing import aligned
-from .runs import Group, Run, mean_score
+from .runs import Group, Run, correct_of, mean_score
 from .statistics import PairedTest, accuracy, bootstrap_interval, holm, paired_test
 
 SIGNIFICANCE = 0.05
@@ -137,21 +137,20 @@ def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pairs(full: dict[str, Group]) -> list[dict[str, Any]]:
-    correct = {name: np.stack([run.correct() for run in group]) for name, group in full.items()}
+    correct = {name: correct_of(group) for name, group in full.items()}
     couples = list(combinations(full, 2))
     tests = [paired_test(correct[a], correct[b], pairs=len(couples)) for a, b in couples]
     adjusted = holm([test.p_value for test in tests])
     return [
         {"a": a, "b": b}
         | asdict(test)
-        | {"p_adjusted": p, "verdict": _verdict(a, b, test, p), "bootstrap": _bootstrap(correct[a], correct[b])}
+        | {
+            "p_adjusted": p,
+            "verdict": _verdict(a, b, test, p),
+            "bootstrap": asdict(bootstrap_interval(correct[a], correct[b])),
+        }
         for (a, b), test, p in zip(couples, tests, adjusted, strict=True)
     ]
-
-
-def _bootstrap(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
-    low, high = bootstrap_interval(a, b)
-    return {"low": low, "high": high}
 
 
 def _verdict(a: str, b: str, test: PairedTest, p_adjusted: float) -> str:
@@ -161,7 +160,7 @@ def _verdict(a: str, b: str, test: PairedTest, p_adjusted: float) -> str:
 
 
 def _top1(group: Group) -> dict[str, Any]:
-    correct = np.stack([run.correct() for run in group])
+    correct = correct_of(group)
     return asdict(accuracy(correct)) | {"seeds": correct.mean(1).tolist()}
 
 

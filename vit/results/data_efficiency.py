@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..randomness import derive_seed
-from .runs import Group
-from .statistics import resampled_images, resampled_seeds
+from .runs import Group, correct_of
+from .statistics import Interval, percentile_interval, resampled_images, resampled_seeds
 
 Fits = np.ndarray  # [..., 2]: log a and b
 
@@ -55,7 +55,7 @@ def resampled_errors(groups: list[list[Group]], seed: int) -> np.ndarray:
     Test images and seeds are drawn again, the same ones for every model and fraction that has them (Efron 1979).
     """
     generator = np.random.default_rng(derive_seed("resample", seed))
-    tables = [1 - np.stack([run.correct() for run in group]) for fractions in groups for group in fractions]
+    tables = [1 - correct_of(group) for fractions in groups for group in fractions]
     weights = {seeds: resampled_seeds(seeds, generator) for seeds in sorted({len(table) for table in tables})}
     drawn = [(means * weights[means.shape[1]]).sum(1) for means in resampled_images(tables, generator)]
     measured = [[table.mean()] for table in tables]
@@ -78,7 +78,7 @@ def of_models(by_fraction: dict[str, list[Group]], images: list[int], rivals: tu
             "model": name,
             "factor": float(np.exp(fits[0, i, 0])),
             "exponent": float(fits[0, i, 1]),
-            "twice": {"gain": float(gains[0, i])} | _interval(gains[1:, i]),
+            "twice": {"gain": float(gains[0, i])} | asdict(percentile_interval(gains[1:, i])),
         }
         for i, name in enumerate(names)
     ]
@@ -95,10 +95,5 @@ def _crossing(places: np.ndarray, images: list[int]) -> Crossing:
     share = float(inside[1:].mean())
     if not inside[0]:
         return Crossing(None, None, None, share)
-    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else (np.nan, np.nan)
-    return Crossing(float(places[0]), float(low), float(high), share)
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    low, high = np.quantile(values, [0.025, 0.975])
-    return {"low": float(low), "high": float(high)}
+    bounds = percentile_interval(drawn) if len(drawn) else Interval(np.nan, np.nan)
+    return Crossing(float(places[0]), bounds.low, bounds.high, share)

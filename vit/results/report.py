@@ -36,33 +36,38 @@ def write(folder: Path, results: dict[str, Any], pictures: dict[str, str]) -> No
     figures = plots.figures(results)
     for name, svg in figures.items():
         write_text(folder / "figures" / f"{name}.svg", svg)
+    told = told_of(results, figures, pictures)
     for template in ("report.html", "report.md", "tables.tex"):
-        write_text(folder / template, render(template, results, figures, pictures))
+        write_text(folder / template, render(template, told))
     write_csv(folder / "results.csv", numbers.accuracies_table(results))
     write_json(folder / "results.json", results)
 
 
-def render(template: str, results: dict[str, Any], figures: dict[str, str], pictures: dict[str, str]) -> str:
+def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str, str]) -> dict[str, Any]:
+    """Return what every template may name."""
+    return {
+        "r": results,
+        "sections": list(SECTIONS.items()),
+        "titles": SECTIONS,
+        "verdict": [_sentence(words) for words in wording.verdict(results)],
+        "findings": [_sentence(words) for words in wording.findings(results)],
+        "caveats": wording.caveats(results),
+        "families": wording.NAMES,
+        "points": wording.points,
+        "figures": figures,
+        "downloads": {name: _address(numbers.BEHIND[name](results)) for name in figures},
+        "pictures": pictures,
+        "literature": literature.marks(results),
+        "best": max(model["top1"]["mean"] for model in results["models"]),
+        "most_classes": plots.MOST_CLASSES_SHOWN,
+        "most_skipped": MOST_SKIPPED_SHOWN,
+    }
+
+
+def render(template: str, told: dict[str, Any]) -> str:
     environment = templates(autoescape=template.endswith(".html"))
     environment.filters |= {name: getattr(wording, name) for name in FILTERS} | {"labelled": labelled}
-    rows = numbers.behind_figures(results)
-    return environment.get_template(template).render(
-        r=results,
-        sections=list(SECTIONS.items()),
-        titles=SECTIONS,
-        verdict=[_sentence(words) for words in wording.verdict(results)],
-        findings=[_sentence(words) for words in wording.findings(results)],
-        caveats=wording.caveats(results),
-        families=wording.NAMES,
-        points=wording.points,
-        figures=figures,
-        downloads={name: _address(rows[name]) for name in figures},
-        pictures=pictures,
-        literature=literature.marks(results),
-        best=max(model["top1"]["mean"] for model in results["models"]),
-        most_classes=plots.MOST_CLASSES_SHOWN,
-        most_skipped=MOST_SKIPPED_SHOWN,
-    )
+    return environment.get_template(template).render(told)
 
 
 def labelled(svg: str, text: str) -> Markup:

@@ -4,16 +4,12 @@ from typing import Any
 
 import numpy as np
 
-from .runs import Group
+from .runs import Group, probed
 
 
 def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
     """Return a row for every model of which all seeds were looked at."""
-    return [
-        {"model": name} | _of_seeds([run.probes["robustness"] for run in group if run.probes])
-        for name, group in full.items()
-        if all(run.probes for run in group)
-    ]
+    return [{"model": name} | _of_seeds(seeds) for name, seeds in probed(full, "robustness").items()]
 
 
 def _of_seeds(seeds: list[dict[str, Any]]) -> dict[str, Any]:

@@ -32,5 +32,16 @@ class Run:
 Group = list[Run]  # the seeds of one model on one fraction of the data
 
 
+def correct_of(group: Group) -> np.ndarray:
+    """Return whether each seed is right on each test image: [S, N]."""
+    return np.stack([run.correct() for run in group])
+
+
+def probed(full: dict[str, Group], what: str) -> dict[str, list[dict[str, Any]]]:
+    """Return what was found in the seeds of every model of which all seeds were looked at."""
+    looks = {name: [run.probes for run in group] for name, group in full.items()}
+    return {name: [look[what] for look in found if look] for name, found in looks.items() if all(found)}
+
+
 def mean_score(group: Group, key: str) -> float:
     return float(np.mean([run.scores[key] for run in group]))

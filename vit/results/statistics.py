@@ -25,6 +25,14 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Interval:
+    """The bounds of a 95 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class PairedTest:
     """The difference a - b of two accuracies on the same images, its 95 % interval and two-sided p-value.
 
@@ -74,7 +82,7 @@ def paired_test(a: np.ndarray, b: np.ndarray, pairs: int = 1) -> PairedTest:
     return PairedTest(difference, difference - half, difference + half, p_value, float(detectable))
 
 
-def bootstrap_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[float, float]:
+def bootstrap_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
     """Return the 95 % percentile interval of the difference over resamples of images, the same for both, and of seeds.
 
     A second opinion: drawing both again counts the chance of single answers twice, so that it is too wide where seeds
@@ -83,8 +91,13 @@ def bootstrap_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> tuple[flo
     generator = np.random.default_rng(seed)
     by_seed = resampled_images([a, b], generator)
     means = [(means * resampled_seeds(means.shape[1], generator)).sum(1) for means in by_seed]
-    low, high = np.quantile(means[0] - means[1], [LEVEL / 2, 1 - LEVEL / 2])
-    return float(low), float(high)
+    return percentile_interval(means[0] - means[1])
+
+
+def percentile_interval(resamples: np.ndarray) -> Interval:
+    """Return the bounds between which 95 % of some resamples lie."""
+    low, high = np.quantile(resamples, [LEVEL / 2, 1 - LEVEL / 2])
+    return Interval(float(low), float(high))
 
 
 def resampled_images(tables: list[np.ndarray], generator: np.random.Generator) -> list[np.ndarray]:

@@ -61,30 +61,33 @@ def words(key: str) -> str:
 
 def verdict(results: dict[str, Any]) -> list[str]:
     """Return the report's first sentences: accuracy, cost, and the strongest caveat."""
-    models = {model["name"]: model for model in results["models"]}
-    strongest = caveats(results)[:1]
-    if results["rivals"] is None:
+    rivals, strongest = _rivals(results), caveats(results)[:1]
+    if not rivals:
         model = results["models"][0]
         return [
             f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.",
             *strongest,
         ]
-    rivals = [models[name] for name in results["rivals"]]
     return [_accuracy_sentence(results, *rivals), _cost_sentence(*rivals), *strongest]
 
 
 def findings(results: dict[str, Any]) -> list[str]:
     """Return what else is worth knowing before one decides: other pairs, little data, more data, changed images."""
-    models = {model["name"]: model for model in results["models"]}
-    if results["rivals"] is None:
+    rivals = _rivals(results)
+    if not rivals:
         return []
-    rivals = [models[name] for name in results["rivals"]]
     return [
         *_other_pairs(results),
         *_little_data(results, *rivals),
         *_more_data(results, *rivals),
         *_changed_images(results, *rivals),
     ]
+
+
+def _rivals(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the two models that the verdict is about, or none where there is but one."""
+    models = {model["name"]: model for model in results["models"]}
+    return [models[name] for name in results["rivals"] or ()]
 
 
 def caveats(results: dict[str, Any]) -> list[str]:

@@ -59,9 +59,9 @@ def make_engine(
     kept = KeptWeights(run.kept_weights, training)
     averages = [ExponentialMovingAverage(training.ema_decay)] if training.ema_decay else []
     progress = [] if quiet or not processes.is_first() else [TrainingProgress(record)]
+    gathered = GatheredWeights(run.kept_weights, training)
     # In this order: the best weights are written before the averaged ones are taken out again; what is saved is
     # averaged, recorded and looked at before.
-    gathered = GatheredWeights(run.kept_weights, training)
     callbacks: list[Callback] = [kept, *averages, gathered, record, guard, last, *progress]
     trainer = L.Trainer(
         max_epochs=recipe.schedule.epochs,
