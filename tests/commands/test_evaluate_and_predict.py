@@ -42,6 +42,18 @@ def test_an_unknown_split_is_refused(digits_run: RunFolder) -> None:
         vit.evaluate(digits_run.path, split="tset")
 
 
+def test_merged_tokens_are_evaluated_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = vit.train("digits_vit", out="runs/a", overrides={"schedule.epochs": 1, "schedule.warmup_epochs": 0})
+    before = vit.evaluate(run.path).scores
+    merged = vit.evaluate(run.path, merge_tokens=2)
+    assert merged.folder.path.as_posix() == "evaluations/a-2-merged"
+    assert merged.scores["nll"] != before["nll"] and merged.scores["num_images"] == before["num_images"]
+    assert read_json(run.scores("test")) == before
+    with pytest.raises(UserError, match="of 16 patches a block can merge 1 to 8 pairs, given 9"):
+        vit.evaluate(run.path, merge_tokens=9)
+
+
 def test_predict_agrees_with_evaluate_on_every_image(photo_run: RunFolder, photo_root: Path) -> None:
     vit.evaluate(photo_run.path)
     with np.load(photo_run.logits("test"), allow_pickle=False) as arrays:

@@ -171,6 +171,38 @@ def test_drop_path_drops_whole_samples_and_keeps_the_mean():
     assert kept.float().mean().item() == pytest.approx(0.7, abs=5 * (0.3 * 0.7 / 20_000) ** 0.5)
 
 
+@pytest.mark.parametrize(("rate", "images", "computed"), [(0.3, 10, 7), (0.1, 32, 29), (0.0, 4, 4), (0.1, 4, 4)])
+def test_a_dropped_branch_is_not_computed(rate: float, images: int, computed: int):
+    torch.manual_seed(0)
+    seen: list[int] = []
+
+    def branch(x):
+        seen.append(len(x))
+        return x
+
+    drop_path = DropPath(rate).train()
+    x = torch.randn(images, 3, 2)
+    changed = (drop_path.residual(x, branch) != x).flatten(1).any(1)
+    assert seen == [computed] and int(changed.sum()) <= computed
+    assert drop_path.eval().residual(x, branch).equal(2 * x)
+
+
+def test_a_residual_keeps_the_mean_and_drops_every_sample_as_often():
+    torch.manual_seed(0)
+    drop_path = DropPath(0.3).train()
+    x = torch.zeros(10, 1)
+    draws = torch.stack([drop_path.residual(x, lambda kept: kept + 1) for _ in range(4_000)])
+    assert draws.unique().tolist() == pytest.approx([0, 10 / 7])
+    assert draws.mean(0).flatten().tolist() == pytest.approx([1.0] * 10, abs=0.05)
+
+
+def test_a_dropped_sample_sends_no_gradient_through_the_branch():
+    torch.manual_seed(0)
+    x = torch.ones(8, 2, requires_grad=True)
+    DropPath(0.5).train().residual(x, lambda kept: 3 * kept).sum().backward()
+    assert sorted(x.grad[:, 0].tolist()) == [1.0] * 4 + [1.0 + 3 * 2] * 4
+
+
 def test_drop_path_passes_everything_in_evaluation_and_at_rate_zero():
     x = torch.randn(9, 4)
     assert DropPath(0.9).eval()(x).equal(x)

@@ -16,6 +16,7 @@ from ..data import datasets
 from ..data.datasets import Images
 from ..data.loading import evaluation_loader
 from ..errors import UserError
+from ..models import token_merging
 from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, replace_file, write_json
@@ -33,14 +34,19 @@ class Evaluation:
 
 
 def evaluate(
-    model: str | Path, data: str | Path | None = None, *, split: str = "test", out: str | Path | None = None
+    model: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str = "test",
+    merge_tokens: int = 0,
+    out: str | Path | None = None,
 ) -> Evaluation:
     """Evaluate a model on a split of its own data, or on the folder or dataset `data`, every image once, in fp32.
 
-    The processes that torchrun or SLURM started share the images, whatever their number.
-    A folder without splits is evaluated whole. Writes evaluation/<split>.npz (ids, labels, logits) and <split>.json
-    into `out`, or into the model's run folder, or for other data into evaluations/. Raises UserError for classes that
-    the model does not know.
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens. A folder without splits is evaluated whole.
+    The processes that torchrun or SLURM started share the images, whatever their number. Writes evaluation/<split>.npz
+    (ids, labels, logits) and <split>.json into `out`, or into the model's run folder, or for other data and for merged
+    tokens into evaluations/. Raises UserError for classes that the model does not know.
     """
     loaded = tell(checkpoint.load(model))
     own = loaded.recipe.data if loaded.recipe else None
@@ -53,6 +59,9 @@ def evaluate(
         assert data is not None
         images, small = other_images(data, split, loaded)
         place = Path("evaluations") / f"{run_of(model).name}-{Path(data).name}"
+    if merge_tokens:
+        token_merging.merge_tokens(loaded.module, merge_tokens)
+        place = Path("evaluations") / f"{place.name}-{merge_tokens}-merged"
     datasets.check_readable(images)
     folder = RunFolder(out if out is not None else place)
     workers = own.workers if own else "auto"

@@ -11,13 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import checkpoint
+from ..models import token_merging
 from .inputs import image_files, tell
 
 
-def predict(model: str | Path, paths: Sequence[str | Path], *, top: int = 5) -> list[dict[str, Any]]:
-    """Return the `top` classes and probabilities of every image file, and of those in every folder."""
+def predict(
+    model: str | Path, paths: Sequence[str | Path], *, top: int = 5, merge_tokens: int = 0
+) -> list[dict[str, Any]]:
+    """Return the `top` classes and probabilities of every image file, and of those in every folder.
+
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens.
+    """
     files = image_files(paths)
-    return tell(checkpoint.load(model)).predict(files, top)
+    loaded = tell(checkpoint.load(model))
+    if merge_tokens:
+        token_merging.merge_tokens(loaded.module, merge_tokens)
+    return loaded.predict(files, top)
 
 
 def show(rows: list[dict[str, Any]], form: str) -> str:

@@ -1,5 +1,8 @@
 """Stochastic depth (Huang et al. 2016, arXiv:1603.09382)."""
 
+from collections.abc import Callable
+
+import torch
 from torch import Tensor, nn
 
 
@@ -17,6 +20,19 @@ class DropPath(nn.Module):
             return x
         kept = x.new_empty([len(x)] + [1] * (x.ndim - 1)).bernoulli_(1 - self.rate)
         return x * kept / (1 - self.rate)
+
+    def residual(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return x + branch(x) [B, ...], the branch computed for the kept samples alone.
+
+        Not for branches in which samples meet, as in a batch's statistics. Of B samples B * rate are dropped, rounded
+        and drawn together, which saves their work (Oquab et al. 2023, arXiv:2304.07193, section 5); each is drawn by
+        itself where that would be none.
+        """
+        dropped = round(len(x) * self.rate) if self.training else 0
+        if dropped == 0:
+            return x + self(branch(x))
+        kept = torch.randperm(len(x), device=x.device)[dropped:]
+        return x.index_add(0, kept, branch(x[kept]).to(x.dtype), alpha=len(x) / len(kept))
 
     def extra_repr(self) -> str:
         return f"{self.rate:.3g}"

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .drop_path import DropPath
+from .patch_dropout import PatchDropout
 from .resampling import resample_positions
 
 ActivationName = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
@@ -66,19 +67,39 @@ class PatchEmbedding(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows * columns, D]
 
 
+def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """F.scaled_dot_product_attention as two matrix products, whose softmax [B, H, N, N] is kept for the way back."""
+    return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1).to(v.dtype) @ v
+
+
+AttentionPath = Literal["fused", "plain"]
+ATTENTION_PATHS: dict[AttentionPath, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "fused": F.scaled_dot_product_attention,  # scaled by 1 / sqrt(D/H)
+    "plain": plain_attention,
+}
+
+
 class Attention(nn.Module):
-    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head."""
+    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head; `path` says by which kernels."""
 
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
+        self.path: AttentionPath = "fused"
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.proj = nn.Linear(embed_dim, embed_dim)
 
+    def heads(self, x: Tensor) -> Tensor:
+        """Return queries, keys and values of tokens [B, N, D]: [3, B, H, N, D/H]."""
+        return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def joined(self, x: Tensor) -> Tensor:
+        """Return what the heads [B, H, N, D/H] give together: [B, N, D]."""
+        return self.proj(x.transpose(1, 2).flatten(2))
+
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each [B, H, N, D/H]
-        x = F.scaled_dot_product_attention(q, k, v)  # scaled by 1 / sqrt(D/H)
-        return self.proj(x.transpose(1, 2).flatten(2))  # [B, N, D]
+        q, k, v = self.heads(x)
+        return self.joined(ATTENTION_PATHS[self.path](q, k, v))
 
 
 class MLP(nn.Module):
@@ -128,8 +149,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.drop_path(self.ls1(self.attn(self.norm1(x))))
-        return x + self.drop_path(self.ls2(self.mlp(self.norm2(x))))
+        x = self.drop_path.residual(x, lambda x: self.ls1(self.attn(self.norm1(x))))
+        return self.drop_path.residual(x, lambda x: self.ls2(self.mlp(self.norm2(x))))
 
 
 class VisionTransformer(nn.Module):
@@ -137,8 +158,9 @@ class VisionTransformer(nn.Module):
 
     images [B, 3, height, width] -> logits [B, num_classes], or features where num_classes is 0. Images of another size
     than `image_size` are taken too: the positions are then resampled to their grid. `drop_path` is the rate of the last
-    block; it grows linearly from 0. `position_std` is the deviation of the positions' initial values: the paper's is
-    small beside the patches, and little data learns where a patch lies much sooner from a larger one.
+    block; it grows linearly from 0. `patch_dropout` is the part of the patches that a training step leaves out, drawn
+    anew for every image; evaluation sees all of them. `position_std` is the deviation of the positions' initial values:
+    the paper's is small beside the patches, and little data learns where a patch lies much sooner from a larger one.
 
     Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
     token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
@@ -159,6 +181,7 @@ class VisionTransformer(nn.Module):
         num_heads: int,
         mlp_ratio: float = 4.0,
         drop_path: float = 0.0,
+        patch_dropout: float = 0.0,
         position_std: float = 0.02,
         activation: ActivationName = "gelu",
         norm_eps: float = 1e-6,
@@ -173,12 +196,7 @@ class VisionTransformer(nn.Module):
         representation_size: int = 0,
     ):
         super().__init__()
-        if min(patch_size, embed_dim, depth, num_heads) < 1 or mlp_ratio <= 0:
-            raise ValueError("patch_size, embed_dim, depth, num_heads and mlp_ratio must be positive")
-        if any(side % patch_size for side in image_size):
-            raise ValueError(f"patch_size {patch_size} does not divide image_size {list(image_size)}")
-        if embed_dim % num_heads:
-            raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
+        check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)
         if pool != "mean" and not class_token:
             raise ValueError(f"pool {pool} needs class_token")
         self.patch_size = patch_size
@@ -195,6 +213,7 @@ class VisionTransformer(nn.Module):
         self.num_prefix = sum(counts.values())
         self.unplaced = 0 if class_position else self.num_prefix
         self.pos_embed = nn.Parameter(torch.empty(1, self.num_prefix - self.unplaced + prod(self.grid), embed_dim))
+        self.patch_dropout = PatchDropout(patch_dropout, self.num_prefix)
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
@@ -239,7 +258,7 @@ class VisionTransformer(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees: [B, D], or [B, 2, D] of a distilled model."""
-        x = self.blocks(self.norm_pre(self.embed(images)))  # [B, N, D]
+        x = self.blocks(self.norm_pre(self.patch_dropout(self.embed(images))))  # [B, N, D]
         return self.pre_logits(self.fc_norm(self.pool(self.norm(x), self.num_prefix)))
 
     def classify(self, features: Tensor) -> Tensor:
@@ -251,6 +270,18 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
+
+
+def check_shape(
+    image_size: tuple[int, int], patch_size: int, embed_dim: int, depth: int, num_heads: int, mlp_ratio: float
+) -> None:
+    """Raise ValueError for sizes that do not fit together."""
+    if min(patch_size, embed_dim, depth, num_heads) < 1 or mlp_ratio <= 0:
+        raise ValueError("patch_size, embed_dim, depth, num_heads and mlp_ratio must be positive")
+    if any(side % patch_size for side in image_size):
+        raise ValueError(f"patch_size {patch_size} does not divide image_size {list(image_size)}")
+    if embed_dim % num_heads:
+        raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
 
 
 def representation(width: int, size: int) -> nn.Module:

@@ -47,7 +47,7 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
 
     def keep(attention: nn.Module, taken: tuple[Tensor, ...], given: Tensor) -> None:
         assert isinstance(attention, Attention)
-        q, k, _ = attention.qkv(taken[0]).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, _ = attention.heads(taken[0])
         weights = F.softmax(q @ k.transpose(-2, -1) / q.shape[-1] ** 0.5, -1)
         weights = weights[..., module.num_prefix :, module.num_prefix :]
         weights = weights / weights.sum(-1, keepdim=True)

@@ -1,18 +1,13 @@
 """Which number format a device trains fastest in: bf16 only where it was seen to be faster."""
 
-import json
 import time
-from contextlib import suppress
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from ..errors import UserError
-from ..machine import processor_name
-from ..run_folder import read_json, write_text
+from .measured import remembered
 
-MEMORY = Path.home() / ".cache" / "vit" / "precision.json"
 FASTER = 1.2  # times; below this, fp32's exactness is worth more
 ROUNDS, ROUNDS_SECONDS = 5, 0.2  # a processor without bf16 takes twenty times as long
 AUTOCAST_TYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -44,18 +39,8 @@ def resolve_precision(precision: str, device: str) -> tuple[str, str]:
 
 
 def remembered_bf16_ratio(device: str) -> float:
-    """Return how many times faster bf16 is; measured once a machine and torch version, then read from the cache."""
-    hardware = torch.cuda.get_device_name() if device == "cuda" else processor_name()
-    key = f"{hardware}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    try:
-        known = read_json(MEMORY)
-    except (OSError, json.JSONDecodeError):
-        known = {}
-    if key not in known:
-        known[key] = measure_bf16_ratio(device)
-        with suppress(OSError):  # a home that cannot be written costs a measurement a run
-            write_text(MEMORY, json.dumps(known, indent=2))
-    return known[key]
+    """Return how many times faster bf16 is here."""
+    return remembered("bf16 over fp32", device, lambda: measure_bf16_ratio(device))
 
 
 def measure_bf16_ratio(device: str) -> float:
@@ -69,10 +54,12 @@ def measure_bf16_ratio(device: str) -> float:
 
 
 def _gain(module: nn.Module, x: torch.Tensor, device: str) -> float:
-    return _best_seconds(module, x, device, bf16=False) / _best_seconds(module, x, device, bf16=True)
+    return best_seconds(module, x, device, bf16=False) / best_seconds(module, x, device, bf16=True)
 
 
-def _best_seconds(module: nn.Module, x: torch.Tensor, device: str, bf16: bool) -> float:
+def best_seconds(module: nn.Module, x: torch.Tensor, device: str, bf16: bool) -> float:
+    """Return the shortest of a few times forward and backward, after one that is not counted."""
+
     def seconds() -> float:
         start = time.perf_counter()
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
