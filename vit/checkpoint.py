@@ -6,6 +6,7 @@ It is enough for every verb, and holds no pickle: reading it runs no code. What 
 import json
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from . import models
 from . import recipe as recipes
@@ -180,6 +182,16 @@ def save(
     replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))
 
 
+class Undrawn(TorchFunctionMode):
+    """Draw no normal values: on the meta device that takes torch two seconds of imports, for nothing."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **kwargs)
+
+
 def load(model: str | Path, **told: Any) -> Loaded:
     """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
 
@@ -189,11 +201,16 @@ def load(model: str | Path, **told: Any) -> Loaded:
     weights = sources.read(model, told)
     size = weights.preprocessing.image_size
     architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
-    module = architecture.build(size)
+    own = architecture.name in models.MODELS  # timm's keep some tensors outside of their weights
+    with ExitStack() as stack:
+        if own:  # no initial values for what is replaced
+            stack.enter_context(torch.device("meta"))
+            stack.enter_context(Undrawn())
+        module = architecture.build(size)
     notes = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
     return Loaded(
         source=str(model),
-        module=module.eval(),
+        module=models.in_its_layout(module).eval(),
         architecture=architecture,
         classes=weights.classes or (),
         preprocessing=weights.preprocessing,

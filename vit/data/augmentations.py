@@ -28,6 +28,10 @@ Count = Annotated[int, Field(ge=0)]
 Turn = Annotated[float, Field(ge=0, le=0.5)]
 
 
+def in_turn(transforms: list) -> A.Compose:
+    return A.Compose(transforms)
+
+
 def random_crop(size: tuple[int, int], *, padding: Count = 4) -> A.BaseCompose:
     height, width = size
     padded = A.PadIfNeeded(height + 2 * padding, width + 2 * padding, border_mode=cv2.BORDER_CONSTANT, fill=0)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from .reuse import Arrays
 
@@ -86,4 +85,5 @@ def _normalize_into(result: Tensor, images: Tensor, preprocessing: Preprocessing
 
 
 def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
-    return normalize(pil_to_tensor(to_size(preprocessing, image.convert("RGB"))), preprocessing)
+    pixels = np.asarray(to_size(preprocessing, image.convert("RGB"))).transpose(2, 0, 1)
+    return normalize(torch.from_numpy(pixels.copy()), preprocessing)

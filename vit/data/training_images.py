@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Generic, TypeVar
 
-import albumentations as A
 import numpy as np
 import torch
 from torch import Tensor
@@ -102,7 +101,10 @@ class Steps:
         if any(name == "random_resized_crop" for name, _ in steps):
             raise ValueError("random_resized_crop has to be the first step, where the whole image is at hand")
         self.rest = bool(steps)
-        self.compose = A.Compose([TRANSFORMS[name](size, **options) for name, options in steps])
+        if self.rest:
+            from .augmentations import in_turn  # here: albumentations takes a second to come, and small sets need none
+
+            self.compose = in_turn([TRANSFORMS[name](size, **options) for name, options in steps])
 
     def augmented(self, pixels: np.ndarray, seed: int) -> np.ndarray:
         """Return pixels [height, width, 3] after the rest of the steps: uint8 [3, height, width]."""

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from .. import models
 from ..errors import UserError
@@ -16,6 +17,7 @@ ATTENTION = ".se."  # the slot of a residual block; a trunk without it may start
 # What a recipe may change without making another model of the weights.
 CHANGEABLE = {
     "drop_path",
+    "patch_dropout",
     "position_std",
     "patch_size",
     "pool",
@@ -74,10 +76,11 @@ def _unusual(name: str, facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> str:
-    """Copy the weights into a module, and say in one line what was taken, changed and left new.
+    """Put the weights into a module, and say in one line what was taken, changed and left new.
 
-    `new_head` leaves the module's head as it is. Raises UserError, with the names, for any tensor that is missing,
-    unexpected or of another shape, and for a head of other classes without that leave.
+    A module on the meta device gets the tensors themselves, any other one copies. `new_head` leaves the module's head
+    as it is. Raises UserError, with the names, for any tensor that is missing, unexpected or of another shape, and for
+    a head of other classes without that leave.
     """
     own = module.state_dict()
     heads = {name for name in own if name.startswith(head_prefixes(module))}
@@ -105,8 +108,18 @@ def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[s
     if wrong:
         shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise UserError(f"{weights.source} ({weights.family}) does not fit the model: {shown}")
-    module.load_state_dict(taken, strict=False)
+    place(module, {name: tensor.to(own[name].dtype) for name, tensor in taken.items()})
     return _line(weights, bool(heads), sorted(attention))
+
+
+def place(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+    """Copy tensors into a module, or let one that has no memory yet take them; its other buffers are zeros then."""
+    without_memory = any(tensor.is_meta for tensor in module.state_dict().values())
+    module.load_state_dict(tensors, strict=False, assign=without_memory)
+    for part in module.modules():
+        for name, buffer in part.named_buffers(recurse=False):
+            if buffer.is_meta:
+                setattr(part, name, torch.zeros_like(buffer, device="cpu"))
 
 
 def _check_kind(name: str, weights: Weights) -> None:

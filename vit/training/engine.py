@@ -41,6 +41,11 @@ class Engine:
     kept: KeptWeights
 
 
+def seed_generators_of_all(seed: int) -> None:
+    """Seed Python's, NumPy's and torch's generators."""
+    L.seed_everything(seed, verbose=False)
+
+
 def make_engine(
     recipe: Recipe,
     run: RunFolder,
