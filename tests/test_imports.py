@@ -25,7 +25,7 @@ FLOORS: dict[str, float] = {
     "checkpoint": 2,
     "training": 2,
     "probes": 2,
-    "bench": 2,
+    "bench": 2.5,
     "results.report": 2,
     "commands": 3,
     "cli": 4,

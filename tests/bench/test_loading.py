@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vit.bench import loading
-from vit.commands.bench import our_systems
+from vit.commands.bench_data import our_systems
 
 SETTINGS = {"repeats": 2, "image_size": 32, "batch_size": 8, "workers": 0}
 

@@ -1,12 +1,14 @@
 """Systems timed in turns: each in a process of its own, one round of each after the other, while the rest wait."""
 
+import ctypes
 import multiprocessing
 import resource
 import statistics
+import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
@@ -14,21 +16,22 @@ from typing import Any
 from ..errors import UserError
 from ..say import Say
 
-Work = Callable[[], int]  # does its work once, and returns how many images that were
+Work = Callable[[], int]  # does its work once, and returns how many images that were, or whatever is counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """What is timed: a function of this module's users that returns the work, and its arguments."""
 
     name: str
     prepare: Callable[..., Work]
     arguments: Mapping[str, Any]
+    unit: str = "images"
 
 
 @dataclass(frozen=True)
 class Timed:
-    """The speed of every round, in images a second, and the most memory that the system's processes held."""
+    """The speed of every round, in units a second, and the most memory that the system's processes held."""
 
     rounds: list[float]
     peak_memory_bytes: int
@@ -45,16 +48,21 @@ def time_in_turns(systems: list[System], rounds: int, say: Say) -> dict[str, Tim
     """
     speeds: dict[str, list[float]] = {system.name: [] for system in systems}
     with ExitStack() as stack:
-        running = [stack.enter_context(Running(system)) for system in systems]
+        running = {system: stack.enter_context(Running(system)) for system in systems}
         for number in range(rounds + 1):
-            for system in running:
-                images, seconds = system.ask("run")
+            for system, process in running.items():
+                images, seconds = process.ask("run")
                 if number:
                     speeds[system.name].append(images / seconds)
                 told = f"round {number} of {rounds}" if number else "warming up"
-                say(f"{told}: {system.name} {images / seconds:,.0f} images/s")
-        memory = {system.name: system.ask("memory") for system in running}
+                say(f"{told}: {system.name} {readable(images / seconds)} {system.unit}/s")
+        memory = {system.name: process.ask("memory") for system, process in running.items()}
     return {name: Timed(speeds[name], memory[name]) for name in speeds}
+
+
+def readable(speed: float) -> str:
+    """Return 1,234 or 12.3, or 123.4 G."""
+    return f"{speed / 1e9:,.1f} G" if speed >= 1e9 else f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"
 
 
 class Running:
@@ -110,10 +118,22 @@ def serve(system: System, connection: Connection) -> None:
 def timed(work: Work) -> tuple[int, float]:
     start = time.perf_counter()
     images = work()
-    return images, time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    give_back_memory()
+    return images, seconds
+
+
+def give_back_memory() -> None:
+    """Let the system have what the C library keeps, while others take their turns."""
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # of glibc alone
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_memory_bytes() -> int:
-    """Return the most that this process held, and the largest of the processes that it waited for."""
+    """Return the most that was held on the GPU; else by this process and the largest of those that it waited for."""
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+        return torch.cuda.max_memory_allocated()
     both = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     return 1024 * sum(both)

@@ -1,36 +1,21 @@
-"""`vit bench`: how fast this toolkit is on this machine, beside others."""
+"""`vit bench data`: how fast training images are loaded, beside others."""
 
-import statistics
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
-from rich.console import Console
-from rich.table import Table
 
 from ..bench import loading
 from ..bench.rounds import System, Timed, time_in_turns
+from ..bench.rows import OURS, Benchmark, finished, ratios, speeds, tabulate
 from ..data import datasets
 from ..errors import UserError, nearest
-from ..run_folder import environment, write_json
 from ..say import Say, print_line
 from .inputs import load_recipe
 
-OURS = "vit"
 CROP = {"interpolation": "bilinear"}
-
-
-@dataclass(frozen=True)
-class Benchmark:
-    """What was measured: a row a system, and in what surroundings."""
-
-    title: str
-    rows: list[dict[str, Any]]
-    environment: dict[str, Any]
 
 
 def bench_data(
@@ -66,10 +51,7 @@ def bench_data(
         measured = time_in_turns(systems, rounds, say)
     title = f"{len(found)} images x {repeats}, random crops of {image_size} pixels, batches of {batch_size}"
     rows = [row(name, measured, against, settings) for name in measured]
-    benchmark = Benchmark(f"{title}, {workers} workers, {rounds} rounds", rows, environment())
-    if out:
-        write_json(Path(out), {"environment": benchmark.environment, "rows": rows})
-    return benchmark
+    return finished(f"{title}, {workers} workers, {rounds} rounds", rows, out)
 
 
 def our_systems(folder: Path, settings: dict[str, int], scratch: Path) -> list[System]:
@@ -107,7 +89,7 @@ def two_photographs(folder: Path) -> Path:
 
 
 def row(name: str, measured: dict[str, Timed], against: Sequence[str], settings: dict[str, int]) -> dict[str, Any]:
-    """Return what the benchmark file holds of a system; ratios are the median of the rounds' own."""
+    """Return what the benchmark file holds of a system."""
     timed = measured[name]
     values = {
         "task": "data",
@@ -119,33 +101,26 @@ def row(name: str, measured: dict[str, Timed], against: Sequence[str], settings:
         "batch_size": settings["batch_size"],
         "image_size": settings["image_size"],
         "workers": settings["workers"],
-        "images_per_second": round(timed.median, 1),
-        "low": round(min(timed.rounds), 1),
-        "high": round(max(timed.rounds), 1),
-        "peak_memory_bytes": timed.peak_memory_bytes,
         "mfu": None,
+        **speeds(timed),
     }
     if name in against:
-        return values | {"ratio": ratio(measured[OURS], timed)}
-    return values | {"over": {peer: ratio(timed, measured[peer]) for peer in against}}
-
-
-def ratio(ours: Timed, theirs: Timed) -> float:
-    return round(statistics.median(a / b for a, b in zip(ours.rounds, theirs.rounds, strict=True)), 3)
+        return values | ratios(measured[OURS], timed)
+    return values | {"over": {peer: ratios(timed, measured[peer])["ratio"] for peer in against}}
 
 
 def show(benchmark: Benchmark) -> str:
     """Return the rows as a table."""
     peers = [row["system"] for row in benchmark.rows if row["system"] != OURS]
-    table = Table(title=benchmark.title, title_justify="left", box=None, pad_edge=False)
-    table.add_column("system")
-    for heading in ("images/s", "lowest", "highest", *(f"over {peer}" for peer in peers), "memory, MB"):
-        table.add_column(heading, justify="right")
-    for values in benchmark.rows:
-        speeds = [f"{values[name]:,.0f}" for name in ("images_per_second", "low", "high")]
-        ratios = [f"{values['over'][peer]:.2f}" if "over" in values else "" for peer in peers]
-        table.add_row(values["settings"], *speeds, *ratios, f"{values['peak_memory_bytes'] / 1e6:,.0f}")
-    console = Console(file=sys.stdout, width=120, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
+    rows = [
+        {
+            "system": row["settings"],
+            "images/s": f"{row['images_per_second']:,.0f}",
+            "lowest": f"{row['low']:,.0f}",
+            "highest": f"{row['high']:,.0f}",
+            **{f"over {peer}": f"{row['over'][peer]:.2f}" if "over" in row else "" for peer in peers},
+            "memory, MB": f"{row['peak_memory_bytes'] / 1e6:,.0f}",
+        }
+        for row in benchmark.rows
+    ]
+    return tabulate(benchmark.title, rows, words=1)

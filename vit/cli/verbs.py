@@ -1,28 +1,19 @@
-"""The command line: it reads the arguments, calls one command, and turns what goes wrong into an exit status.
+"""The verbs: each reads its arguments, calls one command, and prints what it gives.
 
-Each command is imported inside its verb, so that help and a bad recipe answer without torch.
+A command is imported inside its verb, so that help and a bad recipe answer without torch.
 """
 
-import gc
-import shlex
-import signal
-import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from . import __version__, processes
-from . import recipe as recipes
-from .errors import Interrupted, UserError
-from .settings import parse_overrides
-
-UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
-DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+from .. import __version__, processes
+from .. import recipe as recipes
+from ..errors import UserError
+from ..settings import parse_overrides
+from . import bench
+from .arguments import MODEL_HELP, Format, Library, MergeTokens, Out, Packaging, Settings, importing
 
 app = typer.Typer(
     help="A Vision Transformer or a CNN for your images? Train both fairly, and read a report you can defend.",
@@ -31,29 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="settings to change")]
-MODEL_HELP = "a run folder, a file or folder of weights, a timm name, or a Hugging Face id"
-Out = Annotated[Path | None, typer.Option(metavar="DIR", help="folder to write to")]
-
-
-class Format(StrEnum):
-    table = "table"
-    json = "json"
-    csv = "csv"
-
-
-class Library(StrEnum):
-    timm = "timm"
-    transformers = "transformers"
-
-
-class Packaging(StrEnum):
-    safetensors = "safetensors"
-
-
-class Measured(StrEnum):
-    data = "data"
+app.add_typer(bench.app, name="bench")
 
 
 @app.command()
@@ -68,8 +37,8 @@ def train(
     _check_first(recipe, overrides)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
-    with _importing():
-        from .commands import train as command
+    with importing():
+        from ..commands import train as command
 
     _print_once(command.train(recipe, out=out, overrides=overrides, resume=resume).path)
 
@@ -89,8 +58,8 @@ def finetune(
     _check_first("finetune_vit", {"schedule.warmup_epochs": 0, "schedule.epochs": 1_000_000} | rest)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
-    with _importing():
-        from .commands import finetune as command
+    with importing():
+        from ..commands import finetune as command
 
     _print_once(command.finetune(model, data, out=out, overrides=overrides, resume=resume).path)
 
@@ -102,13 +71,14 @@ def evaluate(
         str | None, typer.Argument(metavar="[DATA]", help="a folder, CSV file or dataset; else the model's own")
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    merge_tokens: MergeTokens = 0,
     out: Out = None,
 ) -> None:
     """Score a model on a split, every image once."""
-    with _importing():
-        from .commands import evaluate as command
+    with importing():
+        from ..commands import evaluate as command
 
-    evaluation = command.evaluate(model, data, split=split, out=out)
+    evaluation = command.evaluate(model, data, split=split, merge_tokens=merge_tokens, out=out)
     _print_once(command.show(evaluation, split))
 
 
@@ -117,13 +87,14 @@ def predict(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files, or folders of them")],
     top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 5,
+    merge_tokens: MergeTokens = 0,
     form: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,
 ) -> None:
     """Name the classes of images."""
-    with _importing():
-        from .commands import predict as command
+    with importing():
+        from ..commands import predict as command
 
-    print(command.show(command.predict(model, paths, top=top), form))
+    print(command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens), form))
 
 
 @app.command()
@@ -145,13 +116,13 @@ def compare(
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
     if not (Path(sources[0]) / "recipe.yaml").is_file():
-        from .commands.inputs import load_comparison
+        from ..commands.inputs import load_comparison
 
         load_comparison(sources[0], overrides)
     elif overrides:
         raise UserError(f"finished runs are taken as they are; {', '.join(overrides)} cannot change them")
-    with _importing():
-        from .commands import compare as command
+    with importing():
+        from ..commands import compare as command
 
     folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster, quick=quick)
     print((folder / "report.html").as_posix())
@@ -165,8 +136,8 @@ def export(
     out: Out = None,
 ) -> None:
     """Write a model as timm or transformers loads it."""
-    with _importing():
-        from .commands import export as command
+    with importing():
+        from ..commands import export as command
 
     print(command.show(command.export(model, to=to, out=out), to))
 
@@ -178,13 +149,13 @@ def check(
     out: Out = None,
 ) -> None:
     """Look at data and cost before any training."""
-    from .commands.inputs import is_data
+    from ..commands.inputs import is_data
 
     overrides = parse_overrides(settings or [])
     if not is_data(source):
         _check_first(source, overrides)
-    with _importing():
-        from .commands import check as command
+    with importing():
+        from ..commands import check as command
 
     findings = command.check(source, overrides, out=out)
     print(command.show(findings))
@@ -202,47 +173,17 @@ def find_lr(
     """Try many learning rates for a step each; draw the losses, and suggest one."""
     overrides = parse_overrides(settings or [])
     _check_first(recipe, overrides)
-    with _importing():
-        from .commands import find_lr as command
+    with importing():
+        from ..commands import find_lr as command
 
     print(command.show(command.find_lr(recipe, out=out, overrides=overrides, steps=steps)))
 
 
 @app.command()
-def bench(
-    task: Annotated[Measured, typer.Argument(help="what to time")],
-    data: Annotated[str | None, typer.Argument(metavar="[DATA]", help="class folders; else two photographs")] = None,
-    against: Annotated[str, typer.Option(metavar="A,B", help="other loaders")] = "timm,torchvision",
-    image_size: Annotated[int, typer.Option(min=1, help="pixels")] = 224,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    workers: Annotated[int, typer.Option(min=0, help="threads, or processes of loaders that use these")] = 2,
-    images: Annotated[int, typer.Option(min=1, help="a round, at least")] = 2000,
-    rounds: Annotated[int, typer.Option(min=1)] = 5,
-    out: Annotated[Path | None, typer.Option(metavar="FILE.json", help="file to write to")] = None,
-) -> None:
-    """Time this toolkit beside others on this machine: each in turn, several rounds."""
-    with _importing():
-        from .commands import bench as command
-
-    peers = [name for name in against.split(",") if name]
-    measured = command.bench_data(
-        data,
-        against=peers,
-        image_size=image_size,
-        batch_size=batch_size,
-        workers=workers,
-        images=images,
-        rounds=rounds,
-        out=out,
-    )
-    print(command.show(measured))
-
-
-@app.command()
 def models() -> None:
     """List the models a recipe may name."""
-    with _importing():
-        from .commands import models as command
+    with importing():
+        from ..commands import models as command
 
     print(command.show())
 
@@ -250,8 +191,8 @@ def models() -> None:
 @app.command(name="recipes")
 def list_recipes() -> None:
     """List the recipes and comparisons that are shipped."""
-    with _importing():
-        from .commands import recipes as command
+    with importing():
+        from ..commands import recipes as command
 
     print(command.show())
 
@@ -263,69 +204,16 @@ def version(show: Annotated[bool, typer.Option("--version", help="print the vers
         raise typer.Exit()
 
 
-def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
-    sys.exit(run(sys.argv[1:]))
-
-
-def run(arguments: list[str]) -> int:
-    """Carry out one command line and return its exit status."""
-    try:
-        status = app(arguments, standalone_mode=False)  # a verb returns None; typer turns Ctrl-C into 130
-    except (UserError, Interrupted) as error:
-        if not processes.is_first():  # the first one tells; where others fail, those who started them end it at once
-            return DONE
-        return _told(error, arguments)
-    except UsageError as error:
-        error.show()
-        return MENDABLE
-    except BrokenPipeError:
-        return DONE  # the reader of our output has left
-    except Exception:
-        traceback.print_exc()
-        print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
-        return FAULT_OF_OURS
-    return status or DONE
-
-
-def _told(error: UserError | Interrupted, arguments: list[str]) -> int:
-    if isinstance(error, UserError):
-        print(f"vit: {error}", file=sys.stderr)
-        return MENDABLE
-    print(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}", file=sys.stderr)
-    return INTERRUPTED
-
-
-@contextmanager
-def _importing() -> Iterator[None]:
-    """Look for no garbage meanwhile: what is imported stays, and the looks take a fifth of a command's start."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def _print_once(result: object) -> None:
     if processes.is_first():
         print(result)
 
 
 def _check_first(recipe: str, overrides: dict) -> None:
-    from .commands.inputs import load_recipe
+    from ..commands.inputs import load_recipe
 
     load_recipe(recipe, overrides)
 
 
 def _comparisons() -> list[str]:
     return [name for name in recipes.shipped_names() if recipes.is_comparison(name)]
-
-
-def _continuation(folder: Path, arguments: list[str]) -> str:
-    """Return the command line that goes on with what `arguments` began in `folder`."""
-    command = [argument for argument in arguments if argument != "--resume"]
-    if "--out" in command:
-        place = command.index("--out")
-        del command[place : place + 2]
-    resume = ["--resume"] if command[0] in ("train", "finetune") else []
-    return shlex.join(["vit", *command, "--out", folder.as_posix(), *resume])

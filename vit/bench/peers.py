@@ -1,0 +1,169 @@
+"""The same models as other libraries build them, and how their users run them: as they come, and at their best.
+
+At its best a library runs with the settings that its users know to be faster: convolutions in channels-last layout, a
+fused optimizer, attention by any of its own ways, and on GPUs compiled.
+"""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import AdamW
+
+from ..errors import UserError
+from ..recipe import Optimizer as OptimizerSettings
+from ..training.optim import make_optimizer
+from .contest import NUM_CLASSES, Contest
+from .rows import OURS
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a library is run; the defaults are how most come."""
+
+    fused_attention: bool = True
+    channels_last: bool = False
+    fused_optimizer: bool = False
+    compiled: bool = False
+
+    def in_words(self) -> str:
+        words = {
+            "channels last": self.channels_last,
+            "fused optimizer": self.fused_optimizer,
+            "plain attention": not self.fused_attention,
+            "compiled": self.compiled,
+        }
+        return ", ".join(word for word, chosen in words.items() if chosen)
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A module, and how it is called: images [B, 3, H, W] -> logits [B, C]."""
+
+    module: nn.Module
+    call: Callable[[Tensor], Tensor]
+
+
+def vit(contest: Contest, settings: Settings) -> Contender:
+    module = contest.build()
+    return Contender(module, module)
+
+
+def timm(contest: Contest, settings: Settings) -> Contender:
+    from timm.layers.config import set_fused_attn
+    from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+    from timm.models.vision_transformer import VisionTransformer
+
+    set_fused_attn(settings.fused_attention)  # read when attention is built
+    shape = contest.shape
+    if contest.is_vit:
+        names = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio")
+        sizes: Any = {name: shape[name] for name in names}
+        module = VisionTransformer(img_size=contest.image_size, num_classes=NUM_CLASSES, **sizes)
+    else:
+        block: Any = {"basic": BasicBlock, "bottleneck": Bottleneck}[shape["block"]]
+        gate = {} if shape["attention"] == "none" else {"attn_layer": shape["attention"]}
+        module = ResNet(block, shape["depths"], num_classes=NUM_CLASSES, block_args=gate)
+    return Contender(module, module)
+
+
+def torchvision(contest: Contest, settings: Settings) -> Contender:
+    from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+    from torchvision.models.vision_transformer import VisionTransformer
+
+    shape = contest.shape
+    if not contest.is_vit:
+        block: Any = {"basic": BasicBlock, "bottleneck": Bottleneck}[shape["block"]]
+        module: Any = ResNet(block, list(shape["depths"]), num_classes=NUM_CLASSES)
+        return Contender(module, module)
+    module = VisionTransformer(
+        contest.image_size,
+        shape["patch_size"],
+        shape["depth"],
+        shape["num_heads"],
+        shape["embed_dim"],
+        round(shape["embed_dim"] * shape["mlp_ratio"]),
+        num_classes=NUM_CLASSES,
+    )
+
+    def call(images: Tensor) -> Tensor:
+        with nullcontext() if settings.fused_attention else sdpa_kernel(SDPBackend.MATH):
+            return module(images)
+
+    return Contender(module, call)
+
+
+def transformers(contest: Contest, settings: Settings) -> Contender:
+    try:
+        import transformers as library
+    except ImportError as error:
+        raise UserError("transformers is not installed: pip install transformers, or name other peers") from error
+
+    of: Any = library  # its classes take their arguments in ways that no checker follows
+    shape = contest.shape
+    if contest.is_vit:
+        config = of.ViTConfig(
+            image_size=contest.image_size,
+            patch_size=shape["patch_size"],
+            hidden_size=shape["embed_dim"],
+            num_hidden_layers=shape["depth"],
+            num_attention_heads=shape["num_heads"],
+            intermediate_size=round(shape["embed_dim"] * shape["mlp_ratio"]),
+            num_labels=NUM_CLASSES,
+            attn_implementation="sdpa" if settings.fused_attention else "eager",
+        )
+        module = of.ViTForImageClassification(config)
+    else:
+        expansion = {"basic": 1, "bottleneck": 4}[shape["block"]]
+        widths = [shape["width"] * expansion << stage for stage in range(len(shape["depths"]))]
+        config = of.ResNetConfig(
+            embedding_size=shape["width"],
+            hidden_sizes=widths,
+            depths=list(shape["depths"]),
+            layer_type=shape["block"],
+            num_labels=NUM_CLASSES,
+        )
+        module = of.ResNetForImageClassification(config)
+    return Contender(module, lambda images: module(images).logits)
+
+
+BUILDERS: dict[str, Callable[[Contest, Settings], Contender]] = {
+    OURS: vit,
+    "timm": timm,
+    "torchvision": torchvision,
+    "transformers": transformers,
+}
+PEERS = [name for name in BUILDERS if name != OURS]
+GATES = {"timm": {"none", "se", "eca", "cbam"}}  # in residual blocks
+
+
+def as_it_comes(peer: str) -> Settings:
+    return Settings(fused_optimizer=peer == "transformers")  # as its Trainer's AdamW is
+
+
+def builds(peer: str, contest: Contest) -> bool:
+    """Return whether a library has this model; of residual networks those with the paper's stem and width."""
+    if contest.is_vit:
+        return True
+    shape = contest.shape
+    published = shape["width"] == 64 and shape["stem"] != "3x3" and contest.image_size > 64
+    return published and shape["attention"] in GATES.get(peer, {"none"})
+
+
+def at_its_best(contest: Contest, device: str) -> list[Settings]:
+    """Return what a peer's users may choose from; the fastest of them counts."""
+    plain = contest.is_vit and device == "cpu"  # attention as matrix products, which lost on every GPU
+    return [
+        Settings(fused, channels_last=not contest.is_vit, fused_optimizer=True, compiled=device == "cuda")
+        for fused in ((True, False) if plain else (True,))
+    ]
+
+
+def optimizer_of(system: str, module: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    if system == OURS:
+        return make_optimizer(module, OptimizerSettings())
+    return AdamW(module.parameters(), weight_decay=0.05, fused=settings.fused_optimizer or None)

@@ -1,0 +1,104 @@
+"""A training step, and an inference, repeated: ours as `vit train` and `vit predict` take it, the peers' as they do."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+
+from ..training.attention_path import choose_attention_path
+from ..training.precision import AUTOCAST_TYPES
+from .contest import NUM_CLASSES, Contest
+from .peers import BUILDERS, Contender, Settings, optimizer_of
+from .rounds import Work
+from .rows import OURS
+
+Step = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A system in a contest: who, with which settings, in which precision, where."""
+
+    system: str
+    settings: Settings
+    contest: Contest
+    precision: str
+    device: str
+
+
+def prepare(task: str, entry: Entry, seconds: float, threads: int) -> Work:
+    """Return as many whole steps as take about so long."""
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    step = TASKS[task](entry, contender(entry))
+
+    def repeated(count: int) -> float:
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        if entry.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    repeated(2)  # warms up, and compiles
+    count = max(1, round(seconds / repeated(1)))
+
+    def work() -> int:
+        repeated(count)
+        return count * entry.contest.batch_size
+
+    return work
+
+
+def contender(entry: Entry) -> Contender:
+    built = BUILDERS[entry.system](entry.contest, entry.settings)
+    module = built.module.to(entry.device)
+    if entry.settings.channels_last:
+        module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if entry.settings.compiled:
+        module.compile()
+    if entry.system == OURS:
+        size = (entry.contest.image_size, entry.contest.image_size)
+        choose_attention_path(module, size, entry.precision, entry.device)
+    return built
+
+
+def training_step(entry: Entry, contender: Contender) -> Step:
+    """Forward, loss, backward, AdamW."""
+    module = contender.module.train()
+    optimizer = optimizer_of(entry.system, module, entry.settings)
+    images = random_images(entry)
+    labels = torch.randint(NUM_CLASSES, (len(images),), device=entry.device)
+    dtype = AUTOCAST_TYPES[entry.precision]
+
+    def step() -> None:
+        optimizer.zero_grad()
+        with torch.autocast(entry.device, dtype, enabled=dtype is not None):
+            loss = F.cross_entropy(contender.call(images).float(), labels)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def inference_step(entry: Entry, contender: Contender) -> Step:
+    contender.module.eval()
+    images = random_images(entry)
+    dtype = AUTOCAST_TYPES[entry.precision]
+
+    def step() -> None:
+        with torch.inference_mode(), torch.autocast(entry.device, dtype, enabled=dtype is not None):
+            contender.call(images)
+
+    return step
+
+
+def random_images(entry: Entry) -> torch.Tensor:
+    size = entry.contest.image_size
+    images = torch.randn(entry.contest.batch_size, 3, size, size, device=entry.device)
+    return images.contiguous(memory_format=torch.channels_last) if entry.settings.channels_last else images
+
+
+TASKS: dict[str, Callable[[Entry, Contender], Step]] = {"train": training_step, "infer": inference_step}

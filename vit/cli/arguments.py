@@ -1,0 +1,55 @@
+"""What several verbs take, and how a command is imported."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="settings to change")]
+MODEL_HELP = "a run folder, a file or folder of weights, a timm name, or a Hugging Face id"
+MergeTokens = Annotated[
+    int, typer.Option(min=0, metavar="N", help="pairs of tokens that each block of a ViT merges: faster, less exact")
+]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="folder to write to")]
+
+
+class Format(StrEnum):
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+class Precision(StrEnum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+
+
+class Device(StrEnum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Library(StrEnum):
+    timm = "timm"
+    transformers = "transformers"
+
+
+class Packaging(StrEnum):
+    safetensors = "safetensors"
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage meanwhile: what is imported stays, and the looks take a fifth of a command's start."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
