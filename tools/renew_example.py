@@ -1,9 +1,11 @@
-"""Renew what the digits comparison measures: docs/example, the README's picture, the claims of its recipes.
+"""Renew what comparisons measure: their reports below docs/, the README's picture, the claims of their recipes.
 
     uv run tools/renew_example.py FOLDER
+    uv run tools/renew_example.py FOLDER compare_cifar10_cpu data.path=cifar10
 
-Carries out `vit compare compare_digits` into FOLDER, which must be new, and takes the picture with Chromium. Nothing
-else should run meanwhile: the report holds timings.
+Carries out `vit compare compare_digits`, or the comparison that is named, into FOLDER, and takes the picture with
+Chromium. Nothing else should run meanwhile: the report holds timings. A FOLDER in which the comparison is finished
+already gives its files and claims anew; only the time of the whole is left as it was.
 """
 
 import re
@@ -14,25 +16,28 @@ import tempfile
 import time
 from pathlib import Path
 
+from vit.commands.inputs import load_comparison
 from vit.run_folder import read_json
 
 ROOT = Path(__file__).parent.parent
 PICTURE_SIZE = "1100,1180"
 KEPT = ("report.html", "report.md", "tables.tex", "results.json", "results.csv", "figures")
+EXAMPLES = {"compare_digits": "example", "compare_cifar10_cpu": "cifar10"}  # comparison -> folder below docs/
+OPENS_THE_README = "compare_cifar10_cpu"
 
 
 def main() -> None:
-    folder = Path(sys.argv[1])
-    if folder.exists():
-        sys.exit(f"{folder} exists; the time of the whole comparison is measured, so it must start anew")
-    folder.mkdir(parents=True)
+    folder, name, *settings = (*sys.argv[1:], *([] if len(sys.argv) > 2 else ["compare_digits"]))
+    finished = Path(folder) / "comparisons" / name
+    new = not finished.exists()
+    finished.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    subprocess.run(["vit", "compare", "compare_digits"], cwd=folder, check=True)
-    minutes = (time.perf_counter() - start) / 60
-    folder = folder / "comparisons" / "compare_digits"
-    keep(folder, ROOT / "docs" / "example")
-    take_picture(folder / "report.html", ROOT / "docs" / "report.png")
-    write_claims(read_json(folder / "results.json"), minutes)
+    subprocess.run(["vit", "compare", name, *settings], cwd=folder, check=True)
+    minutes = (time.perf_counter() - start) / 60 if new else None
+    keep(finished, ROOT / "docs" / EXAMPLES[name])
+    if name == OPENS_THE_README:
+        take_picture(finished / "report.html", ROOT / "docs" / "report.png")
+    write_claims(name, read_json(finished / "results.json"), minutes)
 
 
 def keep(folder: Path, example: Path) -> None:
@@ -51,16 +56,22 @@ def take_picture(page: Path, picture: Path) -> None:
         subprocess.run(["chromium", *options, page.resolve().as_uri()], check=True, capture_output=True)
 
 
-def write_claims(results: dict, minutes: float) -> None:
+def write_claims(comparison: str, results: dict, minutes: float | None) -> None:
     """Put what was measured into the recipes' headers, in their line that begins with `# Measured:`."""
     environment = results["environment"]
     machine = f"{environment['processor']}, torch {environment['versions']['torch']}, {environment['date'][:10]}"
     runs, cores = results["training"]["runs"], environment["cores"]
-    claims = {"compare_digits": f"{runs} trainings in {minutes:.1f} min on {cores} cores of {machine}; docs/example"}
-    for model in results["models"]:
+    claims = {}
+    if minutes:
+        told = f"{runs} trainings in {minutes:.1f} min on {cores} cores of {machine}"
+        claims[comparison] = f"{told}; docs/{EXAMPLES[comparison]}"
+    largest = max(results["training"]["fractions"])
+    images = "" if largest == 1 else f" from {100 * largest:.0f} % of the images"
+    recipes = load_comparison(comparison).recipes
+    for recipe, model in zip(recipes, results["models"], strict=True):
         top1, seconds = model["top1"], model["train_seconds"]
         score = f"{100 * top1['mean']:.2f} +- {100 * top1['std']:.2f} % top-1 on test (n = {len(top1['seeds'])} seeds)"
-        claims[model["name"]] = f"{score}; {seconds:.0f} s on 1 core of {machine}"
+        claims[recipe] = f"{score}{images}; {seconds:.0f} s on 1 core of {machine}"
     for name, claim in claims.items():
         path = ROOT / "recipes" / f"{name}.yaml"
         text = re.sub(r"^# Measured: .*$", f"# Measured: {claim}.", path.read_text(encoding="utf-8"), flags=re.M)

@@ -44,7 +44,7 @@ def cluster(comparison: Path) -> Iterator[str]:
 
 def worker_of(run: Path) -> int | None:
     """Return the process that trains the run, once it has begun to write; Ray gives it the training's title."""
-    title = f"ray::{run.parts[-2]}  fraction 0.6  seed 1"
+    title = f"ray::{run.parts[-2].removeprefix('digits_')}  fraction 0.6  seed 1"
     for process in Path("/proc").glob("[0-9]*") if (run / "recipe.yaml").exists() else ():
         try:
             if (process / "cmdline").read_text().startswith(title):

@@ -12,8 +12,10 @@ import pytest
 
 import vit
 from vit.commands.compare import pictures_of
+from vit.commands.comparison_runs import names_of
 from vit.commands.inputs import load_recipe
 from vit.errors import UserError
+from vit.recipe import Comparison
 from vit.results.report import write
 from vit.run_folder import read_json
 
@@ -39,9 +41,9 @@ def test_the_numbers_are_those_of_the_runs(report: Path) -> None:
     results = read_json(report / "results.json")
     for model in results["models"]:
         found = [
-            read_json(report / "runs" / model["name"] / f"fraction-0.6-seed-{seed}" / "evaluation" / "test.json")[
-                "top1"
-            ]
+            read_json(
+                report / "runs" / f"digits_{model['name']}" / f"fraction-0.6-seed-{seed}" / "evaluation" / "test.json"
+            )["top1"]
             for seed in (0, 1)
         ]
         assert model["top1"]["seeds"] == pytest.approx(found)
@@ -187,4 +189,18 @@ def test_the_latex_tables_hold_their_columns(report: Path) -> None:
         rows = [line for line in table.splitlines() if line.endswith(r"\\")]
         assert len(rows) >= 2
         assert all(line.count("&") == columns - 1 for line in rows)
-    assert r"digits\_vit" in text and "digits_vit" not in text
+    assert r"resnet\_se" in text and "resnet_se" not in text
+
+
+@pytest.mark.parametrize(
+    ("recipes", "names"),
+    [
+        (["digits_vit", "digits_resnet", "digits_resnet_se"], ["vit", "resnet", "resnet_se"]),
+        (["digits_resnet", "digits_resnet_se"], ["resnet", "resnet_se"]),
+        (["cifar10_cpu_resnet18_se", "cifar10_cpu_resnet18_eca"], ["resnet18_se", "resnet18_eca"]),
+        (["digits_vit", "cifar10_vit_tiny"], ["digits_vit", "cifar10_vit_tiny"]),
+        (["digits_vit"], ["digits_vit"]),
+    ],
+)
+def test_models_are_called_by_what_tells_them_apart(recipes: list[str], names: list[str]) -> None:
+    assert names_of(Comparison(recipes=recipes)) == names

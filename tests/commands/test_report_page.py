@@ -83,7 +83,7 @@ def test_the_numbers_of_every_figure_can_be_taken_from_the_page(visit: Visit, re
     results = read_json(report / "results.json")
     for address in names.values():
         rows = list(csv.DictReader(io.StringIO(urlopen(address or "").read().decode())))
-        assert rows and all(row["model"] in {"digits_vit", "digits_resnet_se"} for row in rows)
+        assert rows and all(row["model"] in {"vit", "resnet_se"} for row in rows)
     with visit.page.expect_download() as download:
         visit.page.locator('a[download="corruptions.csv"]').click()
     rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text())))

@@ -49,8 +49,8 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
 
     `own` holds settings of single models, by their names.
     """
-    names = [Path(source).stem for source in comparison.recipes]
-    twice = {name for name in names if names.count(name) > 1}
+    files = [Path(source).stem for source in comparison.recipes]
+    twice = {name for name in files if files.count(name) > 1}
     if twice:
         raise UserError(
             f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names"
@@ -60,6 +60,7 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
         raise UserError(
             "training.devices and training.nodes are for `vit train`; a comparison runs a process a training"
         )
+    names = names_of(comparison)
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
         for seed in range(comparison.seeds)
@@ -71,11 +72,28 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
             load_recipe(source, comparison.overrides | change | dict((own or {}).get(name, {}))),
             change["data.fraction"],
             change["training.seed"],
-            RunFolder(folder / "runs" / name / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
+            RunFolder(folder / "runs" / file / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
         )
         for change in changes
-        for name, source in zip(names, comparison.recipes, strict=True)
+        for name, file, source in zip(names, files, comparison.recipes, strict=True)
     ]
+
+
+def names_of(comparison: Comparison) -> list[str]:
+    """Return what the report calls the models: their recipes' names, without the words that all begin with.
+
+    `digits_vit` and `digits_resnet` are `vit` and `resnet`; a word that names a model is kept.
+    """
+    words = [Path(source).stem.split("_") for source in comparison.recipes]
+    models = [load_recipe(source, comparison.overrides).model.name for source in comparison.recipes]
+    alike = 0
+    while (
+        len({name[alike] for name in words}) == 1 < len(words)
+        and min(map(len, words)) > alike + 1
+        and not any(model.startswith(words[0][alike]) for model in models)
+    ):
+        alike += 1
+    return ["_".join(name[alike:]) for name in words]
 
 
 def not_finished(planned: list[PlannedRun]) -> list[PlannedRun]:

@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..randomness import derive_seed
 from ..recipe import Comparison
 from ..run_folder import RunFolder, read_json
-from .comparison_runs import PlannedRun, TrainAll, check_same_settings
+from .comparison_runs import PlannedRun, TrainAll, check_same_settings, names_of
 from .inputs import load_recipe
 
 SEED = 1_000  # of every trial; no seed that is compared comes so high
@@ -30,9 +30,10 @@ def factors(trial: int) -> tuple[float, float]:
 def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     """Return the trainings of the search: every model meets the same factors, on the largest fraction of the data."""
     fraction = max(comparison.fractions)
+    names = names_of(comparison)
     planned = []
     for trial in range(comparison.trials):
-        for source in comparison.recipes:
+        for name, source in zip(names, comparison.recipes, strict=True):
             recipe = load_recipe(source, comparison.overrides)
             by_lr, by_decay = factors(trial)
             settings = {
@@ -40,8 +41,7 @@ def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
                 "optimizer.weight_decay": float(f"{recipe.optimizer.weight_decay * by_decay:.3g}"),
             }
             changes = {"data.fraction": fraction, "training.seed": SEED} | settings
-            name = Path(source).stem
-            place = RunFolder(folder / "search" / name / f"trial-{trial}")
+            place = RunFolder(folder / "search" / Path(source).stem / f"trial-{trial}")
             recipe = load_recipe(source, comparison.overrides | changes)
             planned.append(PlannedRun(name, recipe, fraction, SEED, place, judged_on="validation"))
     return planned

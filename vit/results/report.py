@@ -66,8 +66,19 @@ def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str
 
 def render(template: str, told: dict[str, Any]) -> str:
     environment = templates(autoescape=template.endswith(".html"))
+    environment.finalize = {".md": in_a_cell, ".html": unbroken}.get(Path(template).suffix)
     environment.filters |= {name: getattr(wording, name) for name in FILTERS} | {"labelled": labelled}
     return environment.get_template(template).render(told)
+
+
+def in_a_cell(value: Any) -> Any:
+    """Escape the character that would end a cell of a Markdown table."""
+    return value.replace("|", r"\|") if isinstance(value, str) else value
+
+
+def unbroken(value: Any) -> Any:
+    """Let no line end between a number and its percent sign."""
+    return value.replace(" %", "\N{NO-BREAK SPACE}%") if isinstance(value, str) else value
 
 
 def labelled(svg: str, text: str) -> Markup:

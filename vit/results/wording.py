@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from . import literature
 from .comparison import NO_DIFFERENCE
 
 LATEX = str.maketrans(
@@ -109,6 +110,7 @@ def caveats(results: dict[str, Any]) -> list[str]:
             "One seed only: how much a second training would differ is not known, so intervals are too narrow."
         )
     found += _starts(ledger, results["training"].get("starts", {}))
+    found += _short_training(results)
     if len(results["training"]["machines"]) > 1:
         found.append(f"The models were trained on different machines: {'; '.join(results['training']['machines'])}.")
     if results["pairs"]:
@@ -132,6 +134,19 @@ def _leaks(results: dict[str, Any]) -> list[str]:
                 f"{images} among the training images of {_series(audit['models'])}: accuracy there may be memory."
             )
     return found
+
+
+def _short_training(results: dict[str, Any]) -> list[str]:
+    """Return that the models learned for a much shorter time than others took on the same data set."""
+    published = [mark["epochs"] for mark in literature.marks(results)]
+    epochs = [max(row["values"].values()) for row in results["ledger"]["rows"] if row["key"] == "epochs"]
+    if not published or not epochs or 2 * epochs[0] > min(published):
+        return []
+    images = results["data"]["training_images"]
+    return [
+        f"Trained for {epochs[0]} epochs on {images:,} images, where published trainings on this data set take "
+        f"{min(published)} to {max(published)}: a longer training may change the order."
+    ]
 
 
 def _series(words: list[str]) -> str:

@@ -1,0 +1,44 @@
+"""The report's files, from results that are kept."""
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from vit.results import report, wording
+
+DOCS = Path(__file__).parents[2] / "docs"
+KEPT = DOCS / "example" / "results.json"
+
+
+def test_a_bar_in_a_name_ends_no_cell_of_a_markdown_table(tmp_path: Path) -> None:
+    text = KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca|narrow"')
+    report.write(tmp_path, json.loads(text), defaultdict(str))
+    written = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert r"eca\|narrow" in written
+    tables = re.findall(r"(?:^\|.*\n)+", written, flags=re.M)
+    assert len(tables) > 5
+    for table in tables:
+        columns = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(columns) == 1, table
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(6, True), (50, True), (51, False), (100, False)])
+def test_a_training_much_shorter_than_published_ones_is_told(epochs: int, told: bool) -> None:
+    results = json.loads((DOCS / "cifar10" / "results.json").read_text(encoding="utf-8"))
+    (row,) = [row for row in results["ledger"]["rows"] if row["key"] == "epochs"]
+    row["values"] = dict.fromkeys(row["values"], epochs)
+    line = (
+        f"Trained for {epochs} epochs on 15,680 images, where published trainings on this data set take 100 to 300: "
+        "a longer training may change the order."
+    )
+    assert (line in wording.caveats(results)) == told
+
+
+def test_no_line_of_the_page_ends_before_a_percent_sign(tmp_path: Path) -> None:
+    report.write(tmp_path, json.loads(KEPT.read_text(encoding="utf-8")), defaultdict(str))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    verdict = page[page.index('id="verdict"') : page.index('id="fairness"')]
+    assert re.search("[0-9]\N{NO-BREAK SPACE}%", verdict) and not re.search("[0-9] %", verdict)
