@@ -33,10 +33,12 @@ def cluster(comparison: Path) -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="ray")  # pytest's folders are too deep for the name of a socket
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_TMPDIR", folder)  # where Ray notes its clusters, too
+        (Path(folder) / "ray").mkdir()
         patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)  # every worker would compile all that it imports
         nodes = Cluster()
         for _ in range(2):
-            nodes.add_node(num_cpus=threads, object_store_memory=100_000_000, include_dashboard=False, temp_dir=folder)
+            nodes.add_node(num_cpus=threads, object_store_memory=100_000_000, include_dashboard=False)
         yield nodes.address
         nodes.shutdown()
     shutil.rmtree(folder, ignore_errors=True)

@@ -17,6 +17,15 @@ from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
 
+PRELOADED = [  # what a task would import by itself, every time
+    "vit.commands.train",
+    "vit.commands.evaluate",
+    "vit.commands.probing",
+    "vit.probes.inside",
+    "vit.probes.robustness",
+    "sklearn.datasets",  # of the digits
+]
+
 
 def default_jobs(planned: list[PlannedRun]) -> int:
     """Return one training a core on a CPU, where small models gain most so, and one at a time on a GPU."""
@@ -98,7 +107,7 @@ def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     if method == "forkserver":
-        context.set_forkserver_preload(["vit.commands.train", "vit.commands.probing", "vit.probes.inside"])
+        context.set_forkserver_preload(PRELOADED)
     pool = ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
     try:
         yield pool

@@ -24,8 +24,8 @@ class SqueezeExcitation(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        squeezed = x.mean((2, 3), keepdim=True)  # [B, C, 1, 1]
-        return x * self.fc2(F.relu(self.fc1(squeezed))).sigmoid()
+        hidden = F.relu(as_linear(self.fc1, x.mean((2, 3))))  # [B, hidden]
+        return x * as_linear(self.fc2, hidden).sigmoid()[..., None, None]
 
 
 class EfficientChannelAttention(nn.Module):
@@ -46,7 +46,10 @@ class EfficientChannelAttention(nn.Module):
 
 
 class ChannelGate(nn.Module):
-    """CBAM's channel gate: x * sigmoid(MLP(mean(x)) + MLP(max(x))), one MLP for both (arXiv:1807.06521, eq. 2)."""
+    """CBAM's channel gate: x * sigmoid(MLP(mean(x)) + MLP(max(x))), one MLP for both (arXiv:1807.06521, eq. 2).
+
+    The MLP ends in a linear map without bias, so the two are added before it.
+    """
 
     def __init__(self, channels: int, reduction: int = 16):
         super().__init__()
@@ -55,9 +58,9 @@ class ChannelGate(nn.Module):
         self.fc2 = nn.Conv2d(hidden, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        mean = self.fc2(F.relu(self.fc1(x.mean((2, 3), keepdim=True))))  # [B, C, 1, 1]
-        peak = self.fc2(F.relu(self.fc1(x.amax((2, 3), keepdim=True))))
-        return x * (mean + peak).sigmoid()
+        pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))])  # [2, B, C]
+        hidden = F.relu(as_linear(self.fc1, pooled)).sum(0)  # [B, hidden]
+        return x * as_linear(self.fc2, hidden).sigmoid()[..., None, None]
 
 
 class SpatialGate(nn.Module):
@@ -95,6 +98,11 @@ ATTENTION_MODULES: dict[str, Callable[[int], nn.Module]] = {
     "cbam": ConvolutionalBlockAttention,
     "spatial": SpatialGate,
 }
+
+
+def as_linear(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """Apply a 1x1 convolution to pooled channels [..., C]: the same product without a convolution's preparations."""
+    return F.linear(x, convolution.weight.flatten(1), convolution.bias)
 
 
 def _multiple_of_eight(width: float) -> int:
