@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..training.attention_path import choose_attention_path
+from ..training.kernels import choose_kernels
 from ..training.precision import AUTOCAST_TYPES
 from .contest import NUM_CLASSES, Contest
 from .peers import BUILDERS, Contender, Settings, optimizer_of
@@ -61,7 +61,7 @@ def contender(entry: Entry) -> Contender:
         module.compile()
     if entry.system == OURS:
         size = (entry.contest.image_size, entry.contest.image_size)
-        choose_attention_path(module, size, entry.precision, entry.device)
+        choose_kernels(module, size, entry.precision, entry.device)
     return built
 
 

@@ -19,11 +19,11 @@ from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
 from ..training import waiting
-from ..training.attention_path import choose_attention_path
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
 from ..training.engine import Engine, fit, make_engine, read_checkpoint, seed_generators_of_all
+from ..training.kernels import choose_kernels
 from ..training.loss import Loss
 from ..training.placement import Placement, check_together, place
 from ..training.precision import resolve_device, resolve_precision
@@ -71,9 +71,9 @@ def train(
     say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
     say(f"{precision} on {placement.in_words()} ({why})")
     learner = make_learner(recipe, start, data, placement.device, say)
-    attention = choose_attention_path(learner.module, recipe.data.image_size, precision, placement.device)
-    if attention:
-        say(attention)
+    kernels = choose_kernels(learner.module, recipe.data.image_size, precision, placement.device)
+    if kernels:
+        say(kernels)
     saved = read_checkpoint(run.last_checkpoint) if resume else None
     parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
     steps_per_epoch = count_steps(recipe, data, parts, placement)

@@ -67,25 +67,12 @@ class PatchEmbedding(nn.Module):
         return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows * columns, D]
 
 
-def plain_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """F.scaled_dot_product_attention as two matrix products, whose softmax [B, H, N, N] is kept for the way back."""
-    return (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1).to(v.dtype) @ v
-
-
-AttentionPath = Literal["fused", "plain"]
-ATTENTION_PATHS: dict[AttentionPath, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "fused": F.scaled_dot_product_attention,  # scaled by 1 / sqrt(D/H)
-    "plain": plain_attention,
-}
-
-
 class Attention(nn.Module):
-    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head; `path` says by which kernels."""
+    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head."""
 
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
-        self.path: AttentionPath = "fused"
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.proj = nn.Linear(embed_dim, embed_dim)
 
@@ -99,7 +86,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
         q, k, v = self.heads(x)
-        return self.joined(ATTENTION_PATHS[self.path](q, k, v))
+        return self.joined(F.scaled_dot_product_attention(q, k, v))  # scaled by 1 / sqrt(D/H)
 
 
 class MLP(nn.Module):

@@ -1,0 +1,135 @@
+"""A Transformer block's linear maps, GELU and attention in bf16 on CPUs, with their ways back.
+
+They compute what autocast does, with fewer passes over memory: a bias is added inside of its product and its gradient
+is a product too, queries, keys and values stay in one tensor, and the activated hidden layer is computed again instead
+of kept. B images, N tokens, D embed_dim, H heads.
+"""
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+
+from .vision_transformer import MLP, Attention
+
+BF16 = torch.bfloat16
+
+
+class Bf16Attention(Attention):
+    """Multi-head self-attention; outside of autocast, and around adapted layers, as its parent computes it."""
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
+        if not applies(self.qkv, self.proj):
+            return super().forward(x)
+        return linear(self.proj, HeadsInOne.apply(linear(self.qkv, x), self.num_heads))
+
+
+class Bf16MLP(MLP):
+    """Two layers with a GELU between; outside of autocast, and around adapted layers, as its parent computes it."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not applies(self.fc1, self.fc2):
+            return super().forward(x)
+        return GeluProduct.apply(linear(self.fc1, x), self.fc2.weight, self.fc2.bias)
+
+
+def quicken(module: nn.Module) -> None:
+    """Let the attention and GELU layers of a Vision Transformer compute by this room's kernels under autocast."""
+    for part in module.modules():
+        if type(part) is Attention:
+            part.__class__ = Bf16Attention  # the same parameters and names
+        elif type(part) is MLP and part.activation is F.gelu:
+            part.__class__ = Bf16MLP
+
+
+def applies(*layers: nn.Module) -> bool:
+    bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
+    return bf16 and all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
+
+
+def linear(layer: nn.Linear, x: Tensor) -> Tensor:
+    return Product.apply(x, layer.weight, layer.bias)
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return x weight' + bias, the bias added by the product's own kernel."""
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias.to(BF16), "none", [], "")
+
+
+def gradients(needed: tuple[bool, ...], g: Tensor, x: Tensor, weight: Tensor) -> tuple[Any, Any, Any]:
+    """Return the gradients of a product's input, weight and bias, those that are needed."""
+    g, rows = g.flatten(0, -2), x.flatten(0, -2)
+    return (
+        (g @ weight).view(x.shape) if needed[0] else None,
+        (g.t() @ rows).float() if needed[1] else None,
+        (g.new_ones(1, len(g)) @ g)[0].float() if needed[2] else None,
+    )
+
+
+class Product(Function):
+    """x [..., in], weight [out, in], bias [out] -> [..., out] in bf16."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.dtype = x.dtype
+        x, weight = x.to(BF16), weight.to(BF16)
+        ctx.save_for_backward(x, weight)
+        return product(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        of_x, of_weight, of_bias = gradients(ctx.needs_input_grad, g, *ctx.saved_tensors)
+        return None if of_x is None else of_x.to(ctx.dtype), of_weight, of_bias
+
+
+class GeluProduct(Function):
+    """gelu(x) weight' + bias of x in bf16; the way back computes gelu(x) again instead of keeping it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        weight = weight.to(BF16)
+        ctx.save_for_backward(x, weight)
+        return product(F.gelu(x), weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight = ctx.saved_tensors
+        of_hidden, of_weight, of_bias = gradients(ctx.needs_input_grad, g, F.gelu(x), weight)
+        return None if of_hidden is None else torch.ops.aten.gelu_backward(of_hidden, x), of_weight, of_bias
+
+
+class HeadsInOne(Function):
+    """Queries, keys and values [B, N, 3 D] -> softmax(q k' / sqrt(D/H)) v of every head, together [B, N, D]."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, num_heads: int) -> Tensor:
+        images, tokens, width = qkv.shape
+        size = int(width) // 3 // num_heads
+        parts = qkv.view(images, tokens, 3, num_heads, size).permute(2, 0, 3, 1, 4).reshape(3, -1, tokens, size)
+        q, k, v = parts  # each [B H, N, D/H]
+        attention = scaled(q, k.transpose(1, 2), size**-0.5).softmax(-1).to(q.dtype)  # [B H, N, N]
+        ctx.save_for_backward(parts, attention)
+        ctx.num_heads = num_heads
+        return (attention @ v).view(images, num_heads, tokens, size).transpose(1, 2).reshape(images, tokens, -1)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        parts, attention = ctx.saved_tensors
+        q, k, v = parts
+        _, tokens, size = q.shape
+        images, heads = len(g), ctx.num_heads
+        g = g.view(images, tokens, heads, size).transpose(1, 2).reshape(-1, tokens, size)
+        of_scores = torch.ops.aten._softmax_backward_data(g @ v.transpose(1, 2), attention, -1, attention.dtype)
+        of_parts = torch.empty_like(parts)
+        scaled(of_scores, k, size**-0.5, out=of_parts[0])
+        scaled(of_scores.transpose(1, 2), q, size**-0.5, out=of_parts[1])
+        torch.bmm(attention.transpose(1, 2), g, out=of_parts[2])
+        together = of_parts.view(3, images, heads, tokens, size).permute(1, 3, 0, 2, 4)
+        return together.reshape(images, tokens, -1), None
+
+
+def scaled(a: Tensor, b: Tensor, factor: float, out: Tensor | None = None) -> Tensor:
+    """Return factor * a b of batches of matrices, in one kernel."""
+    return torch.baddbmm(a.new_empty(1, 1, 1), a, b, beta=0, alpha=factor, out=out)
