@@ -45,15 +45,23 @@ def test_what_cannot_be_read_is_refused(name: str, message: str) -> None:
 def test_a_peer_builds_the_same_model(name: str, peer: str) -> None:
     one = contest(name, 2)
     if not builds(peer, one):
-        assert "+" in name and peer != "timm"
+        assert "+" in name and peer not in ("timm", "openvino")
         return
     ours = BUILDERS[OURS](one, Settings())
-    for settings in (Settings(), *at_its_best(one, "cpu")):
+    for settings in (Settings(), *at_its_best(peer, one, "cpu")):
         theirs = BUILDERS[peer](one, settings)
         counts = [sum(parameter.numel() for parameter in side.module.parameters()) for side in (ours, theirs)]
         assert counts[0] == counts[1]
         with torch.inference_mode():
             assert theirs.call(torch.zeros(2, 3, one.image_size, one.image_size)).shape == (2, 1000)
+
+
+def test_openvino_computes_what_timm_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = contest("vit_tiny/4@16", 2)
+    contender = BUILDERS["openvino"](one, Settings())
+    images = torch.rand(2, 3, 16, 16)
+    with torch.inference_mode():
+        assert torch.allclose(contender.call(images), contender.module(images), atol=1e-4)
 
 
 def test_settings_of_plain_attention_are_taken_by_every_peer() -> None:
@@ -69,7 +77,7 @@ def test_settings_of_plain_attention_are_taken_by_every_peer() -> None:
 
     one = contest("vit_tiny/4@16", 2)
     for peer in ("timm", "transformers"):  # torchvision's fused layer calls none in Python
-        for settings in at_its_best(one, "cpu"):
+        for settings in at_its_best(peer, one, "cpu"):
             contender = BUILDERS[peer](one, settings)
             with Counter() as counter, torch.inference_mode():
                 contender.call(torch.zeros(2, 3, 16, 16))

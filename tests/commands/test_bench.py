@@ -74,5 +74,7 @@ def test_starts_are_timed(tmp_path: Path) -> None:
 
 
 def test_an_unknown_peer_of_models_is_refused() -> None:
-    with pytest.raises(UserError, match=r"there is no peer tim; did you mean timm"):
+    with pytest.raises(UserError, match=r"train: there is no peer tim; did you mean timm"):
         bench_models("train", against=["tim"])
+    with pytest.raises(UserError, match=r"train: there is no peer openvino .*\(timm, torchvision, transformers\)"):
+        bench_models("train", against=["openvino"])

@@ -54,6 +54,27 @@ def test_merged_tokens_are_evaluated_beside_the_run(tmp_path: Path, monkeypatch:
         vit.evaluate(run.path, merge_tokens=9)
 
 
+def test_answers_in_bf16_are_kept_beside_the_exact_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = vit.train("digits_vit", out="runs/a", overrides={"schedule.epochs": 1, "schedule.warmup_epochs": 0})
+    exact = vit.evaluate(run.path).scores
+    half = vit.evaluate(run.path, precision="bf16")
+    assert half.folder.path.as_posix() == "evaluations/a-bf16"
+    assert 0 < abs(half.scores["nll"] - exact["nll"]) < 0.05 and abs(half.scores["top1"] - exact["top1"]) < 0.03
+    assert read_json(run.scores("test")) == exact
+
+
+def test_a_prediction_in_bf16_names_the_same_classes(photo_run: RunFolder, photo_root: Path) -> None:
+    exact, half = (
+        predict_command.predict(photo_run.path, [photo_root], precision=precision) for precision in ("fp32", "bf16")
+    )
+    for a, b in zip(exact, half, strict=True):
+        assert a["path"] == b["path"]
+        assert dict(zip(a["classes"], a["probabilities"], strict=True)) == pytest.approx(
+            dict(zip(b["classes"], b["probabilities"], strict=True)), abs=0.05
+        )
+
+
 def test_predict_agrees_with_evaluate_on_every_image(photo_run: RunFolder, photo_root: Path) -> None:
     vit.evaluate(photo_run.path)
     with np.load(photo_run.logits("test"), allow_pickle=False) as arrays:

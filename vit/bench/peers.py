@@ -131,14 +131,39 @@ def transformers(contest: Contest, settings: Settings) -> Contender:
     return Contender(module, lambda images: module(images).logits)
 
 
+def openvino(contest: Contest, settings: Settings) -> Contender:
+    """Compile timm's model at the first call, for bf16 where autocast is on."""
+    try:
+        import openvino as library
+    except ImportError as error:
+        raise UserError("openvino is not installed: pip install openvino, or name other peers") from error
+
+    module = timm(contest, settings).module
+    of: Any = library
+    compiled: list[Any] = []
+
+    def call(images: Tensor) -> Tensor:
+        if not compiled:
+            precision = "bf16" if torch.is_autocast_enabled("cpu") else "f32"
+            threads = {"INFERENCE_NUM_THREADS": torch.get_num_threads(), "INFERENCE_PRECISION_HINT": precision}
+            with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+                found = of.convert_model(torch.export.export(module.eval(), (images.clone(),)))
+            compiled.append(of.compile_model(found, "CPU", threads | {"PERFORMANCE_HINT": "LATENCY"}))
+        return torch.from_numpy(compiled[0](images.numpy())[0])
+
+    return Contender(module, call)
+
+
 BUILDERS: dict[str, Callable[[Contest, Settings], Contender]] = {
     OURS: vit,
     "timm": timm,
     "torchvision": torchvision,
     "transformers": transformers,
+    "openvino": openvino,
 }
 PEERS = [name for name in BUILDERS if name != OURS]
-GATES = {"timm": {"none", "se", "eca", "cbam"}}  # in residual blocks
+TRAINS = [name for name in PEERS if name != "openvino"]
+GATES_OF_TIMM = {"none", "se", "eca", "cbam"}  # in residual blocks
 
 
 def as_it_comes(peer: str) -> Settings:
@@ -151,11 +176,13 @@ def builds(peer: str, contest: Contest) -> bool:
         return True
     shape = contest.shape
     published = shape["width"] == 64 and shape["stem"] != "3x3" and contest.image_size > 64
-    return published and shape["attention"] in GATES.get(peer, {"none"})
+    return published and shape["attention"] in (GATES_OF_TIMM if peer in ("timm", "openvino") else {"none"})
 
 
-def at_its_best(contest: Contest, device: str) -> list[Settings]:
+def at_its_best(peer: str, contest: Contest, device: str) -> list[Settings]:
     """Return what a peer's users may choose from; the fastest of them counts."""
+    if peer not in TRAINS:  # it chooses by itself
+        return []
     plain = contest.is_vit and device == "cpu"  # attention as matrix products, which lost on every GPU
     return [
         Settings(fused, channels_last=not contest.is_vit, fused_optimizer=True, compiled=device == "cuda")

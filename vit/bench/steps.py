@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
+from ..models.inference import HalfPrecision
 from ..training.kernels import choose_kernels
 from ..training.precision import AUTOCAST_TYPES
 from .contest import NUM_CLASSES, Contest
@@ -87,6 +88,9 @@ def inference_step(entry: Entry, contender: Contender) -> Step:
     contender.module.eval()
     images = random_images(entry)
     dtype = AUTOCAST_TYPES[entry.precision]
+    if entry.system == OURS and dtype is not None:
+        module = HalfPrecision(contender.module, dtype)
+        contender = Contender(module, module)
 
     def step() -> None:
         with torch.inference_mode(), torch.autocast(entry.device, dtype, enabled=dtype is not None):

@@ -30,6 +30,11 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
+Answers = Annotated[
+    Precision, typer.Option("--precision", help="fp32 is exact; bf16 or auto, the fastest here, differ a little")
+]
+
+
 class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"

@@ -48,7 +48,9 @@ def models(
     models: Annotated[
         str | None, typer.Option(metavar="A,B", help="NAME[/PATCH][+ATTENTION][@PIXELS]: vit_tiny/4@32,resnet50+se")
     ] = None,
-    against: Annotated[str, typer.Option(metavar="A,B", help="other libraries")] = "timm,torchvision,transformers",
+    against: Annotated[
+        str, typer.Option(metavar="A,B", help="other libraries; infer: openvino, too")
+    ] = "timm,torchvision,transformers",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="else 32, and what is usual for large and tiny models")
     ] = None,

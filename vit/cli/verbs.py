@@ -13,7 +13,7 @@ from .. import recipe as recipes
 from ..errors import UserError
 from ..settings import parse_overrides
 from . import bench
-from .arguments import MODEL_HELP, Format, Library, MergeTokens, Out, Packaging, Settings, importing
+from .arguments import MODEL_HELP, Answers, Format, Library, MergeTokens, Out, Packaging, Precision, Settings, importing
 
 app = typer.Typer(
     help="A Vision Transformer or a CNN for your images? Train both fairly, and read a report you can defend.",
@@ -72,13 +72,14 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     merge_tokens: MergeTokens = 0,
+    precision: Answers = Precision.fp32,
     out: Out = None,
 ) -> None:
     """Score a model on a split, every image once."""
     with importing():
         from ..commands import evaluate as command
 
-    evaluation = command.evaluate(model, data, split=split, merge_tokens=merge_tokens, out=out)
+    evaluation = command.evaluate(model, data, split=split, merge_tokens=merge_tokens, precision=precision, out=out)
     _print_once(command.show(evaluation, split))
 
 
@@ -88,13 +89,14 @@ def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files, or folders of them")],
     top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 5,
     merge_tokens: MergeTokens = 0,
+    precision: Answers = Precision.fp32,
     form: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,
 ) -> None:
     """Name the classes of images."""
     with importing():
         from ..commands import predict as command
 
-    print(command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens), form))
+    print(command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision), form))
 
 
 @app.command()

@@ -8,7 +8,7 @@ import torch
 
 from ..bench import peak, peers, steps
 from ..bench.contest import Contest, contest
-from ..bench.peers import PEERS, Settings
+from ..bench.peers import PEERS, TRAINS, Settings
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, ratios, speeds, tabulate
 from ..bench.steps import Entry
@@ -26,7 +26,7 @@ def bench_models(
     task: str,
     *,
     models: Sequence[str] = MODELS,
-    against: Sequence[str] = tuple(PEERS),
+    against: Sequence[str] = tuple(TRAINS),
     batch_size: int | None = None,
     precision: str = "auto",
     device: str = "auto",
@@ -40,9 +40,10 @@ def bench_models(
     `models` are written NAME[/PATCH][+ATTENTION][@PIXELS]; a round lasts about so many seconds. Raises UserError for
     models and peers that are not known.
     """
-    unknown = [name for name in against if name not in PEERS]
+    there = TRAINS if task == "train" else PEERS
+    unknown = [name for name in against if name not in there]
     if unknown:
-        raise UserError(f"there is no peer {unknown[0]}{nearest(unknown[0], PEERS)} ({', '.join(PEERS)})")
+        raise UserError(f"{task}: there is no peer {unknown[0]}{nearest(unknown[0], there)} ({', '.join(there)})")
     contests = [contest(name, batch_size) for name in models]
     device = resolve_device(device)
     precision, _ = resolve_precision(precision, device)
@@ -84,7 +85,7 @@ def entries_of(contest: Contest, against: Sequence[str], precision: str, device:
     for peer in against:
         if not peers.builds(peer, contest):
             continue
-        for settings in (peers.as_it_comes(peer), *peers.at_its_best(contest, device)):
+        for settings in (peers.as_it_comes(peer), *peers.at_its_best(peer, contest, device)):
             name = ", ".join(word for word in (peer, settings.in_words()) if word)
             entries[name] = Entry(peer, settings, contest, precision, device)
     return entries

@@ -11,21 +11,27 @@ from rich.console import Console
 from rich.table import Table
 
 from .. import checkpoint
-from ..models import token_merging
 from .inputs import image_files, tell
 
 
 def predict(
-    model: str | Path, paths: Sequence[str | Path], *, top: int = 5, merge_tokens: int = 0
+    model: str | Path,
+    paths: Sequence[str | Path],
+    *,
+    top: int = 5,
+    merge_tokens: int = 0,
+    precision: str = "fp32",
 ) -> list[dict[str, Any]]:
     """Return the `top` classes and probabilities of every image file, and of those in every folder.
 
-    With `merge_tokens` every block of a ViT merges so many pairs of tokens.
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "bf16" or "fp16" the last digits differ.
     """
     files = image_files(paths)
     loaded = tell(checkpoint.load(model))
-    if merge_tokens:
-        token_merging.merge_tokens(loaded.module, merge_tokens)
+    if merge_tokens or precision != "fp32":
+        from .answering import ready
+
+        loaded, _ = ready(loaded, merge_tokens, precision, "cpu")
     return loaded.predict(files, top)
 
 

@@ -1,0 +1,56 @@
+"""A module that is made ready for inference answers as before, but for bf16."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from torch import nn
+
+from vit.models import create_model
+from vit.models.inference import HalfPrecision, fold_batch_norms
+
+
+def trained(name: str, **options) -> nn.Module:
+    """A model whose norms and gates are not at their initial values."""
+    torch.manual_seed(0)
+    module = create_model(name, num_classes=7, image_size=40, **options).eval()
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for tensor in (part.weight.data, part.bias.data, part.running_mean, part.running_var):
+                tensor.uniform_(0.5, 1.5)
+    nn.init.normal_(module.get_submodule("head" if name == "vit" else "fc").weight)
+    return module
+
+
+@pytest.mark.parametrize("attention", ["none", "se", "eca", "cbam", "spatial"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_folded_norms_change_nothing(name: str, attention: str) -> None:
+    module = trained(name, attention=attention)
+    images = torch.randn(2, 3, 40, 40)
+    folded = deepcopy(module)
+    fold_batch_norms(folded)
+    left = [part for name, part in folded.named_modules() if isinstance(part, nn.BatchNorm2d) and ".se." not in name]
+    with torch.inference_mode():
+        expected = module(images)
+        assert left == [] and torch.allclose(folded(images), expected, atol=1e-4 * expected.abs().max().item())
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vit", {"patch_size": 4, "embed_dim": 48, "depth": 2, "num_heads": 3}),
+        ("resnet18", {}),
+        ("resnet_cifar", {"attention": "cbam"}),
+    ],
+)
+def test_answers_differ_by_bf16_alone(name: str, options: dict) -> None:
+    module = trained(name, **options)
+    images = torch.randn(4, 3, 40, 40)
+    with torch.inference_mode():
+        expected = module(images)
+        with torch.autocast("cpu", torch.bfloat16):
+            usual = (module(images).float() - expected).norm() / expected.norm()
+        ready = HalfPrecision(module, torch.bfloat16)
+        found = ready(images)
+    assert found.dtype == torch.float32
+    assert (found - expected).norm() / expected.norm() < max(0.02, 2 * usual)
