@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from vit.models import create_model
+from vit.models.attention_modules import ChannelGate, SqueezeExcitation
 from vit.results import cost
 from vit.results.cost import count_macs, count_parameters, measure, seconds_per_training_step
 
@@ -71,7 +72,13 @@ def macs_by_hooks(module: nn.Module, image_size: tuple[int, int]) -> int:
         module.eval()(torch.zeros(1, 3, *image_size))
     for hook in hooks:
         hook.remove()
-    return sum(found)
+    return sum(found) + sum(macs_of_a_gate(part) for part in module.modules())
+
+
+def macs_of_a_gate(part: nn.Module) -> int:
+    """Count layers that are applied as matrices, and not called: CBAM's first to a mean and a peak, which then add."""
+    times = {SqueezeExcitation: (1, 1), ChannelGate: (2, 1)}.get(type(part), (0, 0))
+    return sum(n * layer.weight.numel() for n, layer in zip(times, part.children(), strict=False) if n)
 
 
 @pytest.mark.parametrize(
