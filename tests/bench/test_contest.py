@@ -56,7 +56,7 @@ def test_a_peer_builds_the_same_model(name: str, peer: str) -> None:
             assert theirs.call(torch.zeros(2, 3, one.image_size, one.image_size)).shape == (2, 1000)
 
 
-def test_openvino_computes_what_timm_computes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_openvino_computes_what_timm_computes() -> None:
     one = contest("vit_tiny/4@16", 2)
     contender = BUILDERS["openvino"](one, Settings())
     images = torch.rand(2, 3, 16, 16)

@@ -60,15 +60,15 @@ def contender(entry: Entry) -> Contender:
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if entry.settings.compiled:
         module.compile()
-    if entry.system == OURS:
-        size = (entry.contest.image_size, entry.contest.image_size)
-        choose_kernels(module, size, entry.precision, entry.device)
     return built
 
 
 def training_step(entry: Entry, contender: Contender) -> Step:
     """Forward, loss, backward, AdamW."""
     module = contender.module.train()
+    if entry.system == OURS:
+        size = (entry.contest.image_size, entry.contest.image_size)
+        choose_kernels(module, size, entry.precision, entry.device)
     optimizer = optimizer_of(entry.system, module, entry.settings)
     images = random_images(entry)
     labels = torch.randint(NUM_CLASSES, (len(images),), device=entry.device)
