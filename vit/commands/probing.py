@@ -1,6 +1,5 @@
 """What the trained models of a comparison answer to changed images: the same ones for all, kept beside each run."""
 
-from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,8 @@ from ..randomness import keys_of
 from ..run_folder import read_json, write_json
 from ..say import Countdown, print_line
 from .comparison_runs import PlannedRun
-from .side_by_side import default_jobs, digest, processes, result_of, threads_of_a_training
+from .fresh_processes import FreshProcesses
+from .side_by_side import default_jobs, digest, threads_of_a_training
 
 FEWEST, MOST = 256, 1_000  # images
 PASSES = 75  # over the images, of each model
@@ -31,10 +31,8 @@ def probe(planned: list[PlannedRun], jobs: int | None = None) -> None:
         return
     jobs = jobs or default_jobs(planned)
     countdown = Countdown(len(missing), "{done} of {total} models looked into; {left} left", print_line)
-    with processes(jobs) as pool:
-        futures: list[Future] = [pool.submit(probe_one, p, count, threads_of_a_training(jobs)) for p in missing]
-        for done, (future, planned_run) in enumerate(zip(futures, missing, strict=True), 1):
-            result_of(future, planned_run)
+    with FreshProcesses(jobs) as processes:
+        for done, _ in enumerate(processes.each(probe_one, missing, count, threads_of_a_training(jobs)), 1):
             countdown.tell(done)
 
 

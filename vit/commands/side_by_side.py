@@ -1,11 +1,6 @@
 """Work in processes of its own: trainings side by side, then each model timed alone."""
 
-import multiprocessing
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
@@ -16,15 +11,7 @@ from ..machine import available_cores
 from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
-
-PRELOADED = [  # what a task would import by itself, every time
-    "vit.commands.train",
-    "vit.commands.evaluate",
-    "vit.commands.probing",
-    "vit.probes.inside",
-    "vit.probes.robustness",
-    "sklearn.datasets",  # of the digits
-]
+from .fresh_processes import FreshProcesses
 
 
 def default_jobs(planned: list[PlannedRun]) -> int:
@@ -44,25 +31,11 @@ def train_side_by_side(planned: list[PlannedRun], jobs: int | None) -> None:
     jobs = jobs or default_jobs(planned)
     threads = threads_of_a_training(jobs)
     missing = not_finished(planned)
-    with CompareProgress(planned, missing, jobs) as progress, processes(jobs) as pool:
+    with CompareProgress(planned, missing, jobs) as progress, FreshProcesses(jobs) as processes:
         if missing:
-            pool.submit(decide_precision, missing[0], threads).result()
-        futures: dict[Future, PlannedRun] = {pool.submit(train_and_evaluate, p, threads): p for p in missing}
-        for future in as_completed(futures):
-            progress.finished(futures[future], *result_of(future, futures[future]))
-
-
-def result_of(future: Future, planned: PlannedRun) -> Any:
-    """Return what a process gave; its mistake is told with the training's name, and what ended is kept."""
-    try:
-        return future.result()
-    except UserError as error:
-        raise UserError(f"{planned.title()}: {error}") from error
-    except BrokenProcessPool as error:
-        raise UserError(
-            f"{planned.title()}: its process was ended from outside, most likely for lack of memory; "
-            "fewer --jobs or a smaller training.batch_size help, and what is done is kept"
-        ) from error
+            processes.one(decide_precision, missing[0], threads)
+        for training, (top1, seconds) in processes.each(train_and_evaluate, missing, threads):
+            progress.finished(training, top1, seconds)
 
 
 def decide_precision(planned: PlannedRun, threads: int) -> str:
@@ -97,35 +70,13 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
     return evaluate(planned.folder.path, split=planned.judged_on).scores["top1"], time.perf_counter() - start
 
 
-@contextmanager
-def processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Yield a pool that gives every task a fresh process: its own threads, memory peak and crash.
-
-    Where the system can fork from a server, that server imports torch once for all of them. Leaving by an exception
-    ends the running tasks and drops the waiting ones.
-    """
-    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    context = multiprocessing.get_context(method)
-    if method == "forkserver":
-        context.set_forkserver_preload(PRELOADED)
-    pool = ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1)
-    try:
-        yield pool
-    except BaseException:
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
-        raise
-    pool.shutdown()
-
-
 def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str, Any]]:
     """Time each model once, alone on the machine, after all training is done; return the costs by model."""
     first = {p.model: p for p in reversed(planned)}
     missing = [p for p in first.values() if not is_measured(p, folder)]
-    with processes(1) as pool:
-        for p in missing:
-            write_json(cost_file(folder, p.model), pool.submit(measure_cost, p).result())
+    with FreshProcesses(1) as alone:
+        for p, cost in alone.each(measure_cost, missing):
+            write_json(cost_file(folder, p.model), cost)
     return {model: read_json(cost_file(folder, model)) for model in first}
 
 

@@ -19,7 +19,8 @@ class StopSignals:
 
     def listen(self) -> None:
         if threading.current_thread() is threading.main_thread():  # no other may hear signals
-            self._former = {number: signal.signal(number, self._hear) for number in HEARD}
+            heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
+            self._former = {number: signal.signal(number, self._hear) for number in heard}
 
     def leave(self) -> None:
         for number, handler in self._former.items():

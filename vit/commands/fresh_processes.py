@@ -1,0 +1,124 @@
+"""Tasks in processes of their own: a fresh one for each, with its own threads, memory peak and crash."""
+
+import multiprocessing
+import signal
+import time
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from ..errors import Interrupted, UserError
+from .comparison_runs import PlannedRun
+
+PRELOADED = [  # what a task would import by itself, every time
+    "vit.commands.train",
+    "vit.commands.evaluate",
+    "vit.commands.probing",
+    "vit.probes.inside",
+    "vit.probes.robustness",
+    "sklearn.datasets",  # of the digits
+]
+SECONDS_TO_STOP = 30  # of a training that ends after its step; who takes longer is killed
+
+
+@dataclass(frozen=True)
+class Running:
+    """A task in its process, and the pipe through which its answer comes."""
+
+    planned: PlannedRun
+    process: BaseProcess
+    answer: Connection
+
+    def result(self) -> Any:
+        """Return what the task gave; its mistake is told with the training's name."""
+        try:
+            kind, value = self.answer.recv()
+        except (EOFError, OSError) as error:  # before or within its answer
+            raise UserError(
+                f"{self.planned.title()}: its process was ended from outside, most likely for lack of memory; "
+                "fewer --jobs or a smaller training.batch_size help, and what is done is kept"
+            ) from error
+        finally:
+            self.answer.close()
+            self.process.join(SECONDS_TO_STOP)
+            self.process.kill()
+        if kind == "mistake":
+            raise UserError(f"{self.planned.title()}: {value}")
+        if kind == "fault":
+            raise RuntimeError(f"{self.planned.title()} failed:\n{value}")
+        if kind == "interrupted":
+            raise KeyboardInterrupt
+        return value
+
+
+class FreshProcesses:
+    """So many tasks at a time, each in a fresh process; leaving the `with` ends those that still run.
+
+    Where the system can fork from a server, that server imports torch once for all of them. Ours instead of
+    `concurrent.futures`: there a pool whose processes end after one task can hang when it is interrupted.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.running: dict[Connection, Running] = {}
+        method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+        self.context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self.context.set_forkserver_preload(PRELOADED)
+
+    def __enter__(self) -> "FreshProcesses":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ask what still runs to stop, which lets a training save its step; then end it."""
+        processes = [running.process for running in self.running.values()]
+        try:
+            for process in processes:
+                process.terminate()
+            deadline = time.monotonic() + SECONDS_TO_STOP
+            for process in processes:
+                process.join(max(0, deadline - time.monotonic()))
+        finally:
+            for process in processes:
+                process.kill()
+
+    def each(
+        self, function: Callable[..., Any], planned: Sequence[PlannedRun], *arguments: Any
+    ) -> Iterator[tuple[PlannedRun, Any]]:
+        """Yield every training with what `function(training, *arguments)` returned, in the order in which they end."""
+        waiting = deque(planned)
+        while waiting or self.running:
+            while waiting and len(self.running) < self.jobs:
+                self._start(function, waiting.popleft(), arguments)
+            for answer in wait(list(self.running)):
+                running = self.running.pop(answer)  # type: ignore[index]
+                yield running.planned, running.result()
+
+    def one(self, function: Callable[..., Any], planned: PlannedRun, *arguments: Any) -> Any:
+        [(_, value)] = self.each(function, [planned], *arguments)
+        return value
+
+    def _start(self, function: Callable[..., Any], planned: PlannedRun, arguments: tuple[Any, ...]) -> None:
+        ours, theirs = self.context.Pipe(duplex=False)
+        process = self.context.Process(target=carry_out, args=(theirs, function, planned, *arguments))
+        process.start()
+        theirs.close()
+        self.running[ours] = Running(planned, process, ours)
+
+
+def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any) -> None:
+    """Send what the function gives; Ctrl-C is left to the process that began this one, which ends it by a signal."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        told = "result", function(*arguments)
+    except UserError as error:
+        told = "mistake", str(error)
+    except (Interrupted, KeyboardInterrupt):
+        told = "interrupted", None
+    except Exception:
+        told = "fault", traceback.format_exc()
+    answer.send(told)
