@@ -139,6 +139,7 @@ class Schedule:
     final_lr: NonNegativeFloat = 0.0  # where the cosine ends
     lower_image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_both_sides)] = None
     raised_epochs: NonNegativeInt = 0  # the last ones, at data.image_size; those before at lower_image_size
+    augment_ramp_epochs: NonNegativeInt = 0  # the first ones, over which randaugment's magnitude grows from 0
 
     def __post_init__(self) -> None:
         if self.raised_epochs and self.lower_image_size is None:
@@ -147,6 +148,8 @@ class Schedule:
             raise ValueError("lower_image_size needs raised_epochs, the number of last epochs at data.image_size")
         if self.raised_epochs > self.epochs:
             raise ValueError(f"raised_epochs ({self.raised_epochs}) must not exceed epochs ({self.epochs})")
+        if self.augment_ramp_epochs > self.epochs:
+            raise ValueError(f"augment_ramp_epochs ({self.augment_ramp_epochs}) must not exceed epochs ({self.epochs})")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(f"warmup_epochs ({self.warmup_epochs:g}) must be less than epochs ({self.epochs})")
 
@@ -198,6 +201,10 @@ class Recipe:
     schedule: Schedule
     training: Training = Training()
     logging: Logging = Logging()
+
+    def __post_init__(self) -> None:
+        if self.schedule.augment_ramp_epochs and not any(name == "randaugment" for name, _ in self.augment_steps()):
+            raise ValueError("schedule.augment_ramp_epochs needs randaugment in augment, whose magnitude it raises")
 
     def augment_steps(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the names of the steps of `augment`, in order, with their options."""

@@ -37,7 +37,8 @@ def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, giv
     if kind in ("missing", "missing_argument"):
         return f"{dotted} is missing"
     if kind == "value_error":  # in our own words
-        return f"{dotted}: {message.removeprefix('Value error, ')}"
+        told = message.removeprefix("Value error, ")
+        return f"{dotted}: {told}" if dotted else told  # of the recipe as a whole
     return f"{dotted}: {plain(message)}" + ("" if isinstance(given, dict) else f", given {given!r}")
 
 

@@ -147,6 +147,7 @@ def test_a_folder_that_is_no_run_is_not_written_into(tmp_path: Path) -> None:
             {"schedule.lower_image_size": 5, "schedule.raised_epochs": 1},
             r"schedule.lower_image_size \[5, 5\] does not fit vit",
         ),
+        ({"schedule.augment_ramp_epochs": 2}, "augment_ramp_epochs needs randaugment in augment"),
         ({"optimizer.name": "timm/lamp"}, "timm has no optimizer lamp; did you mean lamb"),
         ({"optimizer.name": "timm/lamb", "optimizer.betas": 0.9}, "timm/lamb fails with betas=0.9"),
         ({"tuning.trainable": 9}, "the model has 3 blocks; give at most 3"),

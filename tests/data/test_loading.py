@@ -227,7 +227,7 @@ def test_a_resizing_crop_is_taken_from_the_whole_photograph(tmp_path, photograph
 
 def test_a_random_crop_is_taken_of_every_image():
     recipe = load_recipe("cifar10_resnet18", {"augment": [{"random_crop": {"padding": 4}}]})
-    steps = Steps(recipe, (32, 32))
+    steps = Steps(recipe.augment_steps(), (32, 32))
     white = np.full((32, 32, 3), 255, dtype=np.uint8)
     bordered = [bool((steps.augmented(white, seed) == 0).any()) for seed in range(400)]
     # All offsets but the middle one of 9 x 9 show the padding.

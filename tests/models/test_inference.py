@@ -39,6 +39,8 @@ def test_folded_norms_change_nothing(name: str, attention: str) -> None:
     ("name", "options"),
     [
         ("vit", {"patch_size": 4, "embed_dim": 48, "depth": 2, "num_heads": 3}),
+        ("vit", {"patch_size": 8, "embed_dim": 40, "depth": 2, "num_heads": 2, "layer_scale": 0.3, "registers": 2}),
+        ("vit", {"patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 2, "activation": "swiglu"}),
         ("resnet18", {}),
         ("resnet_cifar", {"attention": "cbam"}),
     ],

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..randomness import Draws
-from ..recipe import Recipe
 from .batch_changes import (
     brighter,
     by_amount,
@@ -24,14 +23,14 @@ from .batch_changes import (
     other_hue,
 )
 from .batch_randaugment import randaugment
+from .stages import NamedSteps
 
 Step = Callable[[Tensor, Draws], Tensor]
 WIDEST, TALLEST = 3.3, 0.3  # width to height of an erased rectangle
 
 
-def steps_of(recipe: Recipe, size: tuple[int, int]) -> list[Step] | None:
-    """Return a recipe's steps for images of height and width `size`, or None where one has no form for batches."""
-    steps = recipe.augment_steps()
+def steps_of(steps: NamedSteps, size: tuple[int, int]) -> list[Step] | None:
+    """Return these steps for images of height and width `size`, or None where one has no form for batches."""
     if any(name not in STEPS for name, _ in steps):
         return None
     return [STEPS[name](size, **options) for name, options in steps]

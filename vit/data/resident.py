@@ -1,6 +1,7 @@
 """Small sets as one tensor on the device that trains: a batch is taken from it and augmented there, whole."""
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..recipe import Recipe
 from .batch_augmentations import Step, steps_of
 from .datasets import Images
 from .preprocessing import Preprocessing, normalize, to_size
-from .training_images import Stages
+from .stages import NamedSteps, Stages
 
 MOST_BYTES = 2**30  # of all pixels at the model's size
 
@@ -26,7 +27,7 @@ def fits(images: Images, preprocessing: Preprocessing) -> bool:
 
 def trainable(images: Images, preprocessing: Preprocessing, recipe: Recipe) -> bool:
     """Return whether the images are few enough, and every step of the recipe's `augment` is there for batches."""
-    return fits(images, preprocessing) and steps_of(recipe, preprocessing.image_size) is not None
+    return fits(images, preprocessing) and steps_of(recipe.augment_steps(), preprocessing.image_size) is not None
 
 
 class ResidentTraining(TorchDataset):
@@ -35,7 +36,8 @@ class ResidentTraining(TorchDataset):
     def __init__(
         self, images: Images, preprocessing: Preprocessing, recipe: Recipe, device: torch.device | str
     ) -> None:
-        self.stages = Stages(recipe, preprocessing, lambda stage: _AtSize(images, stage, recipe, device))
+        pixels = cache(lambda stage: pixels_of(images, stage).to(device))
+        self.stages = Stages(recipe, preprocessing, lambda stage, steps: _AtStage(pixels(stage), steps))
         self.labels = labels_of(images).to(device)
         self.keys = keys_of(images.ids)
         self.seed = recipe.training.seed
@@ -47,14 +49,12 @@ class ResidentTraining(TorchDataset):
         return self.stages.at(epoch).augmented(where, draws), self.labels[where]
 
 
-class _AtSize:
-    """All images at one size, and the steps of augmentation there."""
+class _AtStage:
+    """All images at one size, uint8 [N, 3, height, width], and the steps of augmentation there."""
 
-    def __init__(
-        self, images: Images, preprocessing: Preprocessing, recipe: Recipe, device: torch.device | str
-    ) -> None:
-        self.pixels = pixels_of(images, preprocessing).to(device)
-        self.steps: list[Step] = steps_of(recipe, preprocessing.image_size) or []
+    def __init__(self, pixels: Tensor, steps: NamedSteps) -> None:
+        self.pixels = pixels
+        self.steps: list[Step] = steps_of(steps, (pixels.shape[2], pixels.shape[3])) or []
 
     def augmented(self, places: Tensor, draws: Draws) -> Tensor:
         images = self.pixels[places]

@@ -1,10 +1,7 @@
 """How a training image is augmented and brought to size: a function of seed, epoch and image alone."""
 
 import random
-from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
-from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -17,22 +14,7 @@ from . import TRANSFORMS
 from .crops import RandomResizedCrop
 from .datasets import Images
 from .preprocessing import Preprocessing, to_size
-
-Stage = TypeVar("Stage")
-
-
-class Stages(Generic[Stage]):
-    """What belongs to the size of the images, which a recipe may raise for its last epochs."""
-
-    def __init__(self, recipe: Recipe, preprocessing: Preprocessing, make: Callable[[Preprocessing], Stage]) -> None:
-        schedule = recipe.schedule
-        lower = schedule.lower_image_size
-        self.final = make(preprocessing)
-        self.before = make(replace(preprocessing, image_size=lower)) if lower else self.final
-        self.raised_from = schedule.epochs - schedule.raised_epochs if lower else 0
-
-    def at(self, epoch: int) -> Stage:
-        return self.final if epoch >= self.raised_from else self.before
+from .stages import NamedSteps, Stages
 
 
 class TrainingImages(TorchDataset):
@@ -40,7 +22,7 @@ class TrainingImages(TorchDataset):
 
     def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
         self.images = images
-        self.stages = Stages(recipe, preprocessing, lambda stage: AugmentedImages(images, stage, recipe))
+        self.stages = Stages(recipe, preprocessing, partial(AugmentedImages, images))
         self.seed = recipe.training.seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:
@@ -59,16 +41,16 @@ class TrainingImages(TorchDataset):
     @property
     def leaves_the_lock(self) -> bool:
         """Whether most of the work is done outside of Python's lock, so that threads can share it."""
-        return self.stages.final.steps.crop is not None and not self.stages.final.steps.rest
+        return self.stages.last.steps.crop is not None and not self.stages.last.steps.rest
 
 
 class AugmentedImages:
     """Images of one size, and a recipe's way there: a crop of the whole image, or as in evaluation; then the rest."""
 
-    def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
+    def __init__(self, images: Images, preprocessing: Preprocessing, steps: NamedSteps):
         self.images = images
         self.preprocessing = preprocessing
-        self.steps = Steps(recipe, preprocessing.image_size)
+        self.steps = Steps(steps, preprocessing.image_size)
 
     def pixels(self, index: int, seed: int) -> np.ndarray:
         """Return an augmented image, uint8 [3, height, width]."""
@@ -90,8 +72,8 @@ class Steps:
     that a step refuses.
     """
 
-    def __init__(self, recipe: Recipe, size: tuple[int, int]):
-        steps = recipe.augment_steps()
+    def __init__(self, steps: NamedSteps, size: tuple[int, int]):
+        steps = list(steps)
         self.crop: RandomResizedCrop | None = None
         self.flip_probability = 0.0
         if steps and steps[0][0] == "random_resized_crop":

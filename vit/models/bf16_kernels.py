@@ -44,6 +44,11 @@ def quicken(module: nn.Module) -> None:
             part.__class__ = Bf16MLP
 
 
+def supported() -> bool:
+    """Whether torch has oneDNN here, and the processor instructions for bf16."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def applies(*layers: nn.Module) -> bool:
     bf16 = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == BF16
     return bf16 and all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)

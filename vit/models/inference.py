@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .bf16_kernels import BF16, quicken
+from .bf16_kernels import BF16, quicken, supported
+from .packed_blocks import pack_blocks
 from .resnet import BasicBlock, Bottleneck, ResNet
 
 
@@ -19,7 +20,7 @@ class HalfPrecision(nn.Module):
         self.module = module.eval()
         self.dtype = dtype
         fold_batch_norms(module)
-        if dtype == BF16:
+        if dtype == BF16 and not pack_blocks(module) and supported():
             quicken(module)
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
