@@ -7,22 +7,20 @@ Nothing else should run meanwhile. The page's words stand as they are; the table
 """
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from pages import DOCS, renew
 
 from vit.bench.rows import Benchmark
 from vit.commands import bench_models, bench_startup
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path("docs") / "benchmarks"  # as commands name it
-PAGE = ROOT / "docs" / "benchmarks.md"
 BENCHES = {
-    "train_vit": ["train", "--models", "vit_small,vit_tiny/4@32", "--against", "timm"],
-    "train_cnn": ["train", "--models", "resnet50,resnet50+se", "--against", "timm"],
-    "train_base": ["train", "--models", "vit_base", "--against", "torchvision,transformers"],
+    "train": ["train"],
     "infer": ["infer", "--models", "vit_small", "--against", "timm,openvino"],
     "infer_one": ["infer", "--models", "vit_small", "--against", "timm,openvino", "--batch-size", "1"],
     "startup": ["startup"],
@@ -36,11 +34,8 @@ def main() -> None:
         for name in sys.argv[1:] or BENCHES:
             command = ["vit", "bench", *BENCHES[name], "--rounds", "3", "--out", (FOLDER / f"{name}.json").as_posix()]
             subprocess.run(command, cwd=ROOT, check=True)
-    text = PAGE.read_text(encoding="utf-8")
     for name in BENCHES:
-        mark = rf"(<!-- {name} -->\n).*?(<!-- end -->)"
-        text = re.sub(mark, lambda found, name=name: found[1] + table(name) + found[2], text, flags=re.S)
-    PAGE.write_text(text, encoding="utf-8")
+        renew(DOCS / "benchmarks.md", name, table(name))
 
 
 def table(name: str) -> str:

@@ -7,7 +7,10 @@ import torch
 from torch import nn
 
 from vit.models import create_model
+from vit.models.bf16_kernels import supported
 from vit.models.inference import HalfPrecision, fold_batch_norms
+from vit.models.packed_blocks import PackedBlock
+from vit.models.token_merging import merge_tokens
 
 
 def trained(name: str, **options) -> nn.Module:
@@ -56,3 +59,16 @@ def test_answers_differ_by_bf16_alone(name: str, options: dict) -> None:
         found = ready(images)
     assert found.dtype == torch.float32
     assert (found - expected).norm() / expected.norm() < max(0.02, 2 * usual)
+
+
+@pytest.mark.parametrize("options", [{"activation": "gelu"}, {"activation": "swiglu"}])
+def test_the_usual_blocks_are_packed_and_merge_tokens_too(options: dict) -> None:
+    module = trained("vit", patch_size=4, embed_dim=48, depth=2, num_heads=3, **options)
+    merge_tokens(module, 20)
+    images = torch.randn(4, 3, 40, 40)
+    with torch.inference_mode():
+        expected = module(images)
+        found = HalfPrecision(module, torch.bfloat16)(images)
+    packed = [isinstance(block, PackedBlock) for block in module.blocks]
+    assert packed == [supported() and options["activation"] == "gelu"] * 2
+    assert (found - expected).norm() / expected.norm() < 0.1  # other tokens may be the most alike

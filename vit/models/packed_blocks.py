@@ -1,25 +1,26 @@
 """A Vision Transformer's blocks for inference in bf16 on CPUs: weights packed for oneDNN, fewer passes over memory.
 
-A GELU and the sum with the residual are computed inside of the products, the heads' scale and LayerScale lie in the
-weights, and tokens stay in bf16 from block to block. B images, N tokens, D embed_dim, H heads.
+A GELU and the sum with the residual are computed inside of the products, LayerScale lies in the weights, and tokens
+stay in bf16 from block to block. B images, N tokens, D embed_dim, H heads.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bf16_kernels import BF16, supported
+from .bf16_kernels import BF16, scaled, supported
 from .vision_transformer import MLP, Attention, Block, LayerScale, VisionTransformer
 
 
 def pack_blocks(module: nn.Module) -> bool:
-    """Put packed blocks in the place of a Vision Transformer's own, where it is of the usual kind; say whether."""
-    if not isinstance(module, VisionTransformer) or type(module.blocks) is not nn.Sequential or not supported():
+    """Put packed blocks in the place of a Vision Transformer's own, where they are of the usual kind; say whether."""
+    if not isinstance(module, VisionTransformer) or not supported():
         return False
     if not all(isinstance(block, Block) and is_usual(block) for block in module.blocks):
         return False
     rows = module.grid[0] * module.grid[1] + module.num_prefix
-    module.blocks = nn.Sequential(*(PackedBlock(block, rows) for block in module.blocks))  # pyright: ignore[reportArgumentType]
+    for i, block in enumerate(module.blocks):
+        module.blocks[i] = PackedBlock(block, rows)  # pyright: ignore[reportArgumentType]
     return True
 
 
@@ -31,35 +32,10 @@ def is_usual(block: Block) -> bool:
     return plain and all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
 
 
-class PackedBlock(nn.Module):
-    """What a `Block` computes in evaluation, rounded to bf16 where it is kept."""
-
-    def __init__(self, block: Block, rows: int):
-        super().__init__()
-        self.num_heads = block.attn.num_heads
-        self.norm1, self.norm2 = block.norm1, block.norm2
-        size = block.attn.proj.in_features // self.num_heads
-        queries = block.attn.qkv.weight.new_ones(3, self.num_heads * size)
-        queries[0] = size**-0.5
-        self.qkv = PackedLinear(block.attn.qkv, queries.flatten(), rows)
-        self.proj = PackedLinear(block.attn.proj, factors(block.ls1), rows)
-        self.fc1 = PackedLinear(block.mlp.fc1, None, rows)
-        self.fc2 = PackedLinear(block.mlp.fc2, factors(block.ls2), rows)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
-        x = x.to(BF16)
-        x = self.proj.plus(attended(self.qkv(self.norm1(x)), self.num_heads), x)
-        return self.fc2.plus(self.fc1.gelu(self.norm2(x)), x)
-
-
-def factors(scale: nn.Module) -> Tensor | None:
-    return scale.gamma.detach() if isinstance(scale, LayerScale) else None
-
-
 class PackedLinear(nn.Module):
     """x [..., in] -> factors * (x weight' + bias) [..., out], the weights laid out for about so many rows of x."""
 
-    def __init__(self, layer: nn.Linear, factors: Tensor | None, rows: int):
+    def __init__(self, layer: nn.Linear, rows: int, factors: Tensor | None = None):
         super().__init__()
         weight, bias = layer.weight.detach(), layer.bias.detach()
         if factors is not None:
@@ -68,19 +44,59 @@ class PackedLinear(nn.Module):
         self.bias = bias.to(BF16)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+        return torch.ops.mkldnn._linear_pointwise(x.to(BF16), self.weight, self.bias, "none", [], "")
 
     def gelu(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none")
+        return torch.ops.mkldnn._linear_pointwise(x.to(BF16), self.weight, self.bias, "gelu", [], "none")
 
     def plus(self, x: Tensor, other: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")
 
 
-def attended(qkv: Tensor, num_heads: int) -> Tensor:
-    """Return softmax(q k') v of every head, [B, N, D], of scaled queries, keys and values [B, N, 3 D]."""
-    images, tokens, width = qkv.shape
-    parts = qkv.view(images, tokens, 3, num_heads, -1).permute(2, 0, 3, 1, 4).reshape(3, images * num_heads, tokens, -1)
-    q, k, v = parts  # each [B H, N, D/H]
-    values = torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(-1), v)
-    return values.view(images, num_heads, tokens, -1).transpose(1, 2).reshape(images, tokens, width // 3)
+class PackedAttention(Attention):
+    """Multi-head self-attention, the scores in bf16."""
+
+    def __init__(self, layer: Attention, rows: int, factors: Tensor | None):
+        nn.Module.__init__(self)
+        self.num_heads = layer.num_heads
+        self.qkv = PackedLinear(layer.qkv, rows)
+        self.proj = PackedLinear(layer.proj, rows, factors)
+
+    def attended(self, x: Tensor) -> Tensor:
+        """Return what the heads give together, before the last layer: [B, N, D]."""
+        images, tokens, width = x.shape
+        q, k, v = self.heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
+        values = scaled(q, k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
+        return values.view(images, self.num_heads, tokens, -1).transpose(1, 2).reshape(images, tokens, width)
+
+
+class PackedMLP(MLP):
+    """Two layers with a GELU between."""
+
+    def __init__(self, layers: MLP, rows: int, factors: Tensor | None):
+        nn.Module.__init__(self)
+        self.fc1 = PackedLinear(layers.fc1, rows)
+        self.fc2 = PackedLinear(layers.fc2, rows, factors)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.fc1.gelu(x))
+
+
+class PackedBlock(Block):
+    """What a `Block` computes in evaluation, in bf16; its parts can be called as those of any block."""
+
+    def __init__(self, block: Block, rows: int):
+        nn.Module.__init__(self)
+        self.norm1, self.norm2 = block.norm1, block.norm2
+        self.attn = PackedAttention(block.attn, rows, factors(block.ls1))
+        self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2))
+        self.ls1 = self.ls2 = nn.Identity()  # inside of the weights
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
+        x = x.to(BF16)
+        x = self.attn.proj.plus(self.attn.attended(self.norm1(x)), x)
+        return self.mlp.fc2.plus(self.mlp.fc1.gelu(self.norm2(x)), x)
+
+
+def factors(scale: nn.Module) -> Tensor | None:
+    return scale.gamma.detach() if isinstance(scale, LayerScale) else None

@@ -1,0 +1,22 @@
+"""Pages of docs/ whose tables are written anew between marks, <!-- NAME --> and <!-- end -->; their words stand."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from vit.run_folder import write_text
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def renew(page: Path, mark: str, table: str) -> None:
+    """Put a table between its marks."""
+    text = page.read_text(encoding="utf-8")
+    between = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", flags=re.S)
+    write_text(page, between.sub(lambda found: f"{found[1]}{table.rstrip()}\n{found[2]}", text))
+
+
+def machine(environment: dict[str, Any]) -> str:
+    """Return when and where something was measured, in words."""
+    processor, torch = environment["processor"], environment["versions"]["torch"]
+    return f"{environment['date'][:10]}, {environment['cores']} cores of {processor}, torch {torch}"
