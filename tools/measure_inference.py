@@ -1,4 +1,4 @@
-"""What faster answers cost: accuracy and speed of a trained Vision Transformer in bf16, and with merged tokens.
+"""What faster answers cost: accuracy and speed of a trained Vision Transformer in bf16 and int8, and with merged tokens.
 
     uv run tools/measure_inference.py RUN
 
@@ -21,6 +21,8 @@ from torch import nn
 
 import vit
 from vit.models.inference import HalfPrecision
+from vit.models.packed_blocks import pack_blocks
+from vit.models.packed_linear import Int8Linear
 from vit.models.token_merging import merge_tokens
 from vit.run_folder import environment
 
@@ -39,7 +41,7 @@ class Choice:
         return round(self.merged * patches / len(module.blocks))  # pyright: ignore[reportArgumentType]
 
 
-CHOICES = [Choice(precision, merged) for precision in ("fp32", "bf16") for merged in (0.0, 0.25, 0.5, 0.75)]
+CHOICES = [Choice(precision, merged) for precision in ("fp32", "bf16", "int8") for merged in (0.0, 0.25, 0.5, 0.75)]
 
 
 def main() -> None:
@@ -85,7 +87,9 @@ def speeds_of_small() -> dict[Choice, float]:
 def ready(module: nn.Module, choice: Choice) -> nn.Module:
     if choice.merged:
         merge_tokens(module, choice.pairs_per_block(module))
-    return HalfPrecision(module, torch.bfloat16) if choice.precision == "bf16" else module
+    if choice.precision == "int8":
+        pack_blocks(module, Int8Linear)
+    return module if choice.precision == "fp32" else HalfPrecision(module, torch.bfloat16)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from vit.commands import predict as predict_command
 from vit.commands.inputs import load_recipe
 from vit.data import datasets
 from vit.errors import UserError
+from vit.models.packed_linear import int8_supported
 from vit.run_folder import RunFolder, read_json
 
 
@@ -62,6 +63,21 @@ def test_answers_in_bf16_are_kept_beside_the_exact_ones(tmp_path: Path, monkeypa
     assert half.folder.path.as_posix() == "evaluations/a-bf16"
     assert 0 < abs(half.scores["nll"] - exact["nll"]) < 0.05 and abs(half.scores["top1"] - exact["top1"]) < 0.03
     assert read_json(run.scores("test")) == exact
+
+
+@pytest.mark.skipif(not int8_supported(), reason="the processor has no instructions for int8")
+def test_answers_in_int8_are_those_of_a_vit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    short = {"schedule.epochs": 1, "schedule.warmup_epochs": 0}
+    run = vit.train("digits_vit", out="runs/a", overrides=short)
+    exact, rounded = vit.evaluate(run.path).scores, vit.evaluate(run.path, precision="int8")
+    assert rounded.folder.path.as_posix() == "evaluations/a-int8"
+    assert 0 < abs(rounded.scores["nll"] - exact["nll"]) < 0.1 and abs(rounded.scores["top1"] - exact["top1"]) < 0.05
+    other = vit.train("digits_resnet", out="runs/b", overrides=short)
+    with pytest.raises(UserError, match="precision int8 is for ViTs of `vit models` with GELU"):
+        vit.evaluate(other.path, precision="int8")
+    with pytest.raises(UserError, match=r"there is no precision fp8 \(fp32, bf16, fp16, int8, auto\)"):
+        vit.evaluate(run.path, precision="fp8")
 
 
 def test_a_prediction_in_bf16_names_the_same_classes(photo_run: RunFolder, photo_root: Path) -> None:

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from vit.models import create_model
-from vit.models.bf16_kernels import supported
 from vit.models.inference import HalfPrecision, fold_batch_norms
-from vit.models.packed_blocks import PackedBlock
+from vit.models.packed_blocks import PackedBlock, pack_blocks
+from vit.models.packed_linear import Int8Linear, bf16_supported, int8_supported
 from vit.models.token_merging import merge_tokens
 
 
@@ -70,5 +70,33 @@ def test_the_usual_blocks_are_packed_and_merge_tokens_too(options: dict) -> None
         expected = module(images)
         found = HalfPrecision(module, torch.bfloat16)(images)
     packed = [isinstance(block, PackedBlock) for block in module.blocks]
-    assert packed == [supported() and options["activation"] == "gelu"] * 2
+    assert packed == [bf16_supported() and options["activation"] == "gelu"] * 2
     assert (found - expected).norm() / expected.norm() < 0.1  # other tokens may be the most alike
+
+
+@pytest.mark.skipif(not int8_supported(), reason="the processor has no instructions for int8")
+@pytest.mark.parametrize("factors", [None, torch.linspace(0.5, 2, 24)])
+def test_a_linear_map_in_int8_is_off_by_its_rounding_alone(factors: torch.Tensor | None) -> None:
+    layer = nn.Linear(64, 24)
+    x, other = torch.randn(2, 9, 64).bfloat16() + 0.5, torch.randn(2, 9, 24).bfloat16()
+    packed = Int8Linear(layer, 18, factors)
+    expected = layer(x.float()) * (1 if factors is None else factors)
+    pairs = [
+        (packed(x), expected),
+        (packed.gelu(x), nn.functional.gelu(expected)),
+        (packed.plus(x, other), expected + other),
+    ]
+    for found, right in pairs:
+        assert found.shape == right.shape and found.dtype == torch.bfloat16
+        assert (found - right).norm() / right.norm() < 0.02
+
+
+@pytest.mark.skipif(not int8_supported(), reason="the processor has no instructions for int8")
+def test_blocks_in_int8_answer_nearly_the_same() -> None:
+    module = trained("vit", patch_size=4, embed_dim=48, depth=2, num_heads=3, layer_scale=0.5)
+    images = torch.randn(4, 3, 40, 40)
+    with torch.inference_mode():
+        expected = module(images)
+        assert pack_blocks(module, Int8Linear)
+        found = HalfPrecision(module, torch.bfloat16)(images)
+    assert (found - expected).norm() / expected.norm() < 0.1

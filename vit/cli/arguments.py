@@ -30,8 +30,17 @@ class Precision(StrEnum):
     fp16 = "fp16"
 
 
+class AnswerPrecision(StrEnum):
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    fp16 = "fp16"
+    int8 = "int8"
+
+
 Answers = Annotated[
-    Precision, typer.Option("--precision", help="fp32 is exact; bf16 or auto, the fastest here, differ a little")
+    AnswerPrecision,
+    typer.Option("--precision", help="fp32 is exact; bf16 or auto differ a little, int8 (ViTs on CPUs) more"),
 ]
 
 

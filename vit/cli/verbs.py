@@ -13,7 +13,18 @@ from .. import recipe as recipes
 from ..errors import UserError
 from ..settings import parse_overrides
 from . import bench
-from .arguments import MODEL_HELP, Answers, Format, Library, MergeTokens, Out, Packaging, Precision, Settings, importing
+from .arguments import (
+    MODEL_HELP,
+    AnswerPrecision,
+    Answers,
+    Format,
+    Library,
+    MergeTokens,
+    Out,
+    Packaging,
+    Settings,
+    importing,
+)
 
 app = typer.Typer(
     help="A Vision Transformer or a CNN for your images? Train both fairly, and read a report you can defend.",
@@ -72,7 +83,7 @@ def evaluate(
     ] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     merge_tokens: MergeTokens = 0,
-    precision: Answers = Precision.fp32,
+    precision: Answers = AnswerPrecision.fp32,
     out: Out = None,
 ) -> None:
     """Score a model on a split, every image once."""
@@ -89,7 +100,7 @@ def predict(
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="image files, or folders of them")],
     top: Annotated[int, typer.Option(min=1, help="classes to name for each image")] = 5,
     merge_tokens: MergeTokens = 0,
-    precision: Answers = Precision.fp32,
+    precision: Answers = AnswerPrecision.fp32,
     form: Annotated[Format, typer.Option("--format", help="how to print")] = Format.table,
 ) -> None:
     """Name the classes of images."""

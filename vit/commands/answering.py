@@ -3,23 +3,43 @@
 from dataclasses import replace
 
 from ..checkpoint import Loaded
+from ..errors import UserError
 from ..models import token_merging
 from ..models.inference import HalfPrecision
+from ..models.packed_blocks import pack_blocks
+from ..models.packed_linear import Int8Linear, int8_supported
 from ..training.precision import AUTOCAST_TYPES, resolve_precision
+
+PRECISIONS = (*AUTOCAST_TYPES, "int8", "auto")
 
 
 def ready(loaded: Loaded, merge_tokens: int, precision: str, device: str) -> tuple[Loaded, str]:
     """Return the model as it is to answer on a device, and what that adds to the name of its results.
 
-    With `merge_tokens` every block of a ViT merges so many pairs of tokens. Raises UserError where they cannot.
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "int8" the blocks' linear maps are of
+    that precision, and the rest is of bf16. Raises UserError where that cannot be.
     """
+    if precision not in PRECISIONS:
+        raise UserError(f"there is no precision {precision} ({', '.join(PRECISIONS)})")
     told = []
     if merge_tokens:
         token_merging.merge_tokens(loaded.module, merge_tokens)
         told.append(f"-{merge_tokens}-merged")
-    precision, _ = resolve_precision(precision, device)
-    dtype = AUTOCAST_TYPES[precision]
+    if precision == "int8":
+        round_to_int8(loaded, device)
+        dtype = AUTOCAST_TYPES["bf16"]
+    else:
+        precision, _ = resolve_precision(precision, device)
+        dtype = AUTOCAST_TYPES[precision]
     if dtype is not None:
         loaded = replace(loaded, module=HalfPrecision(loaded.module, dtype))
         told.append(f"-{precision}")
     return loaded, "".join(told)
+
+
+def round_to_int8(loaded: Loaded, device: str) -> None:
+    """Let the linear maps of a model's blocks be of int8; raises UserError where they cannot."""
+    if device != "cpu" or not int8_supported():
+        raise UserError("precision int8 needs a CPU with instructions for it (VNNI); bf16 or auto work everywhere")
+    if not pack_blocks(loaded.module, Int8Linear):
+        raise UserError("precision int8 is for ViTs of `vit models` with GELU; bf16 or auto work for all models")

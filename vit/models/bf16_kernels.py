@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from .packed_linear import BF16
 from .vision_transformer import MLP, Attention
-
-BF16 = torch.bfloat16
 
 
 class Bf16Attention(Attention):
@@ -42,11 +41,6 @@ def quicken(module: nn.Module) -> None:
             part.__class__ = Bf16Attention  # the same parameters and names
         elif type(part) is MLP and part.activation is F.gelu:
             part.__class__ = Bf16MLP
-
-
-def supported() -> bool:
-    """Whether torch has oneDNN here, and the processor instructions for bf16."""
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def applies(*layers: nn.Module) -> bool:

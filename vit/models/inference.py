@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from .bf16_kernels import BF16, quicken, supported
+from .bf16_kernels import quicken
 from .packed_blocks import pack_blocks
+from .packed_linear import BF16, bf16_supported
 from .resnet import BasicBlock, Bottleneck, ResNet
 
 
@@ -20,7 +21,7 @@ class HalfPrecision(nn.Module):
         self.module = module.eval()
         self.dtype = dtype
         fold_batch_norms(module)
-        if dtype == BF16 and not pack_blocks(module) and supported():
+        if dtype == BF16 and not pack_blocks(module) and bf16_supported():
             quicken(module)
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):

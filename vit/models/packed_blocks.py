@@ -1,26 +1,28 @@
-"""A Vision Transformer's blocks for inference in bf16 on CPUs: weights packed for oneDNN, fewer passes over memory.
+"""A Vision Transformer's blocks for inference on CPUs: packed linear maps, fewer passes over memory.
 
 A GELU and the sum with the residual are computed inside of the products, LayerScale lies in the weights, and tokens
 stay in bf16 from block to block. B images, N tokens, D embed_dim, H heads.
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bf16_kernels import BF16, scaled, supported
+from .bf16_kernels import scaled
+from .packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from .vision_transformer import MLP, Attention, Block, LayerScale, VisionTransformer
 
+Linear = type[PackedLinear] | type[Int8Linear]
 
-def pack_blocks(module: nn.Module) -> bool:
+
+def pack_blocks(module: nn.Module, linear: Linear = PackedLinear) -> bool:
     """Put packed blocks in the place of a Vision Transformer's own, where they are of the usual kind; say whether."""
-    if not isinstance(module, VisionTransformer) or not supported():
+    if not isinstance(module, VisionTransformer) or not bf16_supported():
         return False
     if not all(isinstance(block, Block) and is_usual(block) for block in module.blocks):
         return False
     rows = module.grid[0] * module.grid[1] + module.num_prefix
     for i, block in enumerate(module.blocks):
-        module.blocks[i] = PackedBlock(block, rows)  # pyright: ignore[reportArgumentType]
+        module.blocks[i] = PackedBlock(block, rows, linear)  # pyright: ignore[reportArgumentType]
     return True
 
 
@@ -32,35 +34,14 @@ def is_usual(block: Block) -> bool:
     return plain and all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
 
 
-class PackedLinear(nn.Module):
-    """x [..., in] -> factors * (x weight' + bias) [..., out], the weights laid out for about so many rows of x."""
-
-    def __init__(self, layer: nn.Linear, rows: int, factors: Tensor | None = None):
-        super().__init__()
-        weight, bias = layer.weight.detach(), layer.bias.detach()
-        if factors is not None:
-            weight, bias = factors.unsqueeze(1) * weight, factors * bias
-        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight.to(BF16), rows)  # opaque, and so no buffer
-        self.bias = bias.to(BF16)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x.to(BF16), self.weight, self.bias, "none", [], "")
-
-    def gelu(self, x: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise(x.to(BF16), self.weight, self.bias, "gelu", [], "none")
-
-    def plus(self, x: Tensor, other: Tensor) -> Tensor:
-        return torch.ops.mkldnn._linear_pointwise.binary(x, other, self.weight, self.bias, "add")
-
-
 class PackedAttention(Attention):
     """Multi-head self-attention, the scores in bf16."""
 
-    def __init__(self, layer: Attention, rows: int, factors: Tensor | None):
+    def __init__(self, layer: Attention, rows: int, factors: Tensor | None, linear: Linear):
         nn.Module.__init__(self)
         self.num_heads = layer.num_heads
-        self.qkv = PackedLinear(layer.qkv, rows)
-        self.proj = PackedLinear(layer.proj, rows, factors)
+        self.qkv = linear(layer.qkv, rows)
+        self.proj = linear(layer.proj, rows, factors)
 
     def attended(self, x: Tensor) -> Tensor:
         """Return what the heads give together, before the last layer: [B, N, D]."""
@@ -73,10 +54,10 @@ class PackedAttention(Attention):
 class PackedMLP(MLP):
     """Two layers with a GELU between."""
 
-    def __init__(self, layers: MLP, rows: int, factors: Tensor | None):
+    def __init__(self, layers: MLP, rows: int, factors: Tensor | None, linear: Linear):
         nn.Module.__init__(self)
-        self.fc1 = PackedLinear(layers.fc1, rows)
-        self.fc2 = PackedLinear(layers.fc2, rows, factors)
+        self.fc1 = linear(layers.fc1, rows)
+        self.fc2 = linear(layers.fc2, rows, factors)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(self.fc1.gelu(x))
@@ -85,11 +66,11 @@ class PackedMLP(MLP):
 class PackedBlock(Block):
     """What a `Block` computes in evaluation, in bf16; its parts can be called as those of any block."""
 
-    def __init__(self, block: Block, rows: int):
+    def __init__(self, block: Block, rows: int, linear: Linear):
         nn.Module.__init__(self)
         self.norm1, self.norm2 = block.norm1, block.norm2
-        self.attn = PackedAttention(block.attn, rows, factors(block.ls1))
-        self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2))
+        self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear)
+        self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2), linear)
         self.ls1 = self.ls2 = nn.Identity()  # inside of the weights
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D]

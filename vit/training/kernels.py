@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..models.bf16_kernels import quicken, supported
+from ..models.bf16_kernels import quicken
+from ..models.packed_linear import bf16_supported
 from ..models.vision_transformer import VisionTransformer
 from .measured import remembered
 from .precision import best_seconds
@@ -21,7 +22,7 @@ IMAGES, TURNS = 8, 3
 
 def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: str, device: str) -> str | None:
     """Set by which kernels a model learns, and say so where they are not the usual ones."""
-    if not isinstance(module, VisionTransformer) or device != "cpu" or precision != "bf16" or not supported():
+    if not isinstance(module, VisionTransformer) or device != "cpu" or precision != "bf16" or not bf16_supported():
         return None
     rows, columns = (side // module.patch_size for side in image_size)
     tokens = rows * columns + module.num_prefix
