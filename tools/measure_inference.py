@@ -1,4 +1,4 @@
-"""What faster answers cost: accuracy and speed of a trained Vision Transformer in bf16 and int8, and with merged tokens.
+"""What faster answers cost: accuracy and speed of a trained ViT in bf16 and int8, and with merged tokens.
 
     uv run tools/measure_inference.py RUN
 
