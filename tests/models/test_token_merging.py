@@ -6,6 +6,7 @@ import torch
 from vit.errors import UserError
 from vit.models import create_model
 from vit.models.token_merging import Tokens, merge_tokens, merged
+from vit.models.vision_transformer import all_tokens
 from vit.results.cost import count_macs
 
 SIZE = 20  # pixels; 25 patches, an odd number
@@ -28,6 +29,16 @@ def test_equal_patches_merge_without_a_trace(pool: str) -> None:
         whole = module(images)
         merge_tokens(module, 6)
         assert torch.allclose(module(images), whole, atol=1e-5)
+
+
+def test_the_last_block_computes_what_the_head_sees_alone() -> None:
+    module = small()
+    merge_tokens(module, 6)
+    images = torch.rand(2, 3, SIZE, SIZE)
+    with torch.inference_mode():
+        alone = module(images)
+        with all_tokens(module):
+            assert torch.allclose(module(images), alone, atol=1e-6)
 
 
 def test_other_patches_change_the_logits_a_little_and_the_work_a_lot() -> None:

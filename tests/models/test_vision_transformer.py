@@ -13,7 +13,7 @@ from vit import UserError
 from vit.checkpoint import create_model
 from vit.models import MODELS, family
 from vit.models.drop_path import DropPath
-from vit.models.vision_transformer import Attention, PatchEmbedding, VisionTransformer
+from vit.models.vision_transformer import Attention, PatchEmbedding, VisionTransformer, all_tokens
 
 TIMM_NAMES = {
     "vit_tiny": "vit_tiny_patch16_224",
@@ -67,7 +67,9 @@ def test_computes_what_timm_computes(name, image_size, num_classes, randomize, a
     ours = create_model(name, num_classes=num_classes, image_size=image_size)
     ours.load_state_dict(randomize(theirs).state_dict())
     depths = ["patch_embed", "blocks.0.attn", "blocks.0.mlp", "blocks.5", "blocks.11", "norm"]
-    assert_same_outputs(ours, theirs, torch.randn(2, 3, *image_size), depths)
+    assert_same_outputs(ours, theirs, torch.randn(2, 3, *image_size), depths[:-2])
+    with all_tokens(ours):
+        assert_same_outputs(ours, theirs, torch.randn(2, 3, *image_size), depths)
 
 
 def test_base_computes_what_timm_computes(randomize, assert_same_outputs):
@@ -76,7 +78,8 @@ def test_base_computes_what_timm_computes(randomize, assert_same_outputs):
         theirs = timm.create_model("vit_base_patch16_224", num_classes=10)
     randomize(theirs.to_empty(device="cpu"))
     ours.load_state_dict(theirs.state_dict(), assign=True)
-    assert_same_outputs(ours, theirs, torch.randn(1, 3, 224, 224), ["patch_embed", "blocks.0", "blocks.11"])
+    with all_tokens(ours):
+        assert_same_outputs(ours, theirs, torch.randn(1, 3, 224, 224), ["patch_embed", "blocks.0", "blocks.11"])
 
 
 def test_any_width_depth_and_ratio_computes_what_timm_computes(randomize, assert_same_outputs):
@@ -84,7 +87,37 @@ def test_any_width_depth_and_ratio_computes_what_timm_computes(randomize, assert
     ours = create_model("vit", num_classes=6, image_size=(21, 35), **options)
     theirs = TimmVisionTransformer(img_size=(21, 35), num_classes=6, **options)
     theirs.load_state_dict(randomize(ours).state_dict())
-    assert_same_outputs(ours, theirs, torch.randn(5, 3, 21, 35), [f"blocks.{i}" for i in range(5)])
+    with all_tokens(ours):
+        assert_same_outputs(ours, theirs, torch.randn(5, 3, 21, 35), [f"blocks.{i}" for i in range(5)])
+
+
+@pytest.mark.parametrize(
+    ("options", "computed"),
+    [
+        ({"drop_path": 0.5}, 1),
+        ({"registers": 2, "layer_scale": 0.3}, 1),
+        ({"pool": "cls_dist"}, 2),
+        ({"pool": "mean"}, 7),
+    ],
+)
+def test_the_last_block_computes_what_the_head_sees_and_everything_learns_the_same(
+    options, computed, randomize, outputs_at
+):
+    module = randomize(small(**options)).double()
+    images = torch.randn(8, 3, 8, 12, dtype=torch.float64)
+    assert outputs_at(module, images, ["blocks.2"])["blocks.2"].shape == (8, computed, 24)
+
+    def learned() -> dict[str, Tensor]:
+        module.zero_grad()
+        torch.manual_seed(0)
+        logits = module.train()(images)
+        logits.square().sum().backward()
+        return {"logits": logits} | {name: p.grad for name, p in module.named_parameters() if p.grad is not None}
+
+    expected = learned()
+    with all_tokens(module):
+        torch.testing.assert_close(learned(), expected)
+    assert len(expected) > 30 and all(value.abs().max() > 0 for value in expected.values())
 
 
 def test_a_patch_is_embedded_by_one_linear_map(randomize):

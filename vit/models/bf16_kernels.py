@@ -17,11 +17,11 @@ from .vision_transformer import MLP, Attention
 
 
 class Bf16Attention(Attention):
-    """Multi-head self-attention; outside of autocast, and around adapted layers, as its parent computes it."""
+    """Multi-head self-attention; as its parent for few queries, outside of autocast, and around adapted layers."""
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
-        if not applies(self.qkv, self.proj):
-            return super().forward(x)
+    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D]
+        if queries is not None or not applies(self.qkv, self.proj):
+            return super().forward(x, queries)
         return linear(self.proj, HeadsInOne.apply(linear(self.qkv, x), self.num_heads))
 
 
@@ -79,8 +79,8 @@ class Product(Function):
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        of_x, of_weight, of_bias = gradients(ctx.needs_input_grad, g, *ctx.saved_tensors)
-        return None if of_x is None else of_x.to(ctx.dtype), of_weight, of_bias
+        of_x, *others = gradients(ctx.needs_input_grad, g, *ctx.saved_tensors)
+        return None if of_x is None else of_x.to(ctx.dtype), *others
 
 
 class GeluProduct(Function):
@@ -95,8 +95,10 @@ class GeluProduct(Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight = ctx.saved_tensors
-        of_hidden, of_weight, of_bias = gradients(ctx.needs_input_grad, g, F.gelu(x), weight)
-        return None if of_hidden is None else torch.ops.aten.gelu_backward(of_hidden, x), of_weight, of_bias
+        of_hidden, *others = gradients(ctx.needs_input_grad, g, F.gelu(x), weight)
+        if of_hidden is not None:
+            torch.ops.aten.gelu_backward.grad_input(of_hidden, x, grad_input=of_hidden)
+        return of_hidden, *others
 
 
 class HeadsInOne(Function):
@@ -108,7 +110,8 @@ class HeadsInOne(Function):
         size = int(width) // 3 // num_heads
         parts = qkv.view(images, tokens, 3, num_heads, size).permute(2, 0, 3, 1, 4).reshape(3, -1, tokens, size)
         q, k, v = parts  # each [B H, N, D/H]
-        attention = scaled(q, k.transpose(1, 2), size**-0.5).softmax(-1).to(q.dtype)  # [B H, N, N]
+        scores = scaled(q, k.transpose(1, 2), size**-0.5)
+        attention = torch.softmax(scores, -1, out=scores)  # [B H, N, N]
         ctx.save_for_backward(parts, attention)
         ctx.num_heads = num_heads
         return (attention @ v).view(images, num_heads, tokens, size).transpose(1, 2).reshape(images, tokens, -1)
@@ -120,7 +123,8 @@ class HeadsInOne(Function):
         _, tokens, size = q.shape
         images, heads = len(g), ctx.num_heads
         g = g.view(images, tokens, heads, size).transpose(1, 2).reshape(-1, tokens, size)
-        of_scores = torch.ops.aten._softmax_backward_data(g @ v.transpose(1, 2), attention, -1, attention.dtype)
+        of_scores = g @ v.transpose(1, 2)
+        torch.ops.aten._softmax_backward_data.out(of_scores, attention, -1, of_scores.dtype, grad_input=of_scores)
         of_parts = torch.empty_like(parts)
         scaled(of_scores, k, size**-0.5, out=of_parts[0])
         scaled(of_scores.transpose(1, 2), q, size**-0.5, out=of_parts[1])

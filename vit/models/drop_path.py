@@ -21,18 +21,19 @@ class DropPath(nn.Module):
         kept = x.new_empty([len(x)] + [1] * (x.ndim - 1)).bernoulli_(1 - self.rate)
         return x * kept / (1 - self.rate)
 
-    def residual(self, x: Tensor, branch: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return x + branch(x) [B, ...], the branch computed for the kept samples alone.
+    def residual(self, x: Tensor, branch: Callable[[Tensor], Tensor], base: Tensor | None = None) -> Tensor:
+        """Return base + branch(x) [B, ...], the branch computed for the kept samples alone; the base is x, or a part.
 
         Not for branches in which samples meet, as in a batch's statistics. Of B samples B * rate are dropped, rounded
         and drawn together, which saves their work (Oquab et al. 2023, arXiv:2304.07193, section 5); each is drawn by
         itself where that would be none.
         """
+        base = x if base is None else base
         dropped = round(len(x) * self.rate) if self.training else 0
         if dropped == 0:
-            return x + self(branch(x))
+            return base + self(branch(x))
         kept = torch.randperm(len(x), device=x.device)[dropped:]
-        return x.index_add(0, kept, branch(x[kept]).to(x.dtype), alpha=len(x) / len(kept))
+        return base.index_add(0, kept, branch(x[kept]).to(x.dtype), alpha=len(x) / len(kept))
 
     def extra_repr(self) -> str:
         return f"{self.rate:.3g}"

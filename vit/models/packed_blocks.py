@@ -43,12 +43,12 @@ class PackedAttention(Attention):
         self.qkv = linear(layer.qkv, rows)
         self.proj = linear(layer.proj, rows, factors)
 
-    def attended(self, x: Tensor) -> Tensor:
-        """Return what the heads give together, before the last layer: [B, N, D]."""
+    def attended(self, x: Tensor, queries: int | None) -> Tensor:
+        """Return what the heads give together for all tokens or the first, before the last layer: [B, N, D]."""
         images, tokens, width = x.shape
         q, k, v = self.heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
-        values = scaled(q, k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
-        return values.view(images, self.num_heads, tokens, -1).transpose(1, 2).reshape(images, tokens, width)
+        values = scaled(q[:, :queries], k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
+        return values.view(images, self.num_heads, -1, q.shape[-1]).transpose(1, 2).reshape(images, -1, width)
 
 
 class PackedMLP(MLP):
@@ -72,10 +72,12 @@ class PackedBlock(Block):
         self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear)
         self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2), linear)
         self.ls1 = self.ls2 = nn.Identity()  # inside of the weights
+        self.queries = block.queries
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
         x = x.to(BF16)
-        x = self.attn.proj.plus(self.attn.attended(self.norm1(x)), x)
+        attended = self.attn.attended(self.norm1(x), self.queries)
+        x = self.attn.proj.plus(attended, x[:, : self.queries].contiguous())
         return self.mlp.fc2.plus(self.mlp.fc1.gelu(self.norm2(x)), x)
 
 

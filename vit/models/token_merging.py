@@ -47,9 +47,11 @@ class Merging(nn.Sequential):
         return tokens.values.gather(1, tokens.places.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
     def through(self, block: Block, tokens: "Tokens") -> "Tokens":
-        attended, keys = attention(block.attn, block.norm1(tokens.values), tokens.counts)
-        x = tokens.values + block.ls1(attended)
-        tokens = merged(replace(tokens, values=x), keys, self.per_block, self.prefix)
+        attended, keys = attention(block.attn, block.norm1(tokens.values), tokens.counts, block.queries)
+        tokens = tokens.first(block.queries)
+        tokens = replace(tokens, values=tokens.values + block.ls1(attended))
+        if block.queries is None:  # else none are left that could be merged
+            tokens = merged(tokens, keys, self.per_block, self.prefix)
         x = tokens.values
         return replace(tokens, values=x + block.ls2(block.mlp(block.norm2(x))))
 
@@ -62,12 +64,15 @@ class Tokens:
     counts: Tensor  # [B, N, 1], how many tokens each stands for
     places: Tensor  # [B, tokens of the first block], which of the N each of them is in
 
+    def first(self, count: int | None) -> "Tokens":
+        return Tokens(self.values[:, :count], self.counts[:, :count], self.places[:, :count])
 
-def attention(layer: Attention, x: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+
+def attention(layer: Attention, x: Tensor, counts: Tensor, queries: int | None) -> tuple[Tensor, Tensor]:
     """Return what a layer gives where every token is there `counts` times [B, N, D], and its keys [B, N, D/H]."""
     q, k, v = layer.heads(x)
     often = counts.log().to(q.dtype).transpose(1, 2).unsqueeze(1)  # [B, 1, 1, N]
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=often)
+    y = F.scaled_dot_product_attention(q[:, :, :queries], k, v, attn_mask=often)
     return layer.joined(y), k.mean(1)
 
 

@@ -6,10 +6,11 @@ weights differ from it.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -46,6 +47,7 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], toke
     "cls_mean": lambda x, prefix: torch.cat([x[:, 0], x[:, prefix:].mean(1)], dim=-1),
     "cls_dist": lambda x, prefix: x[:, :2],
 }
+CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
 
 class PatchEmbedding(nn.Module):
@@ -84,9 +86,9 @@ class Attention(nn.Module):
         """Return what the heads [B, H, N, D/H] give together: [B, N, D]."""
         return self.proj(x.transpose(1, 2).flatten(2))
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
+    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D], what only the first tokens see
         q, k, v = self.heads(x)
-        return self.joined(F.scaled_dot_product_attention(q, k, v))  # scaled by 1 / sqrt(D/H)
+        return self.joined(F.scaled_dot_product_attention(q[:, :, :queries], k, v))  # scaled by 1 / sqrt(D/H)
 
 
 class MLP(nn.Module):
@@ -114,7 +116,12 @@ class LayerScale(nn.Module):
 
 
 class Block(nn.Module):
-    """One pre-norm encoder block: tokens look at each other, then each thinks for itself."""
+    """One pre-norm encoder block: tokens look at each other, then each thinks for itself.
+
+    Where `queries` is a number, only so many of the first tokens do, and only they come out.
+    """
+
+    queries: int | None = None
 
     def __init__(
         self,
@@ -136,7 +143,8 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.drop_path.residual(x, lambda x: self.ls1(self.attn(self.norm1(x))))
+        first = x[:, : self.queries]
+        x = self.drop_path.residual(x, lambda x: self.ls1(self.attn(self.norm1(x), self.queries)), first)
         return self.drop_path.residual(x, lambda x: self.ls2(self.mlp(self.norm2(x))))
 
 
@@ -144,7 +152,8 @@ class VisionTransformer(nn.Module):
     """Patches, a CLS token, learned positions, `depth` blocks, and a linear head on the CLS token.
 
     images [B, 3, height, width] -> logits [B, num_classes], or features where num_classes is 0. Images of another size
-    than `image_size` are taken too: the positions are then resampled to their grid. `drop_path` is the rate of the last
+    than `image_size` are taken too: the positions are then resampled to their grid. Where the head sees class tokens
+    alone, the last block computes no others, unless within `all_tokens`. `drop_path` is the rate of the last
     block; it grows linearly from 0. `patch_dropout` is the part of the patches that a training step leaves out, drawn
     anew for every image; evaluation sees all of them. `position_std` is the deviation of the positions' initial values:
     the paper's is small beside the patches, and little data learns where a patch lies much sooner from a larger one.
@@ -204,9 +213,9 @@ class VisionTransformer(nn.Module):
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
-        self.blocks = nn.Sequential(
-            *(Block(embed_dim, num_heads, hidden_dim, activation, norm, scale, rate) for rate in rates)
-        )
+        blocks = [Block(embed_dim, num_heads, hidden_dim, activation, norm, scale, rate) for rate in rates]
+        blocks[-1].queries = CLASS_TOKENS.get(pool)
+        self.blocks = nn.Sequential(*blocks)
         self.norm = nn.Identity() if norm_after_pool else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
@@ -257,6 +266,17 @@ class VisionTransformer(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
+
+
+@contextmanager
+def all_tokens(module: VisionTransformer) -> Iterator[None]:
+    """Let the last block compute all tokens, for those who look at them."""
+    last: Any = module.blocks[-1]
+    queries, last.queries = last.queries, None
+    try:
+        yield
+    finally:
+        last.queries = queries
 
 
 def check_shape(

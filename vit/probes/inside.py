@@ -1,7 +1,7 @@
 """What the answer is made of: how far attention reaches, which positions are alike, which pixels a place depends on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models import family
-from ..models.vision_transformer import Attention, VisionTransformer
+from ..models.vision_transformer import Attention, VisionTransformer, all_tokens
 
 AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
@@ -110,8 +110,9 @@ def _last_map(module: nn.Module) -> Iterator[list[Tensor]]:
         if isinstance(given, Tensor) and given.ndim == 4 and min(given.shape[2:]) > 1:
             maps[:] = [given]
 
-    parts = [module.blocks[-1]] if isinstance(module, VisionTransformer) else list(module.modules())
-    with _hooked(parts, keep):
+    is_vit = isinstance(module, VisionTransformer)
+    parts = [module.blocks[-1]] if is_vit else list(module.modules())
+    with _hooked(parts, keep), all_tokens(module) if is_vit else nullcontext():
         yield maps
 
 
