@@ -1,6 +1,10 @@
 """Free memory is what the machine and the containers around a process leave."""
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -58,3 +62,29 @@ def test_a_container_of_version_1_decides(machine: tuple[Path, Path], path: str)
 
 def test_this_machine_has_memory() -> None:
     assert 1e7 < free_memory_bytes() < 1e14
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_freed_memory_is_kept_until_it_is_given_back() -> None:
+    program = """
+        from vit.machine import give_back_freed_memory, keep_freed_memory
+
+        def held_megabytes():
+            lines = open("/proc/self/status").read().splitlines()
+            return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmRSS:"))
+
+        def allocate_and_free():
+            block = bytearray(200 * 2**20)
+            del block
+            return held_megabytes()
+
+        before = held_megabytes()
+        usually = allocate_and_free() - before
+        keep_freed_memory()
+        kept = allocate_and_free() - before
+        give_back_freed_memory()
+        print(usually, kept, held_megabytes() - before)
+    """
+    done = subprocess.run([sys.executable, "-c", dedent(program)], capture_output=True, text=True, check=True)
+    usually, kept, given_back = (int(number) for number in done.stdout.split())
+    assert usually < 20 and kept > 180 and given_back < 20

@@ -5,9 +5,9 @@ import torch
 
 from vit.errors import UserError
 from vit.models import create_model
+from vit.models.counts import count_macs
 from vit.models.token_merging import Tokens, merge_tokens, merged
 from vit.models.vision_transformer import all_tokens
-from vit.results.cost import count_macs
 
 SIZE = 20  # pixels; 25 patches, an odd number
 

@@ -1,6 +1,5 @@
 """Systems timed in turns: each in a process of its own, one round of each after the other, while the rest wait."""
 
-import ctypes
 import multiprocessing
 import resource
 import statistics
@@ -8,12 +7,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
 from ..errors import UserError
+from ..machine import give_back_freed_memory
 from ..say import Say
 
 Work = Callable[[], int]  # does its work once, and returns how many images that were, or whatever is counted
@@ -119,15 +119,8 @@ def timed(work: Work) -> tuple[int, float]:
     start = time.perf_counter()
     images = work()
     seconds = time.perf_counter() - start
-    give_back_memory()
+    give_back_freed_memory()  # while others take their turns
     return images, seconds
-
-
-def give_back_memory() -> None:
-    """Let the system have what the C library keeps, while others take their turns."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # of glibc alone
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_memory_bytes() -> int:

@@ -13,7 +13,7 @@ from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, ratios, speeds, tabulate
 from ..bench.steps import Entry
 from ..errors import UserError, nearest
-from ..results.cost import count_macs
+from ..models.counts import count_macs
 from ..say import Say, print_line
 from ..training.precision import resolve_device, resolve_precision
 

@@ -51,8 +51,9 @@ def data_section(source: str) -> Data:
 
 def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     from .. import checkpoint
+    from ..models.counts import count_macs, count_parameters
     from ..models.recomputation import recompute_activations
-    from ..results.cost import count_macs, count_parameters, seconds_per_training_step
+    from ..results.cost import seconds_per_training_step
     from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
     from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision

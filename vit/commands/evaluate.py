@@ -16,6 +16,7 @@ from ..data import datasets
 from ..data.datasets import Images
 from ..data.loading import evaluation_loader
 from ..errors import UserError
+from ..machine import keep_freed_memory
 from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, replace_file, write_json
@@ -62,6 +63,8 @@ def evaluate(
         images, small = other_images(data, split, loaded)
         place = Path("evaluations") / f"{run_of(model).name}-{Path(data).name}"
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
+    if device == "cpu":
+        keep_freed_memory()
     loaded, manner = ready(loaded, merge_tokens, precision, device)
     if manner:
         place = Path("evaluations") / f"{place.name}{manner}"

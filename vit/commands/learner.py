@@ -17,10 +17,10 @@ from ..data.order import Position, Share, training_batches
 from ..data.preprocessing import BatchNormalizer, Preprocessing
 from ..data.resident import as_it_is
 from ..errors import UserError
+from ..models.counts import count_parameters
 from ..models.recomputation import recompute_activations
 from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
-from ..results.cost import count_parameters
 from ..say import Say
 from ..training import features, tuning
 from ..training.memory import parts_for

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..machine import available_cores
+from ..machine import available_cores, keep_freed_memory
 from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
@@ -88,6 +88,7 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
 
     loaded = checkpoint.load(planned.folder.path)
     training = planned.recipe.training
+    keep_freed_memory()  # as in a training
     timings = measure(
         loaded.module, loaded.preprocessing.image_size, training.batch_size, available_device(training.device)
     )

@@ -13,9 +13,10 @@ from ..data import datasets
 from ..data.datasets import Dataset
 from ..data.order import Position, Share, training_batches
 from ..errors import UserError
+from ..machine import keep_freed_memory
+from ..models.counts import count_macs, count_parameters
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
-from ..results.cost import count_macs, count_parameters
 from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
 from ..training import waiting
@@ -60,6 +61,8 @@ def train(
         return run
     say = print_line if first and not quiet else ignore_line
     placement, precision, why = decide_place(recipe)
+    if placement.device == "cpu":
+        keep_freed_memory()
 
     data = datasets.load(recipe.data, say)
     datasets.check_readable(data.train, data.validation)
