@@ -19,6 +19,18 @@ def sleeper(seconds: float, log: str):
     return work
 
 
+def slow_at_first_every_time():
+    calls = 0
+
+    def work() -> int:
+        nonlocal calls
+        time.sleep(0.01 if calls % 2 else 0.5)
+        calls += 1
+        return calls
+
+    return work
+
+
 def refused():
     raise UserError("no images here")
 
@@ -46,6 +58,12 @@ def test_rounds_alternate_and_the_first_is_not_counted(tmp_path) -> None:
     assert max(timed["slow"].rounds) <= 100 and timed["slow"].median < timed["quick"].median
     assert all(values.peak_memory_bytes > 1_000_000 for values in timed.values())
     assert told[0].startswith("warming up: slow ") and told[-1].startswith("round 3 of 3: quick ")
+
+
+def test_a_round_warms_up_without_being_counted() -> None:
+    told: list[str] = []
+    timed = time_in_turns([System("cold", slow_at_first_every_time, {}, warms_up=True)], 2, told.append)
+    assert len(timed["cold"].rounds) == 2 and min(timed["cold"].rounds) > 4 / 0.5
 
 
 @pytest.mark.parametrize(

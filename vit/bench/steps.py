@@ -46,7 +46,7 @@ def prepare(task: str, entry: Entry, seconds: float, threads: int) -> Work:
             torch.cuda.synchronize()
         return time.perf_counter() - start
 
-    repeated(2)  # warms up, and compiles
+    repeated(1)  # compiles
     count = max(1, round(seconds / repeated(1)))
 
     def work() -> int:

@@ -68,10 +68,9 @@ def run_contest(
 ) -> list[dict[str, Any]]:
     entries = entries_of(contest, against, precision, device)
     common = {"seconds": seconds, "threads": torch.get_num_threads()}
-    systems = [
-        System(MATRIX_PRODUCTS, peak.prepare, {"precision": precision, "device": device, **common}, unit="FLOP"),
-        *(System(name, steps.prepare, {"task": task, "entry": entry, **common}) for name, entry in entries.items()),
-    ]
+    systems = [System(MATRIX_PRODUCTS, peak.prepare, {"precision": precision, "device": device, **common}, unit="FLOP")]
+    for name, entry in entries.items():
+        systems.append(System(name, steps.prepare, {"task": task, "entry": entry, **common}, warms_up=True))
     measured = time_in_turns(systems, rounds, say)
     image_flops = 2 * PASSES[task] * count_macs(contest.build(), (contest.image_size, contest.image_size))
     most = measured[MATRIX_PRODUCTS].median
