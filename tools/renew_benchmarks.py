@@ -20,7 +20,8 @@ from vit.commands import bench_models, bench_startup
 ROOT = Path(__file__).parent.parent
 FOLDER = Path("docs") / "benchmarks"  # as commands name it
 BENCHES = {
-    "train": ["train"],
+    "train": ["train", "--models", "vit_small,vit_tiny/4@32,resnet50,resnet50+se", "--against", "timm"],
+    "train_base": ["train", "--models", "vit_base", "--against", "torchvision,transformers"],  # 24 GiB hold no more
     "infer": ["infer", "--models", "vit_small", "--against", "timm,openvino"],
     "infer_one": ["infer", "--models", "vit_small", "--against", "timm,openvino", "--batch-size", "1"],
     "startup": ["startup"],

@@ -78,11 +78,11 @@ def training_step(entry: Entry, contender: Contender) -> Step:
     dtype = AUTOCAST_TYPES[entry.precision]
 
     def step() -> None:
-        optimizer.zero_grad()
         with torch.autocast(entry.device, dtype, enabled=dtype is not None):
             loss = F.cross_entropy(contender.call(images).float(), labels)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()  # no gradients while others take their turns
 
     return step
 

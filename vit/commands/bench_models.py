@@ -47,12 +47,13 @@ def bench_models(
     contests = [contest(name, batch_size) for name in models]
     device = resolve_device(device)
     precision, _ = resolve_precision(precision, device)
+    threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
+    title = f"{task}: {precision} on {device}{threads}, median of {rounds} rounds; x is ours over theirs"
     rows: list[dict[str, Any]] = []
     for one in contests:
         say(f"{one.name}: {one.image_size} pixels, batches of {one.batch_size}, {precision} on {device}")
         rows += run_contest(task, one, against, precision, device, seconds, rounds, say)
-    threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
-    title = f"{task}: {precision} on {device}{threads}, median of {rounds} rounds; x is ours over theirs"
+        finished(title, rows, out)  # keeps what is measured, should the next one fail
     return finished(title, rows, out)
 
 

@@ -1,8 +1,8 @@
 """A Transformer block's linear maps, GELU and attention in bf16 on CPUs, with their ways back.
 
 They compute what autocast does, with fewer passes over memory: a bias is added inside of its product and its gradient
-is a product too, queries, keys and values stay in one tensor, and the activated hidden layer is computed again instead
-of kept. B images, N tokens, D embed_dim, H heads.
+is a product too, queries, keys and values stay in one tensor, and gradients are written over what nobody needs again.
+B images, N tokens, D embed_dim, H heads.
 """
 
 from typing import Any
@@ -84,18 +84,18 @@ class Product(Function):
 
 
 class GeluProduct(Function):
-    """gelu(x) weight' + bias of x in bf16; the way back computes gelu(x) again instead of keeping it."""
+    """gelu(x) weight' + bias of x in bf16."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        weight = weight.to(BF16)
-        ctx.save_for_backward(x, weight)
-        return product(F.gelu(x), weight, bias)
+        activated, weight = F.gelu(x), weight.to(BF16)
+        ctx.save_for_backward(x, activated, weight)
+        return product(activated, weight, bias)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, weight = ctx.saved_tensors
-        of_hidden, *others = gradients(ctx.needs_input_grad, g, F.gelu(x), weight)
+        x, activated, weight = ctx.saved_tensors
+        of_hidden, *others = gradients(ctx.needs_input_grad, g, activated, weight)
         if of_hidden is not None:
             torch.ops.aten.gelu_backward.grad_input(of_hidden, x, grad_input=of_hidden)
         return of_hidden, *others
