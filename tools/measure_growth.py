@@ -54,7 +54,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for point in points():
         entry = Entry(OURS, Settings(), point.contest, precision, device)
-        timed = measured(System(point.axis, steps.prepare, arguments(entry)))
+        timed = measured(System(point.axis, steps.prepare, arguments(entry), warms_up=True))
         rows.append({"axis": point.axis, "curve": point.curve, "value": point.value} | told(timed))
         print(rows[-1], flush=True)
     rows += list(workers())
