@@ -31,14 +31,14 @@ BATCH_SIZE, ROUNDS = 32, 5
 
 @dataclass(frozen=True)
 class Choice:
-    """How a model answers; `merged` is the share of the patches that are gone after the last block."""
+    """How a model answers; `merged` is the share of the patches that are gone before the last block."""
 
     precision: str
     merged: float
 
     def pairs_per_block(self, module: nn.Module) -> int:
         patches = module.grid[0] * module.grid[1]  # pyright: ignore[reportIndexIssue, reportOperatorIssue]
-        return round(self.merged * patches / len(module.blocks))  # pyright: ignore[reportArgumentType]
+        return round(self.merged * patches / (len(module.blocks) - 1))  # pyright: ignore[reportArgumentType]
 
 
 CHOICES = [Choice(precision, merged) for precision in ("fp32", "bf16", "int8") for merged in (0.0, 0.25, 0.5, 0.75)]

@@ -19,11 +19,9 @@ from vit.commands.inputs import load_recipe
 from vit.run_folder import read_json, write_text
 
 RECIPE, EPOCHS, FRACTION, SEEDS = "cifar10_cpu_vit", 6, 0.16, 3
-FEWER_EPOCHS = {"schedule.epochs": 3}
 PLAIN = "plain"
 LOWER = {"schedule.lower_image_size": 24, "schedule.raised_epochs": 3}
 RANDAUGMENT = [{"random_crop": {"padding": 4}}, "horizontal_flip", {"randaugment": {"magnitude": 9}}]
-MUON = {"optimizer.name": "timm/muon", "optimizer.lr": 4.0e-3}
 VARIANTS: dict[str, dict[str, Any]] = {
     PLAIN: {},
     "bf16": {"training.precision": "bf16"},
@@ -31,10 +29,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lower_resolution": LOWER,
     "lower_resolution_ramp": {**LOWER, "augment": RANDAUGMENT, "schedule.augment_ramp_epochs": EPOCHS},
     "randaugment": {"augment": RANDAUGMENT},
-    "adamw_faster": {"optimizer.lr": 8.0e-3},  # whether muon wins by its learning rate
-    "muon": MUON,
-    "muon_fewer_epochs": {**MUON, **FEWER_EPOCHS},
-    "muon_fewer_epochs_bf16": {**MUON, **FEWER_EPOCHS, "training.precision": "bf16"},
+    "muon": {"optimizer.name": "timm/muon", "optimizer.lr": 4.0e-3},
 }
 
 
