@@ -1,7 +1,6 @@
 """How much a model is: its parameters, and by formula the multiply-accumulates of an image."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from math import prod
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from .vision_transformer import VisionTransformer, all_tokens
+from .vision_transformer import all_tokens
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -26,8 +25,7 @@ def count_macs(module: nn.Module, image_size: tuple[int, int]) -> int:
     """
     parameter = next(module.parameters())
     training = module.training
-    whole = all_tokens(module) if isinstance(module, VisionTransformer) else nullcontext()
-    with torch.no_grad(), whole, _MacCounter() as counter:
+    with torch.no_grad(), all_tokens(module), _MacCounter() as counter:
         module.eval()(torch.zeros(1, 3, *image_size, device=parameter.device, dtype=parameter.dtype))
     module.train(training)
     return counter.macs

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -269,14 +269,16 @@ class VisionTransformer(nn.Module):
 
 
 @contextmanager
-def all_tokens(module: VisionTransformer) -> Iterator[None]:
-    """Let the last block compute all tokens, for those who look at them."""
-    last: Any = module.blocks[-1]
-    queries, last.queries = last.queries, None
+def all_tokens(module: nn.Module) -> Iterator[None]:
+    """Let a Vision Transformer's last block compute all tokens, for those who look at them; other models do anyway."""
+    queries = {block: block.queries for block in module.modules() if isinstance(block, Block)}
+    for block in queries:
+        block.queries = None
     try:
         yield
     finally:
-        last.queries = queries
+        for block, count in queries.items():
+            block.queries = count
 
 
 def check_shape(

@@ -1,7 +1,7 @@
 """What the answer is made of: how far attention reaches, which positions are alike, which pixels a place depends on."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -110,9 +110,8 @@ def _last_map(module: nn.Module) -> Iterator[list[Tensor]]:
         if isinstance(given, Tensor) and given.ndim == 4 and min(given.shape[2:]) > 1:
             maps[:] = [given]
 
-    is_vit = isinstance(module, VisionTransformer)
-    parts = [module.blocks[-1]] if is_vit else list(module.modules())
-    with _hooked(parts, keep), all_tokens(module) if is_vit else nullcontext():
+    parts = [module.blocks[-1]] if isinstance(module, VisionTransformer) else list(module.modules())
+    with _hooked(parts, keep), all_tokens(module):
         yield maps
 
 
