@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from vit.models import create_model
+from vit.models import bf16_kernels, create_model
 from vit.models.bf16_kernels import Bf16Attention, Bf16MLP, quicken
 from vit.training import measured
 from vit.training.kernels import choose_kernels
@@ -54,6 +54,18 @@ def test_values_and_gradients_are_as_near_to_the_exact_ones_as_those_of_autocast
     exact = gradients(deepcopy(usual).double(), x.double(), bf16=False)
     of_usual, of_quick = (distances(gradients(block, x, bf16=True), exact) for block in (usual, quick))
     assert of_quick.max() < 0.05 and (of_quick < 1.5 * of_usual + 1e-3).all()
+
+
+@pytest.mark.parametrize("kept", [0, 17])
+def test_heads_in_groups_and_attention_computed_again_give_the_same_bits(monkeypatch, kept):
+    torch.manual_seed(0)
+    block, x = small().blocks[0], torch.randn(5, 17, 24)
+    quicken(block)
+    at_once = gradients(deepcopy(block), x, bf16=True)
+    monkeypatch.setattr(bf16_kernels, "CACHED_SCORES", 2 * 17**2)  # two of 15 heads; the last is alone
+    monkeypatch.setattr(bf16_kernels, "MOST_KEPT_TOKENS", kept)
+    for a, b in zip(gradients(block, x, bf16=True), at_once, strict=True):
+        assert torch.equal(a, b)
 
 
 def test_without_autocast_nothing_changes():

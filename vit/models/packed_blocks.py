@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .bf16_kernels import scaled
+from .few_queries import attend_from_first
 from .packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from .vision_transformer import MLP, Attention, Block, LayerScale, VisionTransformer
 
@@ -35,19 +36,23 @@ def is_usual(block: Block) -> bool:
 
 
 class PackedAttention(Attention):
-    """Multi-head self-attention, the scores in bf16."""
+    """Multi-head self-attention in bf16; `few`: whether it may be asked for the first tokens alone."""
 
-    def __init__(self, layer: Attention, rows: int, factors: Tensor | None, linear: Linear):
+    def __init__(self, layer: Attention, rows: int, factors: Tensor | None, linear: Linear, few: bool):
         nn.Module.__init__(self)
         self.num_heads = layer.num_heads
+        self.unpacked = [parameter.detach().to(BF16) for parameter in layer.qkv.parameters()] if few else []
         self.qkv = linear(layer.qkv, rows)
         self.proj = linear(layer.proj, rows, factors)
 
     def attended(self, x: Tensor, queries: int | None) -> Tensor:
         """Return what the heads give together for all tokens or the first, before the last layer: [B, N, D]."""
+        if queries is not None:
+            weight, bias = self.unpacked
+            return attend_from_first(x, queries, weight, bias, self.num_heads)
         images, tokens, width = x.shape
         q, k, v = self.heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
-        values = scaled(q[:, :queries], k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
+        values = scaled(q, k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
         return values.view(images, self.num_heads, -1, q.shape[-1]).transpose(1, 2).reshape(images, -1, width)
 
 
@@ -69,7 +74,8 @@ class PackedBlock(Block):
     def __init__(self, block: Block, rows: int, linear: Linear):
         nn.Module.__init__(self)
         self.norm1, self.norm2 = block.norm1, block.norm2
-        self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear)
+        few = block.queries is not None
+        self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear, few)
         self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2), linear)
         self.ls1 = self.ls2 = nn.Identity()  # inside of the weights
         self.queries = block.queries

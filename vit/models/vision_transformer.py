@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .drop_path import DropPath
+from .few_queries import attend_from_first
 from .patch_dropout import PatchDropout
 from .resampling import resample_positions
 
@@ -87,6 +88,8 @@ class Attention(nn.Module):
         return self.proj(x.transpose(1, 2).flatten(2))
 
     def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D], what only the first tokens see
+        if queries is not None and type(self.qkv) is nn.Linear:  # nothing was put around it, as adapters are
+            return self.proj(attend_from_first(x, queries, self.qkv.weight, self.qkv.bias, self.num_heads))
         q, k, v = self.heads(x)
         return self.joined(F.scaled_dot_product_attention(q[:, :, :queries], k, v))  # scaled by 1 / sqrt(D/H)
 

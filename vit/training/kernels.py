@@ -16,8 +16,7 @@ from ..models.vision_transformer import VisionTransformer
 from .measured import remembered
 from .precision import best_seconds
 
-MOST_TOKENS = 1024  # attention keeps a square of them for every head
-IMAGES, TURNS = 8, 3
+MOST_IMAGES, TOKENS, TURNS = 8, 2048, 3
 
 
 def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: str, device: str) -> str | None:
@@ -26,8 +25,6 @@ def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: st
         return None
     rows, columns = (side // module.patch_size for side in image_size)
     tokens = rows * columns + module.num_prefix
-    if tokens > MOST_TOKENS:
-        return None
     block: Any = module.blocks[0]
     width, hidden = module.pos_embed.shape[-1], block.mlp.fc2.in_features
     what = f"own over usual bf16 kernels, {tokens} tokens, {block.attn.num_heads} heads, width {width}, hidden {hidden}"
@@ -40,7 +37,8 @@ def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: st
 
 def measure_ratio(block: nn.Module, tokens: int, width: int) -> float:
     """Return how many times as long the usual kernels take for a block, forward and backward in bf16."""
-    x = torch.randn(IMAGES, tokens, width, requires_grad=True)
+    images = max(1, min(MOST_IMAGES, TOKENS // tokens))
+    x = torch.randn(images, tokens, width, requires_grad=True)
     usual, ours = deepcopy(block), deepcopy(block)
     quicken(ours)
     turns = [[best_seconds(one, x, "cpu", bf16=True) for one in (usual, ours)] for _ in range(TURNS)]

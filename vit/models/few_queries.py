@@ -1,0 +1,25 @@
+"""Attention for few queries, which makes no keys and no values of the tokens that are looked at."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def attend_from_first(x: Tensor, queries: int, weight: Tensor, bias: Tensor, num_heads: int) -> Tensor:
+    """Return what the first `queries` of the tokens x [B, N, D] take from all, the heads beside each other: [B, Q, D].
+
+    `weight` [3 D, D] and `bias` [3 D] make queries, keys and values. Sums are taken in another order than usual:
+    q k' = q (W_k x)' = (q W_k) x', and softmax(s) v = (softmax(s) x) W_v'. A key's bias adds the same to all scores of
+    a query, and so nothing to their softmax. For one query it is 2 H N D multiplications instead of 2 N D^2.
+    """
+    of_q, of_k, of_v = weight.unflatten(0, (3, num_heads, -1))  # each [H, D/H, D]
+    bias_of_q, _, bias_of_v = bias.unflatten(0, (3, num_heads, 1, -1))  # each [H, 1, D/H]
+    images, _, width = x.shape
+    first = x[:, :queries].flatten(0, 1)
+    q = F.linear(first, of_q.flatten(0, 1), bias_of_q.flatten())  # [B Q, D]
+    x = x.to(q.dtype)
+    q = q.unflatten(1, (num_heads, -1)).transpose(0, 1)  # [H, B Q, D/H]
+    looked_for = (q @ of_k).unflatten(1, (images, queries)).permute(1, 2, 0, 3).flatten(1, 2)  # [B, Q H, D]
+    scores = looked_for @ x.transpose(1, 2) * q.shape[-1] ** -0.5
+    found = (scores.softmax(-1) @ x).view(images * queries, num_heads, width).transpose(0, 1)  # [H, B Q, D]
+    values = found @ of_v.transpose(1, 2) + bias_of_v  # [H, B Q, D/H]
+    return values.transpose(0, 1).reshape(images, queries, width)
