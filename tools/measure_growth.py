@@ -18,6 +18,7 @@ from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from vit.bench import loading, steps
 from vit.bench.contest import Contest
@@ -36,6 +37,8 @@ FOLDER = Path(__file__).parent.parent / "docs" / "growth"
 ROUNDS, SECONDS = 3, 1.0
 BATCH_SIZE = 8  # where it does not grow
 HEAD_WIDTH = 64
+POWERS = ("resolution", "depth", "width")  # a power of what grows is a straight line on two logarithmic axes
+DOUBLING = ("batch size", *POWERS)
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,7 @@ def main() -> None:
         rows += list(processes(sys.argv[1]))
     FOLDER.mkdir(exist_ok=True)
     write_json(FOLDER / "growth.json", {"environment": environment(), "precision": precision, "rows": rows})
-    for axis in dict.fromkeys(row["axis"] for row in rows):
-        drawn = draw(axis, [row for row in rows if row["axis"] == axis and row["images_per_second"]])
-        write_text(FOLDER / f"{axis.replace(' ', '_')}.svg", drawn)
+    draw_all(rows)
 
 
 def points() -> Iterator[Point]:
@@ -134,6 +135,12 @@ def processes(images: str) -> Iterator[dict[str, Any]]:
         }
 
 
+def draw_all(rows: list[dict[str, Any]]) -> None:
+    for axis in dict.fromkeys(row["axis"] for row in rows):
+        drawn = draw(axis, [row for row in rows if row["axis"] == axis and row["images_per_second"]])
+        write_text(FOLDER / f"{axis.replace(' ', '_')}.svg", drawn)
+
+
 def draw(axis: str, rows: list[dict[str, Any]]) -> str:
     """Return the SVG of one thing's growth: speed on the left, memory on the right."""
     with matplotlib.rc_context(STYLE):
@@ -148,13 +155,17 @@ def draw(axis: str, rows: list[dict[str, Any]]) -> str:
         for panel, name in ((speed, "images/s"), (memory, "peak memory, GB")):
             panel.set_xlabel(axis)
             panel.set_ylabel(name)
-            panel.set_ylim(bottom=0)
+            if panel is speed and axis in POWERS:
+                panel.set_yscale("log", base=2)
+                panel.yaxis.set_major_formatter("{x:g}")
+            else:
+                panel.set_ylim(0, 1.1 * panel.get_ylim()[1])
+            if axis in DOUBLING:
+                panel.set_xscale("log", base=2)
+                panel.xaxis.set_major_formatter("{x:g}")
+                panel.xaxis.set_minor_locator(NullLocator())
             panel.set_xticks(sorted({row["value"] for row in rows}))
             panel.tick_params(labelsize=8)
-        if axis == "batch size":
-            for panel in (speed, memory):
-                panel.set_xscale("log", base=2)
-                panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         speed.legend(fontsize=8)
         return re.sub(r"<svg ", '<svg style="background:#ffffff" ', svg(figure), count=1)
 
