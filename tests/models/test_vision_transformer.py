@@ -12,8 +12,9 @@ import vit
 from vit import UserError
 from vit.checkpoint import create_model
 from vit.models import MODELS, family
+from vit.models.attention import Attention
 from vit.models.drop_path import DropPath
-from vit.models.vision_transformer import Attention, PatchEmbedding, VisionTransformer, all_tokens
+from vit.models.vision_transformer import PatchEmbedding, VisionTransformer, all_tokens
 
 TIMM_NAMES = {
     "vit_tiny": "vit_tiny_patch16_224",

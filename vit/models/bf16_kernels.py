@@ -12,8 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import Function
 
+from .attention import Attention
 from .packed_linear import BF16
-from .vision_transformer import MLP, Attention
+from .vision_transformer import MLP
 
 CACHED_SCORES = 2**20  # of 2 bytes: 8 % less time for attention in a ViT-S/16's step than all at once (AMD EPYC)
 MOST_KEPT_TOKENS = 1024  # a square of them for every head
@@ -154,6 +155,7 @@ def at_a_time(parts: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
 
 
 def softmax_of_scores(q: Tensor, k: Tensor) -> Tensor:
+    """Return softmax(q k' / sqrt(D/H)) of every head [B H, N, D/H]: [B H, N, N]."""
     scores = scaled(q, k.transpose(1, 2), q.shape[-1] ** -0.5)
     return torch.softmax(scores, -1, out=scores)
 

@@ -7,10 +7,10 @@ stay in bf16 from block to block. B images, N tokens, D embed_dim, H heads.
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .bf16_kernels import scaled
-from .few_queries import attend_from_first
+from .attention import Attention, attend_from_first
+from .bf16_kernels import softmax_of_scores
 from .packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
-from .vision_transformer import MLP, Attention, Block, LayerScale, VisionTransformer
+from .vision_transformer import MLP, Block, LayerScale, VisionTransformer
 
 Linear = type[PackedLinear] | type[Int8Linear]
 
@@ -52,7 +52,7 @@ class PackedAttention(Attention):
             return attend_from_first(x, queries, weight, bias, self.num_heads)
         images, tokens, width = x.shape
         q, k, v = self.heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
-        values = scaled(q, k.transpose(1, 2), q.shape[-1] ** -0.5).softmax(-1) @ v
+        values = softmax_of_scores(q, k) @ v
         return values.view(images, self.num_heads, -1, q.shape[-1]).transpose(1, 2).reshape(images, -1, width)
 
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import UserError
-from .vision_transformer import Attention, Block, VisionTransformer
+from .attention import Attention
+from .vision_transformer import Block, VisionTransformer
 
 
 def merge_tokens(module: nn.Module, per_block: int) -> None:

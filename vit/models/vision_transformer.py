@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .attention import Attention
 from .drop_path import DropPath
-from .few_queries import attend_from_first
 from .patch_dropout import PatchDropout
 from .resampling import resample_positions
 
@@ -68,30 +68,6 @@ class PatchEmbedding(nn.Module):
             raise ValueError(f"patches of {self.proj.kernel_size} do not tile images of {tuple(images.shape[2:])}")
         x = self.proj(images)  # [B, D, rows, columns]
         return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows * columns, D]
-
-
-class Attention(nn.Module):
-    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head."""
-
-    def __init__(self, embed_dim: int, num_heads: int):
-        super().__init__()
-        self.num_heads = num_heads
-        self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
-        self.proj = nn.Linear(embed_dim, embed_dim)
-
-    def heads(self, x: Tensor) -> Tensor:
-        """Return queries, keys and values of tokens [B, N, D]: [3, B, H, N, D/H]."""
-        return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-
-    def joined(self, x: Tensor) -> Tensor:
-        """Return what the heads [B, H, N, D/H] give together: [B, N, D]."""
-        return self.proj(x.transpose(1, 2).flatten(2))
-
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D], what only the first tokens see
-        if queries is not None and type(self.qkv) is nn.Linear:  # nothing was put around it, as adapters are
-            return self.proj(attend_from_first(x, queries, self.qkv.weight, self.qkv.bias, self.num_heads))
-        q, k, v = self.heads(x)
-        return self.joined(F.scaled_dot_product_attention(q[:, :, :queries], k, v))  # scaled by 1 / sqrt(D/H)
 
 
 class MLP(nn.Module):

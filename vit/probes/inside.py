@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..models import family
-from ..models.vision_transformer import Attention, VisionTransformer, all_tokens
+from ..models.attention import Attention
+from ..models.vision_transformer import VisionTransformer, all_tokens
 
 AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
