@@ -121,6 +121,15 @@ def test_the_last_block_computes_what_the_head_sees_and_everything_learns_the_sa
     assert len(expected) > 30 and all(value.abs().max() > 0 for value in expected.values())
 
 
+def test_scores_that_fit_fp16_when_scaled_are_not_lost_in_it():
+    torch.manual_seed(0)
+    layer, x = Attention(64, 1), torch.randn(2, 9, 64)
+    with torch.no_grad():
+        layer.qkv.weight[:128] = 50 * torch.eye(64).repeat(2, 1)  # x x' of about 64, times 2,500, is beyond 65,504
+        expected = layer(x, 1)
+        torch.testing.assert_close(layer.half()(x.half(), 1).float(), expected, atol=2e-3, rtol=0)
+
+
 def test_a_patch_is_embedded_by_one_linear_map(randomize):
     embedding = randomize(PatchEmbedding((4, 4), 10)).double()
     images = torch.randn(2, 3, 8, 12, dtype=torch.float64)

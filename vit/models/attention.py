@@ -44,9 +44,9 @@ def attend_from_first(x: Tensor, queries: int, weight: Tensor, bias: Tensor, num
     first = x[:, :queries].flatten(0, 1)
     q = F.linear(first, of_q.flatten(0, 1), bias_of_q.flatten())  # [B Q, D]
     x = x.to(q.dtype)
-    q = q.unflatten(1, (num_heads, -1)).transpose(0, 1)  # [H, B Q, D/H]
+    q = q.unflatten(1, (num_heads, -1)).transpose(0, 1) * of_q.shape[1] ** -0.5  # [H, B Q, D/H]; scores fit fp16
     looked_for = (q @ of_k).unflatten(1, (images, queries)).permute(1, 2, 0, 3).flatten(1, 2)  # [B, Q H, D]
-    scores = looked_for @ x.transpose(1, 2) * q.shape[-1] ** -0.5
-    found = (scores.softmax(-1) @ x).view(images * queries, num_heads, width).transpose(0, 1)  # [H, B Q, D]
+    attention = (looked_for @ x.transpose(1, 2)).softmax(-1)  # [B, Q H, N]
+    found = (attention @ x).view(images * queries, num_heads, width).transpose(0, 1)  # [H, B Q, D]
     values = found @ of_v.transpose(1, 2) + bias_of_v  # [H, B Q, D/H]
     return values.transpose(0, 1).reshape(images, queries, width)
