@@ -21,6 +21,7 @@ from vit.run_folder import read_json, write_text
 RECIPE, EPOCHS, FRACTION, SEEDS = "cifar10_cpu_vit", 6, 0.16, 3
 PLAIN = "plain"
 LOWER = {"schedule.lower_image_size": 24, "schedule.raised_epochs": 3}
+MUON = {"optimizer.name": "timm/muon", "optimizer.lr": 4.0e-3}
 RANDAUGMENT = [{"random_crop": {"padding": 4}}, "horizontal_flip", {"randaugment": {"magnitude": 9}}]
 VARIANTS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -29,7 +30,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "lower_resolution": LOWER,
     "lower_resolution_ramp": {**LOWER, "augment": RANDAUGMENT, "schedule.augment_ramp_epochs": EPOCHS},
     "randaugment": {"augment": RANDAUGMENT},
-    "muon": {"optimizer.name": "timm/muon", "optimizer.lr": 4.0e-3},
+    "adamw_faster": {"optimizer.lr": 8.0e-3},
+    "muon": MUON,
+    "muon_fewer_epochs": {**MUON, "schedule.epochs": EPOCHS // 2},
+    "muon_fewer_epochs_bf16": {**MUON, "schedule.epochs": EPOCHS // 2, "training.precision": "bf16"},
 }
 
 
