@@ -22,6 +22,7 @@ RECIPE, EPOCHS, FRACTION, SEEDS = "cifar10_cpu_vit", 6, 0.16, 3
 PLAIN = "plain"
 LOWER = {"schedule.lower_image_size": 24, "schedule.raised_epochs": 3}
 MUON = {"optimizer.name": "timm/muon", "optimizer.lr": 4.0e-3}
+MUON_FEWER_EPOCHS = {**MUON, "schedule.epochs": EPOCHS // 2}
 RANDAUGMENT = [{"random_crop": {"padding": 4}}, "horizontal_flip", {"randaugment": {"magnitude": 9}}]
 VARIANTS: dict[str, dict[str, Any]] = {
     PLAIN: {},
@@ -32,8 +33,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "randaugment": {"augment": RANDAUGMENT},
     "adamw_faster": {"optimizer.lr": 8.0e-3},
     "muon": MUON,
-    "muon_fewer_epochs": {**MUON, "schedule.epochs": EPOCHS // 2},
-    "muon_fewer_epochs_bf16": {**MUON, "schedule.epochs": EPOCHS // 2, "training.precision": "bf16"},
+    "muon_fewer_epochs": MUON_FEWER_EPOCHS,
+    "muon_fewer_epochs_bf16": {**MUON_FEWER_EPOCHS, "training.precision": "bf16"},
 }
 
 

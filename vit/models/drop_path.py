@@ -33,7 +33,8 @@ class DropPath(nn.Module):
         if dropped == 0:
             return base + self(branch(x))
         kept = torch.randperm(len(x), device=x.device)[dropped:]
-        return base.index_add(0, kept, branch(x.index_select(0, kept)).to(x.dtype), alpha=len(x) / len(kept))
+        chosen = x.index_select(0, kept)  # one core alone would add up the gradient of x[kept]
+        return base.index_add(0, kept, branch(chosen).to(x.dtype), alpha=len(x) / len(kept))
 
     def extra_repr(self) -> str:
         return f"{self.rate:.3g}"
