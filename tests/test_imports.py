@@ -13,6 +13,7 @@ FLOORS: dict[str, float] = {
     "table": 0,
     "settings": 0,
     "machine": 0,
+    "places": 0,
     "say": 0,
     "recipe_mistakes": 0,
     "recipe": 0,

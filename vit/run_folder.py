@@ -34,6 +34,8 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.last_checkpoint = self.checkpoints / "last.ckpt"
         self.kept_weights = self.checkpoints / "kept.safetensors"  # of the best epoch, or gathered from all processes
+        self.images = self.path / "images.npz"  # of every split: names, and digests of their content
+        self.passed_over = self.path / "passed_over.csv"  # what lies among the images and was not used
         self.skipped = self.path / "skipped.csv"  # files that could not be decoded and were left out
         self.diverged = self.path / "diverged.json"
         self.probes = self.path / "evaluation" / "probes.json"
@@ -66,7 +68,7 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    replace_file(path, lambda beside: beside.write_text(text, encoding="utf-8"))
+    replace_file(path, lambda beside: beside.write_text(text, encoding="utf-8", errors="backslashreplace"))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 import vit
-from vit.data import broken
 from vit.errors import UserError
 from vit.run_folder import RunFolder, read_json
 
@@ -34,7 +33,7 @@ def test_the_run_ends_and_the_report_names_them(
     images: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, names = images
-    monkeypatch.setattr(broken, "MEMORY", tmp_path / "memory")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "memory"))
     (tmp_path / "two.yaml").write_text(RECIPES)
     overrides = {"data.name": "folder", "data.path": str(folder), "data.image_size": 16, "data.on_error": "skip"}
     overrides |= {"schedule.epochs": 2, "schedule.warmup_epochs": 0, "training.batch_size": 8}

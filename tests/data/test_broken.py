@@ -22,8 +22,8 @@ SETTINGS = {"data.name": "folder", "data.image_size": 16, "data.on_error": "skip
 
 @pytest.fixture(autouse=True)
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(broken, "MEMORY", tmp_path / "memory")
-    return tmp_path / "memory"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "memory"))
+    return tmp_path / "memory" / "vit" / "decoded"
 
 
 @pytest.fixture

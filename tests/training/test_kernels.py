@@ -8,7 +8,6 @@ import torch
 
 from vit.models import bf16_kernels, create_model
 from vit.models.bf16_kernels import Bf16Attention, Bf16MLP, quicken
-from vit.training import measured
 from vit.training.kernels import choose_kernels
 
 SIZE = (16, 16)
@@ -16,9 +15,8 @@ SIZE = (16, 16)
 
 @pytest.fixture
 def memory(tmp_path, monkeypatch):
-    path = tmp_path / "measured.json"
-    monkeypatch.setattr(measured, "MEMORY", path)
-    return path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "vit" / "measured.json"
 
 
 def small(**options) -> torch.nn.Module:

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from vit import UserError
-from vit.training import measured
 from vit.training.precision import LIGHTNING_NAMES, remembered_bf16_ratio, resolve_device, resolve_precision
 
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
@@ -15,9 +14,8 @@ with_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no
 
 @pytest.fixture
 def memory(tmp_path, monkeypatch):
-    path = tmp_path / "cache" / "measured.json"
-    monkeypatch.setattr(measured, "MEMORY", path)
-    return path
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "vit" / "measured.json"
 
 
 @pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])

@@ -35,6 +35,7 @@ def numbers(findings: Findings) -> dict[str, Any]:
         "counts": dict(zip(SPLITS, findings.counts.T.tolist(), strict=True)),
         "sizes": sizes(findings.sizes),
         "broken": findings.broken,
+        "passed_over": findings.passed_over,
         **{kind: [[asdict(image) for image in group] for group in getattr(findings, kind)] for kind in GROUPS},
         "remarks": findings.remarks,
         "faults": len(findings.faults),

@@ -1,7 +1,6 @@
 """`vit evaluate`: a model and a split become logits on disk, and the scores they give."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,17 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from .. import checkpoint, processes
-from ..checkpoint import Loaded
 from ..data import datasets
 from ..data.datasets import Images
 from ..data.loading import evaluation_loader
-from ..errors import UserError
 from ..machine import keep_freed_memory
-from ..recipe import Data
 from ..results import metrics
 from ..run_folder import RunFolder, replace_file, write_json
 from ..training.precision import available_device
 from ..training.sharding import gather_rows, join_processes
 from .answering import ready
 from .inputs import tell
+from .scored_images import ScoredImages, images_to_score, place_of
 
 
 @dataclass(frozen=True)
@@ -32,6 +29,7 @@ class Evaluation:
 
     scores: dict[str, Any]
     folder: RunFolder
+    remark: str | None = None
 
 
 def evaluate(
@@ -52,81 +50,40 @@ def evaluate(
     answers into evaluations/. Raises UserError for classes that the model does not know.
     """
     loaded = tell(checkpoint.load(model))
-    own = loaded.recipe.data if loaded.recipe else None
-    if data is None and own is None:
-        raise UserError(f"{model} was not trained here, so there are no images of its own: vit evaluate {model} DATA")
-    if own and (data is None or is_own(own, data)):
-        dataset = datasets.load(own)
-        images, small, place = dataset.split(split), dataset.small, run_of(model)
-    else:
-        assert data is not None
-        images, small = other_images(data, split, loaded)
-        place = Path("evaluations") / f"{run_of(model).name}-{Path(data).name}"
+    scored = images_to_score(model, loaded, data, split)
+    images = scored.images
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
     if device == "cpu":
         keep_freed_memory()
     loaded, manner = ready(loaded, merge_tokens, precision, device)
-    if manner:
-        place = Path("evaluations") / f"{place.name}{manner}"
     datasets.check_readable(images)
-    folder = RunFolder(out if out is not None else place)
-    workers = own.workers if own else "auto"
+    folder = place_of(scored, manner, split, out)
+    workers = loaded.recipe.data.workers if loaded.recipe else "auto"
     share = join_processes(device)
-    loader = evaluation_loader(images, loaded.preprocessing, workers, small, share)
+    loader = evaluation_loader(images, loaded.preprocessing, workers, scored.small, share)
     logits = gather_rows(predict_logits(loaded.module.to(device), loader, device), share)
-    scores = metrics.scores(logits, images.labels, list(loaded.classes))
+    scores = metrics.scores(logits, images.labels, list(loaded.classes)) | scored.facts
     if processes.is_first():
         _write(folder, split, images, logits, scores)
-    return Evaluation(scores, folder)
-
-
-def is_own(own: Data, data: str | Path) -> bool:
-    """Return whether `data` is what the model was trained on, however its path is written."""
-    if own.path is None:
-        return str(data) == own.name
-    return Path(data).resolve() == Path(own.path).resolve()
-
-
-def run_of(model: str | Path) -> Path:
-    """Return the run folder of a model, or the path that stands for it where it has none."""
-    path = Path(model)
-    return path.parent if RunFolder(path.parent).model == path else path.with_suffix("") if path.is_file() else path
-
-
-def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, bool]:
-    """Return the images of a folder or dataset that the model was not trained on, labelled by the model's classes."""
-    name, path = datasets.named(data)
-    source = datasets.DATASETS[name](path=path)
-    numbers = loaded.class_numbers
-    unknown = set(source.classes) - set(numbers)
-    if unknown:
-        known = f"{len(loaded.classes)} ({_shortened(loaded.classes)})" if loaded.classes else "none that are named"
-        raise UserError(
-            f"the data has {len(source.classes)} classes ({_shortened(source.classes)}), "
-            f"the model {known}; it cannot know {_shortened(sorted(unknown))}"
-        )
-    whole = set(source.splits) == {"train"}
-    if not whole and split not in source.splits:
-        raise UserError(f"{data} has no split {split} ({', '.join(source.splits)})")
-    images = source.splits["train" if whole else split]
-    places = np.array([numbers[name] for name in source.classes])
-    return replace(images, labels=labels_at(places, images.labels, len(loaded.classes))), source.small
-
-
-def labels_at(places: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return labels in which class c of the data is class places[c] of the model."""
-    if labels.ndim == 1:
-        return places[labels]
-    moved = np.zeros((len(labels), num_classes), dtype=bool)
-    moved[:, places] = labels
-    return moved
+    return Evaluation(scores, folder, remark_on(scored))
 
 
 def show(evaluation: Evaluation, split: str) -> str:
     """Return the scores in a few lines."""
     written = f"written to {evaluation.folder.scores(split)} and {evaluation.folder.logits(split).name}"
     said = labels_in_words if "mean_average_precision" in evaluation.scores else classes_in_words
-    return "\n".join([*said(evaluation.scores, split), written])
+    remarks = [f"note: {evaluation.remark}"] if evaluation.remark else []
+    return "\n".join([*remarks, *said(evaluation.scores, split), written])
+
+
+def remark_on(scored: ScoredImages) -> str | None:
+    """Return what the scores must not be read without: images that the model was trained on."""
+    if not scored.trained_on:
+        return None
+    shares = f"{scored.trained_on:,} of the {len(scored.images):,} images are"
+    if scored.own:
+        return f"{shares} copies of images that the model was trained on"
+    return f"{shares} among those that the model was trained on: this is no test of it"
 
 
 def labels_in_words(s: dict[str, Any], split: str) -> list[str]:
@@ -156,10 +113,6 @@ def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.nda
     with torch.inference_mode():
         batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]
     return np.concatenate(batches)
-
-
-def _shortened(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> None:

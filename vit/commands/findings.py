@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import audit
+from ..data import audit, passed_over
 from ..data.datasets import Dataset, Images
 from ..data.stores import Chain
 from ..recipe import Data
@@ -48,6 +48,7 @@ class Findings:
     counts: np.ndarray  # [class, split] in the order of SPLITS
     sizes: np.ndarray  # [N, 2]: width and height of what could be decoded
     broken: dict[str, str]  # name and reason
+    passed_over: dict[str, str]  # what lies among the images and is not used: name and reason
     leaks: list[list[Seen]]  # the same pixels in several splits
     conflicts: list[list[Seen]]  # the same pixels under several labels
     copies: list[list[Seen]]  # the same pixels more than once, in one split under one label
@@ -81,11 +82,25 @@ def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, sectio
     faults = [f"{name}: {reason}" for name, reason in broken.items()] if section.on_error == "fail" else []
     faults += [f"the same image under several labels: {in_words(group)}" for group in conflicts]
     faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
-    noted = [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
+    noted = [f"not used: {line}" for line in passed_over.in_words(dataset.passed_over)]
+    noted += [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
     if broken and section.on_error == "skip":
         noted.append(f"{len(broken):,} files cannot be decoded and will be left out (data.on_error=skip)")
     sizes = looks.sizes[looks.decoded]
-    return Findings(dataset.classes, counts, sizes, broken, leaks, conflicts, copies, near, faults, noted, folder)
+    return Findings(
+        classes=dataset.classes,
+        counts=counts,
+        sizes=sizes,
+        broken=broken,
+        passed_over=dataset.passed_over,
+        leaks=leaks,
+        conflicts=conflicts,
+        copies=copies,
+        near=near,
+        faults=faults,
+        remarks=noted,
+        folder=folder,
+    )
 
 
 def label_of(label: Any, classes: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """`vit train`: a recipe becomes a run folder."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from safetensors.torch import load_file
 from torch import nn
 
 from .. import checkpoint, processes
-from ..data import datasets
+from ..data import contents, datasets
+from ..data.contents import Contents, contents_of
 from ..data.datasets import Dataset
 from ..data.order import Position, Share, training_batches
 from ..errors import UserError
@@ -65,7 +67,10 @@ def train(
         keep_freed_memory()
 
     data = datasets.load(recipe.data, say)
-    datasets.check_readable(data.train, data.validation)
+    datasets.check_readable(data.train, data.validation, data.test)
+    images = contents_of(data, say) if first else None
+    if images:
+        check_same_images(run, images)
     weights = weights or read_weights(recipe)
     seed_generators_of_all(recipe.training.seed)  # behind the reading, which may draw numbers
     start = make_start(recipe, data, weights)
@@ -83,8 +88,8 @@ def train(
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
 
-    if first:
-        begin_folder(run, recipe, data)
+    if images:
+        begin_folder(run, recipe, data, images)
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
     loss = Loss(recipe.training, len(data.classes), data.train.labels)
@@ -100,7 +105,8 @@ def train(
         experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
         say(waiting.in_words(described["waiting_share"], recipe, data.small))
         score = main_score(task.scores)
-        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}; next: vit evaluate {run.path}")
+        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}")
+        say(f"next: {shlex.join(['vit', 'evaluate', str(run.path)])}")
     return run
 
 
@@ -115,10 +121,19 @@ def decide_place(recipe: Recipe) -> tuple[Placement, str, str]:
     return placement, precision, why
 
 
-def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset) -> None:
+def check_same_images(run: RunFolder, images: Contents) -> None:
+    """Refuse to go on with a run on images that are not those it began with."""
+    kept = contents.read(run.images)
+    if kept:
+        contents.check_unchanged(kept, images, str(run.path), "put them back, or train anew in another --out")
+
+
+def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents) -> None:
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.environment, environment())
-    write_skipped(run, data)
+    contents.write(run.images, images)
+    write_reasons(run.skipped, data.skipped)
+    write_reasons(run.passed_over, data.passed_over)
     processes.announce_folder(run.path)
 
 
@@ -153,11 +168,10 @@ def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learn
     return module
 
 
-def write_skipped(run: RunFolder, data: Dataset) -> None:
-    """List the files that were left out, where there are any."""
-    if not data.skipped:
-        return
-    write_csv(run.skipped, [{"path": name, "reason": reason} for name, reason in data.skipped.items()])
+def write_reasons(path: Path, reasons: Mapping[str, str]) -> None:
+    """List what was left out, where there is any."""
+    if reasons:
+        write_csv(path, [{"path": name, "reason": reason} for name, reason in reasons.items()])
 
 
 def summary(
@@ -180,6 +194,7 @@ def summary(
         "training_images": len(data.train),
         "validation_images": len(data.validation),
         "skipped_images": len(data.skipped),
+        "passed_over": len(data.passed_over),
         "epochs": len(record.rows),
         "kept_epoch": row["epoch"],
         "images_seen": record.images_seen,

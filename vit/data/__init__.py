@@ -6,7 +6,7 @@ LISTS = (".csv", ".tsv")  # endings of files that list images
 
 DATASETS: Table = {
     "digits": Lazy("data.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
-    "folder": Lazy("data.datasets:folder", "your images: class folders, alone or below train/ val/ test/"),
+    "folder": Lazy("data.folders:folder", "your images: class folders, alone or below train/ val/ test/"),
     "csv": Lazy("data.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"),
     "shards": Lazy("data.shards:sharded", "your images: tar files in WebDataset's layout, or of class folders"),
     "cifar10": Lazy("data.downloads:cifar10", "60,000 photographs, 32x32, 10 classes"),

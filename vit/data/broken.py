@@ -4,18 +4,17 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, listed
+from ..places import cache_folder
 from ..run_folder import read_json, write_text
 from ..say import Countdown, Say, ignore_line
 from .reading import own_warnings
 
 if TYPE_CHECKING:
-    from .datasets import Images
+    from .images import Images
 
-MEMORY = Path.home() / ".cache" / "vit" / "decoded"
 AT_ONCE = 500  # files between two looks at the clock
 
 
@@ -23,7 +22,7 @@ def reasons(images: "Images", say: Say) -> dict[int, str]:
     """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
     if not images.store.encoded:
         return {}
-    memory = MEMORY / f"{digest(images)}.json"
+    memory = cache_folder() / "decoded" / f"{digest(images)}.json"
     try:
         return {int(index): reason for index, reason in read_json(memory).items()}
     except (OSError, json.JSONDecodeError):
@@ -58,5 +57,5 @@ def digest(images: "Images") -> str:
     """Return what changes when any of the images does."""
     whole = sha256()
     for place in images.places:
-        whole.update(repr(images.store.facts(int(place))).encode())
+        whole.update(ascii(images.store.facts(int(place))).encode())
     return whole.hexdigest()[:32]

@@ -24,6 +24,7 @@ from PIL import Image
 
 from ..errors import UserError
 from ..machine import available_cores, free_memory_bytes
+from ..places import cache_folder, expanded
 from ..recipe import Data, Recipe
 from ..say import Countdown, Say
 from .broken import digest, refuse
@@ -32,7 +33,6 @@ from .preprocessing import Preprocessing, to_size
 from .reading import own_warnings
 from .stores import Pixels
 
-FOLDER = Path.home() / ".cache" / "vit" / "images"
 PIXELS, INDEX = "pixels.bin", "index.npz"
 COVERED = 8 / 7
 FORMAT = 1  # of these files
@@ -118,7 +118,7 @@ def kept(images: Images, fit: Fit, data: Data, say: Say) -> Images:
     if data.cache == "ram":
         _check_room("data.cache=ram", fit, len(images), RAM_SHARE * free_memory_bytes(), "memory")
         return Images(images.ids, images.labels, Pixels(list(resized(images, fit, say))))
-    folder = Path(data.cache_folder) if data.cache_folder else FOLDER
+    folder = expanded(data.cache_folder) if data.cache_folder else cache_folder() / "images"
     return Images(images.ids, images.labels, Pixels(on_disk(images, fit, folder, say)))
 
 
@@ -131,7 +131,9 @@ def on_disk(images: Images, fit: Fit, folder: Path, say: Say) -> "MappedArrays":
             if not place.is_dir():
                 write(images, fit, place, say)
     except OSError as error:
-        raise UserError(f"data.cache=disk: {place}: {error.strerror or error}") from error
+        raise UserError(
+            f"data.cache=disk: {place}: {error.strerror or error}; set data.cache_folder to one that can be written"
+        ) from error
     return MappedArrays(place)
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError, nearest
-from .datasets import SPLIT_FOLDERS, Images, Source, in_order
+from .datasets import Images, Source
+from .folders import in_order
+from .split_names import SPLIT_FOLDERS
 from .stores import Files
 
 BETWEEN_LABELS = "|"

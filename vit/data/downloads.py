@@ -9,7 +9,9 @@ from urllib.error import URLError
 import numpy as np
 
 from ..errors import UserError
-from .datasets import Images, Source, folder
+from ..places import cache_folder
+from .datasets import Images, Source
+from .folders import folder
 from .stores import Files, Pixels
 
 CIFAR_MEAN, CIFAR_STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -88,7 +90,7 @@ def fetched(name: str, path: str | None, hint: str, **options: Any) -> Any:
 
 
 def place_of(name: str, path: str | None) -> Path:
-    return Path(path) if path else Path.home() / ".cache" / "vit" / name.lower()
+    return Path(path) if path else cache_folder() / name.lower()
 
 
 def files_and_labels(part: Any) -> Iterable[tuple[str | Path, int]]:

@@ -49,6 +49,11 @@ def is_image_name(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
+def why_not_read(path: Path) -> str | None:
+    """Return why a file's name is not that of an image that is read here, or None where it is."""
+    return None if path.suffix.lower() in SUFFIXES else f"no image that is read here ({path.suffix})"
+
+
 def read_image(path: Path) -> Image.Image:
     """Decode a file to an upright RGB image; the first frame of an animated one, alpha laid over white.
 
@@ -76,10 +81,15 @@ def silence_pillow() -> None:
 
 def decode_file(path: Path) -> Image.Image:
     """Decode a file as `read_image` does, inside of `own_warnings`."""
+    return decode(content_of(path), str(path))
+
+
+def content_of(path: Path) -> bytes:
+    """Return the bytes of a file; raises UserError, with the reason, for what is none or cannot be read."""
     try:
         if not path.is_file():  # a pipe would be waited for without end
             raise UserError(f"{path}: {_no_file(path)}")
-        return decode(path.read_bytes(), str(path))
+        return path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}") from error
 
@@ -97,12 +107,7 @@ def decode(data: bytes, name: str) -> Image.Image:
 
 def decode_region(path: Path, choose: Callable[[int, int], Box], size: tuple[int, int]) -> np.ndarray:
     """Decode the box of a file's image that `choose` names for its width and height, as `region` does."""
-    try:
-        if not path.is_file():
-            raise UserError(f"{path}: {_no_file(path)}")
-        return region(path.read_bytes(), str(path), choose, size)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+    return region(content_of(path), str(path), choose, size)
 
 
 def region(data: bytes, name: str, choose: Callable[[int, int], Box], size: tuple[int, int]) -> np.ndarray:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError, listed
-from .datasets import SPLIT_FOLDERS
+from .split_names import SPLIT_FOLDERS
 
 SPLIT_OF = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
 

@@ -20,8 +20,10 @@ from PIL import Image
 
 from ..errors import UserError, nearest
 from . import reading
-from .datasets import SPLIT_FOLDERS, Images, Source, in_order
+from .datasets import Images, Source
+from .folders import in_order
 from .shard_names import common_folder, shard_files, split_of
+from .split_names import SPLIT_FOLDERS
 from .stores import Choose, facts_of
 
 CLASSES = "classes.txt"
@@ -60,12 +62,12 @@ class Shards:
         return *facts_of(path), int(self.offsets[number]), int(self.sizes[number])
 
     def decode(self, number: int) -> Image.Image:
-        return reading.decode(self._bytes(number), self.address(number))
+        return reading.decode(self.content(number), self.address(number))
 
     def region(self, number: int, choose: Choose, size: tuple[int, int]) -> np.ndarray:
-        return reading.region(self._bytes(number), self.address(number), choose, size)
+        return reading.region(self.content(number), self.address(number), choose, size)
 
-    def _bytes(self, number: int) -> bytes:
+    def content(self, number: int) -> bytes:
         size = int(self.sizes[number])
         try:
             file = _opened(self.paths[self.shard_of[number]])

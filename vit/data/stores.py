@@ -31,6 +31,10 @@ class Store(Protocol):
         """Return what changes when the image does."""
         ...
 
+    def content(self, number: int) -> bytes:
+        """Return what is kept of an image as it is, encoded or not; raises UserError for one that cannot be read."""
+        ...
+
     def decode(self, number: int) -> Image.Image:
         """Return an upright RGB image; to be called inside of `reading.own_warnings`."""
         ...
@@ -62,6 +66,9 @@ class Files:
     def facts(self, number: int) -> tuple:
         return facts_of(self.folder / self.names[number])
 
+    def content(self, number: int) -> bytes:
+        return reading.content_of(self.folder / self.names[number])
+
     def decode(self, number: int) -> Image.Image:
         return reading.decode_file(self.folder / self.names[number])
 
@@ -81,6 +88,9 @@ class Pixels:
 
     def facts(self, number: int) -> tuple:
         return (self.array[number].tobytes(),)
+
+    def content(self, number: int) -> bytes:
+        return self.array[number].tobytes()
 
     def decode(self, number: int) -> Image.Image:
         return Image.fromarray(self.array[number])
@@ -112,6 +122,10 @@ class Chain:
         store, inside = self._found(number)
         return store.facts(inside)
 
+    def content(self, number: int) -> bytes:
+        store, inside = self._found(number)
+        return store.content(inside)
+
     def decode(self, number: int) -> Image.Image:
         store, inside = self._found(number)
         return store.decode(inside)
@@ -122,12 +136,12 @@ class Chain:
 
 
 def facts_of(path: Path) -> tuple:
-    """Return what changes when a file does: its name, size and time."""
+    """Return what changes when a file does: name, size, times; a copy may bring the time of its writing along."""
     try:
         status = os.stat(path)
     except OSError:
         return (str(path.absolute()),)
-    return str(path.absolute()), status.st_size, status.st_mtime_ns
+    return str(path.absolute()), status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def cut(pixels: np.ndarray, choose: Choose) -> np.ndarray:

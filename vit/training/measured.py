@@ -3,26 +3,25 @@
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 import torch
 
 from ..machine import processor_name
+from ..places import cache_folder
 from ..run_folder import read_json, write_text
-
-MEMORY = Path.home() / ".cache" / "vit" / "measured.json"
 
 
 def remembered(what: str, device: str, measure: Callable[[], float]) -> float:
     """Return a measurement of this machine, number of threads and torch version, made now if it was never before."""
     hardware = torch.cuda.get_device_name() if device == "cuda" else processor_name()
+    memory = cache_folder() / "measured.json"
     key = f"{what}: {hardware}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     try:
-        known = read_json(MEMORY)
+        known = read_json(memory)
     except (OSError, json.JSONDecodeError):
         known = {}
     if key not in known:
         known[key] = measure()
         with suppress(OSError):  # a home that cannot be written costs a measurement a run
-            write_text(MEMORY, json.dumps(known, indent=2))
+            write_text(memory, json.dumps(known, indent=2))
     return known[key]

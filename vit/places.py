@@ -1,0 +1,29 @@
+"""Where a user's folders lie: paths as people write them, and what is kept from one run to the next."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from .errors import UserError
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with ~ as the home folder; raises UserError where there is none."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{path}: the home folder of ~ is not known here ({error}); write the path whole") from error
+
+
+def cache_folder() -> Path:
+    """Return where measurements, lists of unreadable files and resized images are kept.
+
+    $XDG_CACHE_HOME/vit or ~/.cache/vit; for a user without a home, as containers have, a folder of his own among the
+    temporary ones.
+    """
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "vit"
+    try:
+        return Path.home() / ".cache" / "vit"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"vit-{os.getuid()}"
