@@ -14,6 +14,7 @@ FLOORS: dict[str, float] = {
     "settings": 0,
     "machine": 0,
     "places": 0,
+    "system_errors": 0,
     "say": 0,
     "recipe_mistakes": 0,
     "recipe": 0,

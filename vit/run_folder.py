@@ -13,12 +13,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from . import __version__
 from .errors import UserError
 from .machine import available_cores, processor_name
 from .recipe import Recipe, settings_that_differ
 from .settings import read_yaml
 
-VERSIONS_KEPT = ("vit", "torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
+VERSIONS_KEPT = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 
 
 class RunFolder:
@@ -119,7 +120,7 @@ def environment() -> dict[str, Any]:
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {name: version(name) for name in VERSIONS_KEPT},
+        "versions": {"vit": __version__} | {name: version(name) for name in VERSIONS_KEPT},
     }
 
 

@@ -11,6 +11,7 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
+from ..system_errors import told_to_mend
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
@@ -35,7 +36,9 @@ def run(arguments: list[str]) -> int:
         return MENDABLE
     except BrokenPipeError:
         return DONE  # the reader of our output has left
-    except Exception:
+    except Exception as error:
+        if told := told_to_mend(error):
+            return _told(UserError(told), arguments)
         traceback.print_exc()
         print("vit: this is a fault of ours; please report it with the lines above", file=sys.stderr)
         return FAULT_OF_OURS

@@ -11,6 +11,7 @@ import typer
 from .. import __version__, processes
 from .. import recipe as recipes
 from ..errors import UserError
+from ..places import expanded
 from ..settings import parse_overrides
 from . import bench
 from .arguments import (
@@ -123,8 +124,8 @@ def compare(
     ] = False,
 ) -> None:
     """Train several models, or take finished runs; write the report."""
-    settings = [source for source in sources if "=" in source]
-    sources = [source for source in sources if "=" not in source]
+    settings = [source for source in sources if "=" in source and not expanded(source).exists()]
+    sources = [source for source in sources if source not in settings]
     overrides = parse_overrides(settings)
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")

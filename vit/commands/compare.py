@@ -24,7 +24,7 @@ from .comparison_runs import (
     plan,
     read_run,
 )
-from .inputs import load_comparison
+from .inputs import load_comparison, place_to_write
 from .pictures import picture
 from .probing import probe
 from .recipe_search import search
@@ -66,7 +66,7 @@ def compare(
         if cluster is None:  # as the whole comparison will: results on a CPU depend on the threads
             jobs = jobs or default_jobs(plan(comparison, Path()))
         comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
-    folder = Path(out) if out is not None else Path("comparisons") / Path(sources[0]).stem
+    folder = place_to_write(out if out is not None else Path("comparisons") / Path(sources[0]).stem)
     planned = plan(comparison, folder)
     check_same_data(planned)
     if comparison.protocol == "same_recipe":
@@ -102,7 +102,9 @@ def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAl
     try:
         from .cluster import connected
     except ImportError as error:
-        raise UserError("--cluster needs ray: uv sync --extra cluster, or pip install 'vit[cluster]'") from error
+        raise UserError(
+            "--cluster needs ray: uv sync --extra cluster, or in a clone of the repository: pip install '.[cluster]'"
+        ) from error
     return connected(cluster, folder)
 
 
@@ -111,7 +113,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
 
     A quick look needs nothing but what the runs kept, and not the images.
     """
-    folder = Path(out) if out is not None else Path("comparisons") / "finished"
+    folder = place_to_write(out if out is not None else Path("comparisons") / "finished")
     planned = name_finished([RunFolder(source) for source in sources])
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:

@@ -1,14 +1,14 @@
 """The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..data import datasets
+from ..data import contents, datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
 from ..results.runs import Run
@@ -130,7 +130,10 @@ def unused_name(recipe: Recipe, taken: set[str]) -> str:
 
 
 def check_same_data(planned: list[PlannedRun]) -> None:
-    """Refuse models that would not be tested on the same images, and data that cannot be read."""
+    """Refuse models that would not be tested on the same images, and data that cannot be read.
+
+    Also where a run that exists was trained on images that are others now, under the same names or in other splits.
+    """
     first = planned[0]
     for other in planned:
         for key in DATA_KEYS:
@@ -140,10 +143,15 @@ def check_same_data(planned: list[PlannedRun]) -> None:
                     f"data.{key} is {ours} in {first.model} and {theirs} in {other.model}; "
                     "models are compared on the same images: give both one value"
                 )
-    dataset = datasets.load(first.recipe.data, print_line)
+    dataset = datasets.load(replace(first.recipe.data, fraction=1.0), print_line)
     if dataset.test.multilabel:
         raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
+    begun = [(p.folder.path, kept) for p in planned if (kept := contents.read(p.folder.images))]
+    now = contents.contents_of(dataset, print_line) if begun else None
+    for path, kept in begun:
+        assert now is not None
+        contents.check_unchanged(kept, now, str(path), "put them back, or compare anew in another --out")
 
 
 def check_same_settings(planned: list[PlannedRun]) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from .. import checkpoint
 from ..errors import UserError
 from ..pretrained import to_timm, to_transformers
-from .inputs import tell
+from .inputs import place_to_write, tell
 
 LOADING = {
     "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
@@ -22,8 +22,8 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
     loaded = tell(checkpoint.load(model))
     if not loaded.classes:
         raise UserError(f"{model} names no classes, and there is nothing to export that its library has not")
-    folder = Path(out) if out is not None else Path("exports") / f"{Path(model).name}-{to}"
-    if folder.exists() and any(folder.iterdir() if folder.is_dir() else [folder]):
+    folder = place_to_write(out if out is not None else Path("exports") / f"{Path(model).name}-{to}")
+    if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose another --out")
     parts = (loaded.module, loaded.architecture.name, loaded.architecture.options, loaded.classes, loaded.preprocessing)
     beside = folder.with_name(f"{folder.name}.new")  # renamed when whole

@@ -1,5 +1,6 @@
 """What the verbs are given: recipes, folders to write to, images."""
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -10,6 +11,7 @@ from .. import processes
 from .. import recipe as recipes
 from ..data import LISTS
 from ..errors import UserError
+from ..places import expanded
 from ..recipe import TIMM, Comparison, Recipe
 from ..tables import TABLES
 
@@ -50,14 +52,25 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = No
 def new_folder(out: str | Path | None, root: str, name: str) -> Path:
     """Return where to write: `out`, or a folder below `root` named by recipe and time. Nothing is made yet.
 
-    Raises UserError where several processes, started from outside, would each choose a name.
+    Raises UserError where nothing can be written, and where several processes would each choose a name.
     """
     out = out if out is not None else processes.announced_folder()
     if out is not None:
-        return Path(out)
+        return place_to_write(out)
     if processes.started_outside():
         raise UserError("several processes write one run: say where with --out DIR")
-    return Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    return place_to_write(Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def place_to_write(out: str | Path) -> Path:
+    """Return a folder that can be made or written; raises UserError where a file stands in its way, or rights do."""
+    folder = expanded(out)
+    standing = next((place for place in (folder, *folder.absolute().parents) if os.path.lexists(place)), Path("/"))
+    if not standing.is_dir():
+        raise UserError(f"{folder}: {standing} is no folder, and one is needed there; choose another --out")
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: nothing can be written into {standing}; choose another --out")
+    return folder
 
 
 def tell(loaded: "Loaded") -> "Loaded":

@@ -20,6 +20,7 @@ from ..errors import UserError
 from ..places import expanded
 from ..recipe import Data
 from ..run_folder import RunFolder, read_json
+from .inputs import place_to_write
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ def images_to_score(model: str | Path, loaded: Loaded, data: str | Path | None, 
         raise UserError(f"no image of the {split} split is left to score: see what is left out, and mend some")
     digests = contents.digests_of(images)
     own = dataset is not None and (kept is None or kept.has(split, images.ids, digests))
+    if data is None and not own:
+        raise UserError(
+            f"the {split} images of {model} are not those that were set apart when it was trained: some are new, gone, "
+            f"or others under the same names; score them as other images: vit evaluate {model} DATA"
+        )
     trained_on = None
     if kept is not None and not (own and split == "train"):
         trained_on = int(np.isin(digests, kept.digests["train"]).sum())
@@ -64,7 +70,7 @@ def images_to_score(model: str | Path, loaded: Loaded, data: str | Path | None, 
         "model_digest": digest_of_model(model, run),
         "trained_on": trained_on,
     }
-    title = expanded(data).name if data is not None else f"changed-{split}"
+    title = loaded.source if data is None else expanded(data).name
     return ScoredImages(run, images, small, own, trained_on, title, facts)
 
 
@@ -153,15 +159,15 @@ def place_of(scored: ScoredImages, manner: str, split: str, out: str | Path | No
     No evaluation of other images or of another model is replaced; raises UserError where `out` holds one.
     """
     if out is not None:
-        folder = RunFolder(expanded(out))
+        folder = RunFolder(place_to_write(out))
         _refuse_others(folder, scored, manner, split)
         return folder
     if scored.own and not manner:
-        return RunFolder(scored.run)
+        return RunFolder(place_to_write(scored.run))
     name = scored.run.name + ("" if scored.own else f"-{scored.title}") + manner
     names = chain([name], (f"{name}-{number}" for number in count(2)))
     found = (RunFolder(Path("evaluations") / name) for name in names)
-    return next(folder for folder in found if _is_free(folder, scored, split))
+    return RunFolder(place_to_write(next(folder.path for folder in found if _is_free(folder, scored, split))))
 
 
 def _refuse_others(folder: RunFolder, scored: ScoredImages, manner: str, split: str) -> None:

@@ -38,7 +38,8 @@ class Adapters:
             from peft.tuners.lora import LoraModel
         except ImportError as error:
             raise UserError(
-                "tuning.trainable=lora needs peft: uv sync --extra lora, or pip install 'vit[lora]'"
+                "tuning.trainable=lora needs peft: uv sync --extra lora, or in a clone of the repository: "
+                "pip install '.[lora]'"
             ) from error
         config = LoraConfig(r=tuning.lora_rank, lora_alpha=tuning.lora_alpha, target_modules=ADAPTED)
         try:
