@@ -60,6 +60,32 @@ def test_an_image_takes_what_autograd_keeps_of_it_and_a_little_more(name: str, d
     assert saved <= bytes_per_image(module, SIZE, dtype, "cpu") < 1.25 * saved
 
 
+@pytest.mark.parametrize("drop_path", [0.1, 0.17, 0.2, 0.25, 0.3, 0.5])
+def test_no_branch_is_dropped_where_memory_is_measured(drop_path: float) -> None:
+    """Of 2 and of 3 images other numbers are dropped, and so other operations would be compared."""
+    sizes = {"num_classes": 5, "image_size": SIZE} | MODELS["vit"]
+    whole, dropping = (create_model("vit", **sizes | {"drop_path": rate}) for rate in (0.0, drop_path))
+    assert bytes_per_image(dropping, SIZE, None, "cpu") == bytes_per_image(whole, SIZE, None, "cpu")
+    assert dropping.blocks[-1].drop_path.rate == drop_path
+
+
+class ImageByImage(nn.Module):
+    """More operations for more images, as our own attention in bf16 takes for many tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cat([self.conv(image).relu().mean((2, 3)) for image in images.split(1)])
+
+
+def test_operations_may_grow_with_the_images() -> None:
+    module = ImageByImage()
+    saved = saved_bytes(module, 3, None) - saved_bytes(module, 2, None)
+    assert saved <= bytes_per_image(module, SIZE, None, "cpu") < 2 * saved
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_recomputed_activations_are_counted_while_they_live(name: str) -> None:
     plain, recomputed = build(name), build(name, recomputed=True)

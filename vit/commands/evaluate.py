@@ -73,7 +73,7 @@ def evaluate(
     workers = own.workers if own else "auto"
     share = join_processes(device)
     loader = evaluation_loader(images, loaded.preprocessing, workers, small, share)
-    logits = gather_rows(predict_logits(loaded.module.to(device), loader, device), share)
+    logits = gather_rows(predict_logits(loaded.module, loader, device), share)
     scores = metrics.scores(logits, images.labels, list(loaded.classes))
     if processes.is_first():
         _write(folder, split, images, logits, scores)
