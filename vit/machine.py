@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,11 @@ CGROUP_FILES = {  # version -> limit, use, and in memory.stat the part of it tha
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
 }
+OUT_OF_MEMORY = re.compile(  # as torch, its libraries and C++ say it; NCCL does not say every time of what kind it was
+    r"out of memory|ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|DefaultCPUAllocator: (can't allocate|not enough)"
+    r" memory|bad_alloc|bad allocation|unhandled cuda error(?!.*cuda failure)",
+    re.IGNORECASE | re.DOTALL,
+)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -49,6 +55,26 @@ def give_back_freed_memory() -> None:
 
 def _of_glibc(name: str) -> Callable[..., Any] | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: the GPU's, the processor's, or Python's own."""
+    if isinstance(error, MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and OUT_OF_MEMORY.search(str(error)) is not None
+
+
+def peak_memory_bytes(children: bool = False) -> int | None:
+    """Return the most memory that this process held so far, or the largest of those that it waited for.
+
+    None where the system does not tell.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free_memory_bytes(processes: Path = Path("/proc"), control_groups: Path = Path("/sys/fs/cgroup")) -> int:

@@ -53,6 +53,20 @@ def test_auto_measures_once_and_remembers(memory):
         assert f"{remembered:.1f} times as fast" in reason
 
 
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((12, 0), "bf16"), ((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((7, 0), "fp16"), ((6, 1), "fp32")],
+)
+def test_a_gpu_says_what_it_computes_fast(capability, expected, memory, monkeypatch):
+    """Nothing is measured: a busy card would decide, for ever."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: capability >= (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a card")
+    monkeypatch.setattr("vit.training.precision.measure_bf16_ratio", lambda _: 1.1)  # of a convolution, say
+    assert resolve_precision("auto", "cuda")[0] == expected
+    assert not memory.exists()
+
+
 def test_another_machine_in_the_memory_is_kept(memory):
     memory.parent.mkdir()
     memory.write_text(json.dumps({"another machine": 3.0}))

@@ -53,7 +53,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     from .. import checkpoint
     from ..models.counts import count_macs, count_parameters
     from ..models.recomputation import recompute_activations
-    from ..results.cost import seconds_per_training_step
+    from ..results.cost import seconds_per_training_image
     from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
     from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
@@ -70,7 +70,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     macs = count_macs(module, size)
     batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
     dtype = AUTOCAST_TYPES[precision]
-    step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
+    seconds_per_image = seconds_per_training_image(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     remembered = state_bytes(module, recipe.optimizer, device)
     preprocessing = preprocessing_of(recipe.data, dataset)
@@ -80,7 +80,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     return Cost(
         parameters=parameters,
         macs=macs,
-        seconds_per_epoch=step / batch_size * len(dataset.train),
+        seconds_per_epoch=seconds_per_image * len(dataset.train),
         epochs=recipe.schedule.epochs,
         device=device,
         state_bytes=4 * 2 * parameters + remembered,

@@ -26,6 +26,7 @@ from ..training import features, tuning
 from ..training.memory import parts_for
 from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES
+from ..training.sharding import most_of_all
 from ..training.task import PrepareBatch
 
 OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
@@ -164,7 +165,9 @@ def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Place
     if parts != "auto":
         return parts
     images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
-    size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
-    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, placement.device)
+    size, dtype, device = recipe.data.image_size, AUTOCAST_TYPES[precision], placement.device
+    sharing = placement.devices if device == "cpu" else 1
+    count = lambda: parts_for(learner.module, images, size, dtype, recipe.optimizer, device, sharing)  # noqa: E731
+    parts = most_of_all("parts", count, device)
     say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
     return parts
