@@ -13,7 +13,7 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
-from ..machine import is_out_of_memory
+from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
@@ -39,6 +39,8 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return DONE  # the reader of our output has left
     except Exception as error:
+        if is_out_of_shared_memory(error):
+            return _told(UserError(OUT_OF_SHARED_MEMORY), arguments)
         if is_out_of_memory(error):
             return _told(UserError(OUT_OF_MEMORY), arguments)
         traceback.print_exc()

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,7 @@ from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES
 from ..training.sharding import most_of_all
 from ..training.task import PrepareBatch
+from ..training.tuning import keep_frozen_statistics
 
 OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
 
@@ -127,6 +129,42 @@ def check_sizes(module: nn.Module, recipe: Recipe) -> None:
         module.train()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
+
+
+def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts: int, placement: Placement) -> None:
+    """Refuse batches of one image where a norm would see a single value a channel, which has no variance.
+
+    Those of larger batches never do; and the BatchNorms of several GPUs see all of their images together.
+    """
+    processes = placement.world_size
+    batches = training_batches(recipe, data.train, parts, Share(0, processes), Position())
+    together = placement.device == "cuda" and placement.strategy == "ddp"
+    if batches.batch_size > parts * processes or together:
+        return
+    tried = deepcopy(module).train()
+    keep_frozen_statistics(tried)
+    sizes = dict.fromkeys([recipe.schedule.lower_image_size or recipe.data.image_size, recipe.data.image_size])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for height, width in sizes:
+                tried(torch.zeros(1, 3, height, width))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"a norm of {recipe.model.name} would see one value a channel, which has no variance: "
+            f"batches are of one image, and at {height} x {width} pixels its features are 1 x 1 there "
+            f"({len(data.train)} training images, training.batch_size {recipe.training.batch_size}, "
+            f"{parts} part{'s' * (parts > 1)} a step, {processes} process{'es' * (processes > 1)})\n"
+            f"what helps: {one_more_image(recipe, len(data.train), parts)}; a larger data.image_size; "
+            "or for pretrained weights tuning.freeze_batch_norm=true"
+        ) from error
+
+
+def one_more_image(recipe: Recipe, images: int, parts: int) -> str:
+    if images < recipe.training.batch_size:
+        return "more training images"
+    return "a larger training.batch_size" + ", or fewer parts by training.accumulate" * (parts > 1)
 
 
 def head_alone(

@@ -33,7 +33,7 @@ from ..training.sharding import of_the_first
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
-from .learner import Learner, Start, find_parts, make_learner, make_start, read_weights
+from .learner import Learner, Start, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 
 
 def train(
@@ -82,6 +82,7 @@ def train(
     parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
     goes_on = saved is not None
     del saved  # Windows replaces no file while it is read
+    check_batches_of_one(recipe, start.module, data, parts, placement)
     steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)

@@ -18,7 +18,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 
 from .. import processes
 from ..errors import Interrupted, UserError
-from ..machine import is_out_of_memory
+from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
@@ -149,9 +149,11 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
         except Exception as error:
             if not isinstance(error, Interrupted):
                 end_started_processes(trainer)
-            if not is_out_of_memory(error):
-                raise
-            raise UserError(out_of_memory(trainer, task.recipe)) from error
+            if is_out_of_shared_memory(error):  # torch tells of a loading process's end wherever this one is
+                raise UserError(OUT_OF_SHARED_MEMORY) from error
+            if is_out_of_memory(error):
+                raise UserError(out_of_memory(trainer, task.recipe)) from error
+            raise
     if trainer.interrupted:
         raise Interrupted(run.path)
 
