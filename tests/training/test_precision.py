@@ -39,6 +39,28 @@ def test_a_gpu_that_is_there_is_taken():
     assert resolve_device("cpu") == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("surroundings", "expected"),
+    [
+        ({"RANK": "11", "LOCAL_RANK": "3"}, [3]),
+        ({"SLURM_NTASKS": "8", "SLURM_PROCID": "6", "SLURM_LOCALID": "2"}, [2]),
+        ({"LOCAL_RANK": "5"}, []),  # of four: refused with the number of them, where the processes are counted
+        ({}, []),
+    ],
+)
+def test_a_process_takes_its_own_gpu_before_anything_is_there(surroundings, expected, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_NTASKS", "SLURM_JOB_NAME", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in surroundings.items():
+        monkeypatch.setenv(name, value)
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert resolve_device("auto") == "cuda"
+    assert taken == expected
+
+
 def test_auto_measures_once_and_remembers(memory):
     name, reason = resolve_precision("auto", "cpu")
     assert name in LIGHTNING_NAMES

@@ -62,6 +62,7 @@ def find_lr(
     data = datasets.load(recipe.data, print_line)
     datasets.check_readable(data.train)
     seed_generators(recipe.training.seed)
+    torch.cuda.manual_seed_all(recipe.training.seed)  # of GPUs that are not in use yet, too
     start = make_start(recipe, data, read_weights(recipe))
     learner = make_learner(recipe, start, data, device, print_line)
     placement = Placement(device, 1, 1, "single")

@@ -156,15 +156,15 @@ def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts
             f"batches are of one image, and at {height} x {width} pixels its features are 1 x 1 there "
             f"({len(data.train)} training images, training.batch_size {recipe.training.batch_size}, "
             f"{parts} part{'s' * (parts > 1)} a step, {processes} process{'es' * (processes > 1)})\n"
-            f"what helps: {one_more_image(recipe, len(data.train), parts)}; a larger data.image_size; "
+            f"what helps: {more_at_once(recipe, len(data.train), parts, processes)}; a larger data.image_size; "
             "or for pretrained weights tuning.freeze_batch_norm=true"
         ) from error
 
 
-def one_more_image(recipe: Recipe, images: int, parts: int) -> str:
-    if images < recipe.training.batch_size:
-        return "more training images"
-    return "a larger training.batch_size" + ", or fewer parts by training.accumulate" * (parts > 1)
+def more_at_once(recipe: Recipe, images: int, parts: int, processes: int) -> str:
+    least = "more training images" if images < recipe.training.batch_size else "a larger training.batch_size"
+    fewer = ", fewer parts by training.accumulate" * (parts > 1) + ", fewer training.devices" * (processes > 1)
+    return least + fewer
 
 
 def head_alone(

@@ -133,6 +133,8 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
     """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()  # what was measured before is no part of the training
     with warnings.catch_warnings():
         # Our decisions: small sets load in the main process, an epoch may have few steps, batches begin where we say.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
