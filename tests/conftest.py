@@ -26,6 +26,19 @@ def seeded() -> None:
         sys.modules["torch"].manual_seed(0)
 
 
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch):
+    """Let torch.cuda and the processor's clock be those of a simulated GPU."""
+    import torch
+    from simulated_gpu import SimulatedGPU
+
+    simulated = SimulatedGPU()
+    monkeypatch.setattr(torch.cuda, "synchronize", simulated.wait)
+    monkeypatch.setattr(torch.cuda, "Event", simulated.event)
+    monkeypatch.setattr("time.perf_counter", lambda: simulated.now)
+    return simulated
+
+
 @pytest.fixture(scope="session")
 def photographs() -> list[Path]:
     """One hundred ImageNet photographs, one a class folder, of many sizes."""

@@ -11,11 +11,14 @@ context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
 
 
 class Vit:
-    """A command line, carried out with one thread and under changed environment variables; what it prints is kept."""
+    """A command line, carried out with one thread and under changed environment variables; what it prints is kept.
 
-    def __init__(self, *arguments: str, **environment: str):
+    Python `code` may change the program first.
+    """
+
+    def __init__(self, *arguments: str, code: str = "", **environment: str):
         self._printed = tempfile.NamedTemporaryFile()  # noqa: SIM115 - as long as this object
-        self.process = context.Process(target=carry_out, args=(arguments, environment, self._printed.name))
+        self.process = context.Process(target=carry_out, args=(arguments, environment, self._printed.name, code))
         self.process.start()
 
     def send(self, number: signal.Signals) -> None:
@@ -29,7 +32,7 @@ class Vit:
             return self.process.exitcode, printed.read().decode()
 
 
-def carry_out(arguments: tuple[str, ...], environment: dict[str, str], printed: str) -> None:
+def carry_out(arguments: tuple[str, ...], environment: dict[str, str], printed: str, code: str) -> None:
     import torch
 
     from vit.cli import main
@@ -41,4 +44,5 @@ def carry_out(arguments: tuple[str, ...], environment: dict[str, str], printed: 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a server's children ignore Ctrl-C
     torch.set_num_threads(1)
     sys.argv = ["vit", *arguments]
+    exec(code, {})
     main()

@@ -106,6 +106,30 @@ def test_a_fault_of_ours_is_told_as_one(here, monkeypatch: pytest.MonkeyPatch) -
     assert "ZeroDivisionError" in errors and "please report it" in errors
 
 
+def test_another_process_tells_its_mistake_with_its_number(here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vit.cli.SECONDS_FOR_THE_FIRST", 0)
+    monkeypatch.setenv("RANK", "3")
+    status, _, errors = here("train", "absent")
+    assert status == 2 and errors.startswith("vit: process 3: absent")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "vit: out of memory: "),
+        (RuntimeError("CUDA error: out of memory"), "vit: out of memory: "),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error."), "vit: shared memory is full: "),
+    ],
+)
+def test_what_runs_out_anywhere_is_told(here, error: Exception, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def exhausted() -> None:
+        raise error
+
+    monkeypatch.setattr("vit.recipe.shipped_names", exhausted)
+    status, _, errors = here("recipes")
+    assert status == 2 and errors.startswith(message) and "Traceback" not in errors
+
+
 def test_a_run_from_recipe_to_prediction(tmp_path: Path, photo_folder: Path) -> None:
     settings = ["data.name=folder", f"data.path={photo_folder}", "data.image_size=32", "training.batch_size=8"]
     settings += ["schedule.epochs=1", "schedule.warmup_epochs=0"]

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,17 @@ CGROUP_FILES = {  # version -> limit, use, and in memory.stat the part of it tha
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
 }
+MEMORY_IS_FULL = re.compile(  # as torch, its libraries and C++ say it; NCCL does not say every time of what kind it was
+    r"out of memory|ALLOC(ATION)?_FAILED|CUBLAS_STATUS_NOT_INITIALIZED|DefaultCPUAllocator: (can't allocate|not enough)"
+    r" memory|bad_alloc|bad allocation|unhandled cuda error(?!.*cuda failure)|killed by signal: Killed",
+    re.IGNORECASE | re.DOTALL,
+)
+SHARED_MEMORY_IS_FULL = re.compile(r"shared memory(\(shm\)| object)|killed by signal: Bus error|out of shared memory")
+OUT_OF_SHARED_MEMORY = (
+    "shared memory is full: loading processes send their images through /dev/shm\n"
+    "what helps: data.workers=0, or fewer than now; a container with more of it (docker run --shm-size=8g, or "
+    "--ipc=host); no other training beside this one"
+)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -47,8 +59,50 @@ def give_back_freed_memory() -> None:
         malloc_trim(0)
 
 
+def free_shared_memory_bytes(folder: Path = Path("/dev/shm")) -> int | None:
+    """Return the bytes that processes can still send one another; a container has 64 MB unless it is told otherwise.
+
+    None where there is no such limit; 0 where Linux has no such place, or none that can be written.
+    """
+    if sys.platform != "linux":
+        return None
+    if not os.access(folder, os.W_OK):
+        return 0
+    there = os.statvfs(folder)
+    return there.f_bavail * there.f_frsize
+
+
 def _of_glibc(name: str) -> Callable[..., Any] | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: the GPU's, the processor's, or Python's own."""
+    return isinstance(error, MemoryError) or _says(error, MEMORY_IS_FULL)
+
+
+def is_out_of_shared_memory(error: BaseException) -> bool:
+    """Return whether an error says that loading processes had no room for what they send."""
+    return _says(error, SHARED_MEMORY_IS_FULL)
+
+
+def _says(error: BaseException, words: re.Pattern[str]) -> bool:
+    """Return whether a RuntimeError, or the one behind it, has such words."""
+    both = [e for e in (error, error.__cause__) if isinstance(e, RuntimeError)]
+    return any(words.search(str(e)) for e in both)
+
+
+def peak_memory_bytes(children: bool = False) -> int | None:
+    """Return the most memory that this process held so far, or the largest of those that it waited for.
+
+    None where the system does not tell.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows has none
+        return None
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_CHILDREN if children else resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def free_memory_bytes(processes: Path = Path("/proc"), control_groups: Path = Path("/sys/fs/cgroup")) -> int:

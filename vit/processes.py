@@ -3,10 +3,12 @@
 torchrun, SLURM and Lightning's launcher each set environment variables; a process without them is alone so far.
 """
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
-FOLDER = "VIT_RUN_FOLDER"  # tells the processes that Lightning starts where the first one writes
+TOLD = "VIT_RUN_"  # begins what tells the processes that Lightning starts where the first one writes, and what it chose
 
 
 def is_first() -> bool:
@@ -36,13 +38,30 @@ def devices_and_nodes(devices: int, nodes: int) -> tuple[int, int]:
     return devices, nodes
 
 
-def announce_folder(path: Path) -> None:
-    os.environ[FOLDER] = str(path)
+def rank() -> int:
+    """Return this process's number among all of them."""
+    return _number("SLURM_PROCID") if started_by_slurm() else _number("RANK") or local_rank()
+
+
+def local_rank() -> int:
+    """Return this process's number on its machine, which is also its GPU's."""
+    return _number("SLURM_LOCALID") if started_by_slurm() else _number("LOCAL_RANK")
+
+
+def announce(what: str, value: Any) -> None:
+    """Tell the processes that this one will start of a choice, which JSON can hold."""
+    os.environ[TOLD + what.upper()] = json.dumps(value)
+
+
+def announced(what: str) -> Any:
+    """Return what the first process has chosen, in the processes that it started; else None."""
+    return None if is_first() else json.loads(os.environ.get(TOLD + what.upper(), "null"))
 
 
 def announced_folder() -> Path | None:
     """Return the folder that the first process has chosen, in the processes that it started."""
-    return None if is_first() or FOLDER not in os.environ else Path(os.environ[FOLDER])
+    told = announced("folder")
+    return None if told is None else Path(told)
 
 
 def _number(name: str, default: int = 0) -> int:

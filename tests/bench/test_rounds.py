@@ -1,11 +1,15 @@
 """Systems take turns, each in its own process; what fails there is told here."""
 
 import os
+import runpy
+import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
-from vit.bench.rounds import System, time_in_turns
+from vit.bench.rounds import System, run, time_in_turns
+from vit.bench.rows import megabytes
 from vit.errors import UserError
 
 
@@ -64,6 +68,22 @@ def test_a_round_warms_up_without_being_counted() -> None:
     told: list[str] = []
     timed = time_in_turns([System("cold", slow_at_first_every_time, {}, warms_up=True)], 2, told.append)
     assert len(timed["cold"].rounds) == 2 and min(timed["cold"].rounds) > 4 / 0.5
+
+
+def test_the_cards_memory_is_given_back_between_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    given_back: list[bool] = []
+    cuda = SimpleNamespace(is_initialized=lambda: True, empty_cache=lambda: given_back.append(True))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert run(lambda: 7, warms_up=False)[0] == 7 and given_back == [True]
+    cuda.is_initialized = lambda: False
+    assert run(lambda: 8, warms_up=True)[0] == 8 and given_back == [True]
+
+
+def test_a_system_that_does_not_tell_of_memory_is_timed_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "vit.bench.rounds")
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    assert runpy.run_module("vit.bench.rounds")["peak_memory_bytes"]() is None
+    assert megabytes(None) == "" and megabytes(1_234_000_000) == "1,234"
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,14 @@ import torch
 from PIL import Image
 
 import vit
+from vit.checkpoint import Architecture, Loaded
 from vit.commands import predict as predict_command
+from vit.commands.answering import ready
 from vit.commands.inputs import load_recipe
 from vit.data import datasets
+from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
+from vit.models.packed_blocks import PackedBlock
 from vit.models.packed_linear import int8_supported
 from vit.run_folder import RunFolder, read_json
 
@@ -63,6 +67,21 @@ def test_answers_in_bf16_are_kept_beside_the_exact_ones(tmp_path: Path, monkeypa
     assert half.folder.path.as_posix() == "evaluations/a-bf16"
     assert 0 < abs(half.scores["nll"] - exact["nll"]) < 0.05 and abs(half.scores["top1"] - exact["top1"]) < 0.03
     assert read_json(run.scores("test")) == exact
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("name", ["vit", "resnet_cifar"])
+def test_all_of_a_model_lies_where_it_is_to_answer(name: str, precision: str) -> None:
+    """What is packed for the CPU, in the lack of a GPU seen on the device that holds no numbers."""
+    options = {"patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2} if name == "vit" else {}
+    architecture = Architecture(name, options, 3)
+    usual = Preprocessing((16, 16), (0.5,) * 3, (0.5,) * 3)
+    loaded = Loaded("a test", architecture.build((16, 16)).eval(), architecture, ("a", "b", "c"), usual, None, "")
+    module = ready(loaded, 0, precision, "meta")[0].module
+    parts = list(module.modules())
+    tensors = [t for part in parts for t in (*vars(part).values(), *part.parameters(), *part.buffers())]
+    assert {t.device.type for t in tensors if isinstance(t, torch.Tensor)} == {"meta"}
+    assert not any(isinstance(part, PackedBlock) for part in parts)
 
 
 @pytest.mark.skipif(not int8_supported(), reason="the processor has no instructions for int8")

@@ -31,4 +31,6 @@ def test_what_training_refuses_is_refused_with_nothing_written(tmp_path: Path) -
         )
     with pytest.raises(UserError, match="from 1 to 0.1: give two above 0, the lower one first"):
         find_lr("digits_vit", out=tmp_path / "out", lowest=1, highest=0.1)
+    with pytest.raises(UserError, match="one value a channel"):
+        find_lr("digits_resnet", out=tmp_path / "out", overrides={"data.image_size": 4, "training.batch_size": 1})
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Several processes compute what one does; every image is evaluated once; runs go on in another number of them."""
 
 import csv
+import os
 import signal
 import socket
 import subprocess
@@ -15,7 +16,10 @@ from forked import Vit
 
 import vit
 from vit import UserError
+from vit.commands.inputs import load_recipe
 from vit.run_folder import RunFolder, read_json
+from vit.training.placement import place
+from vit.training.sharding import join_processes
 
 STEPS = 20
 # Each epoch is one step, so that metrics.csv holds every step's loss; 85 images of validation and 359 of test are odd.
@@ -25,13 +29,13 @@ SETTINGS += ["training.ema_decay=0.9", "training.clip_norm=1.0"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vit"]
 
 
-def in_two(*arguments: str) -> list[Vit]:
+def in_two(*arguments: str, code: str = "") -> list[Vit]:
     """Start two processes of one command as torchrun would, without its wait for imports."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
     together = {"TORCHELASTIC_RUN_ID": "test", "GROUP_RANK": "0", "GROUP_WORLD_SIZE": "1", "MASTER_ADDR": "127.0.0.1"}
     together |= {"MASTER_PORT": port, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    return [Vit(*arguments, **together, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
+    return [Vit(*arguments, code=code, **together, RANK=rank, LOCAL_RANK=rank) for rank in ("0", "1")]
 
 
 def succeed(*processes: Vit) -> str:
@@ -125,6 +129,76 @@ def stop_after(steps: int, run: RunFolder, processes: list[Vit]) -> None:
     assert told.count("interrupted; continue with:") == 1
     assert "Traceback" not in told
     assert not run.model.exists()
+
+
+CHOOSING = """import os
+from vit.training import memory, precision
+rank = int(os.environ["RANK"])
+memory.parts_that_fit = lambda *_: (2, 4)[rank]  # the second has less memory
+precision.remembered_bf16_ratio = lambda _: (0.5, 3.0)[rank]
+"""
+
+
+def test_processes_choose_parts_and_precision_together(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    settings = ["schedule.epochs=1", "schedule.warmup_epochs=0", "model.depth=1", "data.fraction=0.2"]
+    settings += ["training.accumulate=auto", "training.precision=auto", "training.batch_size=64"]
+    told = succeed(*in_two("train", "digits_vit", *settings, "--out", str(run.path), code=CHOOSING))
+    assert "steps of 32 images in 4 parts" in told and "fp32 on 2 cpu processes" in told
+    assert torch.load(run.last_checkpoint, weights_only=True)["parts"] == read_json(run.summary)["parts"] == 4
+
+
+FAILING = """import os
+if os.environ.get("LOCAL_RANK", "0") == "%s":
+    import torch
+    from vit.training.loss import Loss
+
+    def failing(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    Loss.forward = failing
+"""
+
+
+@pytest.mark.parametrize("failing", ["0", "1"])
+def test_what_one_process_meets_ends_all_and_is_told(tmp_path: Path, failing: str) -> None:
+    began = time.monotonic()
+    command = ["train", "digits_vit", *SETTINGS, "--out", str(tmp_path / "run")]
+    ended = [process.end(60) for process in in_two(*command, code=FAILING % failing)]
+    assert time.monotonic() - began < 60
+    assert [status for status, _ in ended] == [2, 2], ended
+    assert ("vit: process 1: " if failing == "1" else "vit: ") + "out of memory: a step of 256" in ended[int(failing)][
+        1
+    ]
+    assert "another process of this command has ended" in ended[1 - int(failing)][1]
+    assert "fault of ours" not in ended[0][1] + ended[1][1]
+
+
+def test_processes_that_a_recipe_started_end_with_the_first(tmp_path: Path) -> None:
+    """None is left, which would hold the output open."""
+    (tmp_path / "sitecustomize.py").write_text(FAILING % "0")
+    command = [sys.executable, "-m", "vit", "train", "digits_vit", *SETTINGS, "training.devices=2"]
+    surroundings = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(vit.__file__).parents[1]}"}
+    command += ["--out", str(tmp_path / "run")]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=240, env=surroundings)
+    assert shown.returncode == 2 and "vit: out of memory: a step of 256 images" in shown.stderr, shown.stderr
+    assert "process 1" not in shown.stderr and "fault of ours" not in shown.stderr
+
+
+def test_a_card_for_each_process_is_looked_for_before_they_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"TORCHELASTIC_RUN_ID": "a run", "RANK": "1", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(
+        UserError, match=r"2 processes on this machine need as many GPUs, and torch sees 1 here; start 1"
+    ):
+        join_processes("cuda")
+
+
+def test_several_nodes_started_by_hand_cannot_choose_together() -> None:
+    training = load_recipe("digits_vit", {"training.nodes": 2, "training.accumulate": "auto"}).training
+    with pytest.raises(UserError, match="accumulate=auto needs processes that torchrun or SLURM started"):
+        place(training, "cpu")
 
 
 def saved_steps(run: RunFolder) -> int:

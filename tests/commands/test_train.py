@@ -75,6 +75,37 @@ def test_a_timm_model_trains(tmp_path: Path) -> None:
     assert vit.load(run.path).module(torch.zeros(1, 3, 32, 32)).shape == (1, 10)
 
 
+ONE_BY_ONE = {
+    "model": {"name": "resnet_cifar"},
+    "data.image_size": 4,
+    "schedule.epochs": 1,
+    "schedule.warmup_epochs": 0,
+}
+ONE_BY_ONE |= {"data.fraction": 0.02, "augment": []}  # 4 pixels: the last features are 1 x 1
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"training.batch_size": 1},
+        {"training.batch_size": 4, "training.accumulate": 4},
+        {"training.batch_size": 2, "training.devices": 2},
+        {"training.batch_size": 1, "data.image_size": 8, "schedule.lower_image_size": 4, "schedule.raised_epochs": 1},
+    ],
+)
+def test_batches_of_one_that_a_norm_cannot_learn_from_are_refused_first(tmp_path: Path, settings: dict) -> None:
+    with pytest.raises(UserError, match=r"(?s)one value a channel.*4 x 4 pixels.*a larger training\.batch_size"):
+        vit.train("digits_resnet", out=tmp_path / "run", overrides=ONE_BY_ONE | settings, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+def test_batches_of_one_that_can_be_learned_from_are(tmp_path: Path) -> None:
+    overrides = ONE_BY_ONE | {"training.batch_size": 1, "data.image_size": 8}
+    assert vit.train("digits_resnet", out=tmp_path / "large", overrides=overrides, quiet=True).model.exists()
+    overrides = ONE_BY_ONE | {"training.batch_size": 1, "tuning.freeze_batch_norm": True}
+    assert vit.train("digits_resnet", out=tmp_path / "frozen", overrides=overrides, quiet=True).model.exists()
+
+
 def test_training_starts_from_a_model_file_and_replaces_the_head(
     digits_run: RunFolder, photo_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

@@ -178,6 +178,13 @@ def test_a_set_smaller_than_the_batch_is_one_batch():
     assert [sorted(labels.tolist()) for _, labels in batches] == [[0, 1, 2, 3, 4]]
 
 
+def test_large_images_are_evaluated_in_smaller_batches(photo_folder):
+    for side, expected in ((64, 256), (224, 256), (384, 87), (1024, 12), (5000, 1)):
+        dataset = datasets.load(make_recipe(name="folder", path=str(photo_folder), image_size=side).data)
+        loader = evaluation_loader(dataset.train, Preprocessing((side, side), (0.5,) * 3, (0.5,) * 3), 0, small=False)
+        assert loader.batch_sampler.batches.batch_size == expected
+
+
 def test_evaluation_gives_every_image_once_in_order(photo_folder):
     recipe = make_recipe(name="folder", path=str(photo_folder), image_size=[24, 32], workers=2)
     dataset = datasets.load(recipe.data)

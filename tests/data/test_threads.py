@@ -11,6 +11,7 @@ from vit.data import datasets
 from vit.data.loading import make_loaders, preprocessing_of
 from vit.data.order import ALONE, Position, Share
 from vit.data.threads import ThreadedLoader
+from vit.data.worker_processes import ProcessLoader
 from vit.errors import UserError
 
 CPU = torch.device("cpu")
@@ -31,7 +32,7 @@ def loader(folder: Path, workers: int, share: Share = ALONE, start: Position = F
 def test_the_batches_are_those_of_one_process(photo_folder: Path, threads: int) -> None:
     for share, start in ((Share(), Position(2)), (Share(1, 2), Position(1, 2))):
         plain, threaded = (loader(photo_folder, workers, share, start) for workers in (0, threads))
-        assert type(plain) is DataLoader and isinstance(threaded, ThreadedLoader) and len(plain) == len(threaded)
+        assert type(plain) is ProcessLoader and isinstance(threaded, ThreadedLoader) and len(plain) == len(threaded)
         for (images, labels), (theirs, their_labels) in zip(plain, threaded, strict=True):
             assert images.dtype == theirs.dtype == torch.uint8 and images.equal(theirs)
             assert labels.dtype == their_labels.dtype and labels.equal(their_labels)
@@ -81,5 +82,5 @@ def test_a_broken_image_is_named(photo_folder: Path) -> None:
 
 
 def test_steps_in_python_are_left_to_processes(photo_folder: Path) -> None:
-    assert type(loader(photo_folder, 2, augment=[*CROP, "color_jitter"])) is DataLoader
-    assert type(loader(photo_folder, 2, augment=[])) is DataLoader
+    assert type(loader(photo_folder, 2, augment=[*CROP, "color_jitter"])) is ProcessLoader
+    assert type(loader(photo_folder, 2, augment=[])) is ProcessLoader

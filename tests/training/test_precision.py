@@ -37,6 +37,28 @@ def test_a_gpu_that_is_there_is_taken():
     assert resolve_device("cpu") == "cpu"
 
 
+@pytest.mark.parametrize(
+    ("surroundings", "expected"),
+    [
+        ({"RANK": "11", "LOCAL_RANK": "3"}, [3]),
+        ({"SLURM_NTASKS": "8", "SLURM_PROCID": "6", "SLURM_LOCALID": "2"}, [2]),
+        ({"LOCAL_RANK": "5"}, []),  # of four: refused with the number of them, where the processes are counted
+        ({}, []),
+    ],
+)
+def test_a_process_takes_its_own_gpu_before_anything_is_there(surroundings, expected, monkeypatch):
+    for name in ("RANK", "LOCAL_RANK", "SLURM_NTASKS", "SLURM_JOB_NAME", "TORCHELASTIC_RUN_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in surroundings.items():
+        monkeypatch.setenv(name, value)
+    taken = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    assert resolve_device("auto") == "cuda"
+    assert taken == expected
+
+
 def test_auto_measures_once_and_remembers(memory):
     name, reason = resolve_precision("auto", "cpu")
     assert name in LIGHTNING_NAMES
@@ -49,6 +71,20 @@ def test_auto_measures_once_and_remembers(memory):
         name, reason = resolve_precision("auto", "cpu")
         assert name == expected
         assert f"{remembered:.1f} times as fast" in reason
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"),
+    [((12, 0), "bf16"), ((9, 0), "bf16"), ((8, 0), "bf16"), ((7, 5), "fp16"), ((7, 0), "fp16"), ((6, 1), "fp32")],
+)
+def test_a_gpu_says_what_it_computes_fast(capability, expected, memory, monkeypatch):
+    """Nothing is measured: a busy card would decide, for ever."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: capability >= (8, 0))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a card")
+    monkeypatch.setattr("vit.training.precision.measure_bf16_ratio", lambda _: 1.1)  # of a convolution, say
+    assert resolve_precision("auto", "cuda")[0] == expected
+    assert not memory.exists()
 
 
 def test_another_machine_in_the_memory_is_kept(memory):

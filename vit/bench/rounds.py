@@ -1,7 +1,6 @@
 """Systems timed in turns: each in a process of its own, one round of each after the other, while the rest wait."""
 
 import multiprocessing
-import resource
 import statistics
 import sys
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from .. import machine
 from ..errors import UserError
 from ..machine import give_back_freed_memory
 from ..say import Say
@@ -35,7 +35,7 @@ class Timed:
     """The speed of every round, in units a second, and the most memory that the system's processes held."""
 
     rounds: list[float]
-    peak_memory_bytes: int
+    peak_memory_bytes: int | None
 
     @property
     def median(self) -> float:
@@ -123,13 +123,16 @@ def run(work: Work, warms_up: bool) -> tuple[int, float]:
     images = work()
     seconds = time.perf_counter() - start
     give_back_freed_memory()  # while others take their turns
+    torch = sys.modules.get("torch")
+    if torch and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the card is shared, too
     return images, seconds
 
 
-def peak_memory_bytes() -> int:
+def peak_memory_bytes() -> int | None:
     """Return the most that was held on the GPU; else by this process and the largest of those that it waited for."""
     torch = sys.modules.get("torch")
     if torch and torch.cuda.is_available() and torch.cuda.max_memory_allocated():
         return torch.cuda.max_memory_allocated()
-    both = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return 1024 * sum(both)
+    own, largest = machine.peak_memory_bytes(), machine.peak_memory_bytes(children=True)
+    return None if own is None or largest is None else own + largest

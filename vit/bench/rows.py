@@ -50,6 +50,10 @@ def ratios(ours: Timed, theirs: Timed) -> dict[str, float]:
     return {name: round(value, 3) for name, value in values.items()}
 
 
+def megabytes(size: int | None) -> str:
+    return "" if size is None else f"{size / 1e6:,.0f}"
+
+
 def tabulate(title: str, rows: Sequence[Mapping[str, str]], words: int) -> str:
     """Return rows of texts under the names of the first; the first `words` columns are words, the others numbers."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)

@@ -3,7 +3,9 @@
 import shlex
 import signal
 import sys
+import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
+from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..system_errors import told_to_mend
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
 DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
+OUT_OF_MEMORY = "out of memory: end what else uses it, or take smaller images, smaller batches or a smaller model"
+SECONDS_FOR_THE_FIRST = 2.0  # of several processes, to tell a mistake that all of them make
 
 
 def main() -> None:
@@ -28,15 +33,17 @@ def run(arguments: list[str]) -> int:
     try:
         status = app(arguments, standalone_mode=False)  # a verb returns None; typer turns Ctrl-C into 130
     except (UserError, Interrupted) as error:
-        if not processes.is_first():  # the first one tells; where others fail, those who started them end it at once
-            return DONE
-        return _told(error, arguments)
+        return _told(error, arguments) if processes.is_first() else _told_by_another(error)
     except UsageError as error:
         error.show()
         return MENDABLE
     except BrokenPipeError:
         return DONE  # the reader of our output has left
     except Exception as error:
+        if is_out_of_shared_memory(error):
+            return _told(UserError(OUT_OF_SHARED_MEMORY), arguments)
+        if is_out_of_memory(error):
+            return _told(UserError(OUT_OF_MEMORY), arguments)
         if told := told_to_mend(error):
             return _told(UserError(told), arguments)
         traceback.print_exc()
@@ -51,6 +58,16 @@ def _told(error: UserError | Interrupted, arguments: list[str]) -> int:
         return MENDABLE
     print(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}", file=sys.stderr)
     return INTERRUPTED
+
+
+def _told_by_another(error: UserError | Interrupted) -> int:
+    """Tell what one of several processes met, but not what the first one tells: all are ended when that one ends."""
+    if isinstance(error, Interrupted):
+        return DONE
+    with suppress(KeyboardInterrupt):  # those who started this process end it so
+        time.sleep(SECONDS_FOR_THE_FIRST)
+        print(f"vit: process {processes.rank()}: {error}", file=sys.stderr)
+    return MENDABLE
 
 
 def _continuation(folder: Path, arguments: list[str]) -> str:

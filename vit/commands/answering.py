@@ -14,13 +14,14 @@ PRECISIONS = (*AUTOCAST_TYPES, "int8", "auto")
 
 
 def ready(loaded: Loaded, merge_tokens: int, precision: str, device: str) -> tuple[Loaded, str]:
-    """Return the model as it is to answer on a device, and what that adds to the name of its results.
+    """Return the model as it is to answer, on its device, and what that adds to the name of its results.
 
     With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "int8" the blocks' linear maps are of
     that precision, and the rest is of bf16. Raises UserError where that cannot be.
     """
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision {precision} ({', '.join(PRECISIONS)})")
+    loaded.module.to(device)  # first: what is packed for a CPU stays there
     told = []
     if merge_tokens:
         token_merging.merge_tokens(loaded.module, merge_tokens)

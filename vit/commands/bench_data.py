@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..bench import loading
 from ..bench.rounds import System, Timed, time_in_turns
-from ..bench.rows import OURS, Benchmark, finished, ratios, speeds, tabulate
+from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
 from ..data import datasets
 from ..errors import UserError, nearest
 from ..say import Say, print_line
@@ -119,7 +119,7 @@ def show(benchmark: Benchmark) -> str:
             "lowest": f"{row['low']:,.0f}",
             "highest": f"{row['high']:,.0f}",
             **{f"over {peer}": f"{row['over'][peer]:.2f}" if "over" in row else "" for peer in peers},
-            "memory, MB": f"{row['peak_memory_bytes'] / 1e6:,.0f}",
+            "memory, MB": megabytes(row["peak_memory_bytes"]),
         }
         for row in benchmark.rows
     ]

@@ -10,7 +10,7 @@ from ..bench import peak, peers, steps
 from ..bench.contest import Contest, contest
 from ..bench.peers import PEERS, TRAINS, Settings
 from ..bench.rounds import System, Timed, time_in_turns
-from ..bench.rows import OURS, Benchmark, finished, ratios, speeds, tabulate
+from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
 from ..bench.steps import Entry
 from ..errors import UserError, nearest
 from ..models.counts import count_macs
@@ -135,7 +135,7 @@ def show(benchmark: Benchmark) -> str:
             "from": f"{row['ratio_low']:.2f}" if "ratio" in row else "",
             "to": f"{row['ratio_high']:.2f}" if "ratio" in row else "",
             "of peak": f"{row['mfu']:.0%}",
-            "memory, MB": f"{row['peak_memory_bytes'] / 1e6:,.0f}",
+            "memory, MB": megabytes(row["peak_memory_bytes"]),
         }
         for row in benchmark.rows
     ]

@@ -11,7 +11,7 @@ from rich.table import Table
 from ..data import audit, cache, datasets
 from ..data.datasets import Dataset
 from ..data.loading import preprocessing_of
-from ..recipe import Data, Recipe
+from ..recipe import Data, Recipe, Tuning
 from ..run_folder import clock
 from ..say import print_line
 from . import check_page
@@ -53,34 +53,38 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     from .. import checkpoint
     from ..models.counts import count_macs, count_parameters
     from ..models.recomputation import recompute_activations
-    from ..results.cost import seconds_per_training_step
+    from ..results.cost import seconds_per_training_image
     from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
+    from ..training.placement import Placement
     from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+    from .learner import check_batches_of_one
 
     device = resolve_device(recipe.training.device)
+    parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
     precision, _ = resolve_precision(recipe.training.precision, device)
     model, size = recipe.model, recipe.data.image_size
     start = checkpoint.start_of(model.name, model.pretrained, model.options)
     module, _ = checkpoint.build(
         model.name, model.options, len(dataset.classes), size, start, model.new_head, dataset.classes
     )
+    if recipe.tuning == Tuning():  # else some norms do not learn
+        check_batches_of_one(recipe, module, dataset, parts, Placement(device, 1, 1, "single"))
     if recipe.training.gradient_checkpointing:
         recompute_activations(module)
     macs = count_macs(module, size)
-    batch_size = min(recipe.training.batch_size, len(dataset.train), max(2, int(PROBE_MACS[device] / (3 * macs))))
+    batch_size = max(2, min(recipe.training.batch_size, len(dataset.train), int(PROBE_MACS[device] / (3 * macs))))
     dtype = AUTOCAST_TYPES[precision]
-    step = seconds_per_training_step(module, size, batch_size, device, MEASURED_STEPS, dtype)
+    seconds_per_image = seconds_per_training_image(module, size, batch_size, device, MEASURED_STEPS, dtype)
     parameters = count_parameters(module)
     remembered = state_bytes(module, recipe.optimizer, device)
     preprocessing = preprocessing_of(recipe.data, dataset)
     kept = 0 if dataset.small else cache.bytes_kept(recipe, preprocessing, len(dataset.train), len(dataset.validation))
-    parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
     together = min(recipe.training.batch_size, len(dataset.train)) // parts
     return Cost(
         parameters=parameters,
         macs=macs,
-        seconds_per_epoch=step / batch_size * len(dataset.train),
+        seconds_per_epoch=seconds_per_image * len(dataset.train),
         epochs=recipe.schedule.epochs,
         device=device,
         state_bytes=4 * 2 * parameters + remembered,

@@ -61,7 +61,7 @@ def evaluate(
     workers = loaded.recipe.data.workers if loaded.recipe else "auto"
     share = join_processes(device)
     loader = evaluation_loader(images, loaded.preprocessing, workers, scored.small, share)
-    logits = gather_rows(predict_logits(loaded.module.to(device), loader, device), share)
+    logits = gather_rows(predict_logits(loaded.module, loader, device), share)
     scores = metrics.scores(logits, images.labels, list(loaded.classes)) | scored.facts
     if processes.is_first():
         _write(folder, split, images, logits, scores)

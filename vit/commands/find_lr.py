@@ -25,7 +25,7 @@ from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..training.task import seed_generators
 from .inputs import load_recipe, new_folder
-from .learner import Learner, find_parts, make_learner, make_start, read_weights
+from .learner import Learner, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,13 @@ def find_lr(
     data = datasets.load(recipe.data, print_line)
     datasets.check_readable(data.train)
     seed_generators(recipe.training.seed)
-    learner = make_learner(recipe, make_start(recipe, data, read_weights(recipe)), data, device, print_line)
+    torch.cuda.manual_seed_all(recipe.training.seed)  # of GPUs that are not in use yet, too
+    start = make_start(recipe, data, read_weights(recipe))
+    learner = make_learner(recipe, start, data, device, print_line)
+    placement = Placement(device, 1, 1, "single")
+    parts = find_parts(recipe, learner, data, placement, precision, print_line)
+    check_batches_of_one(recipe, start.module, data, parts, placement)
     module = learner.module.to(device).train()
-    parts = find_parts(recipe, learner, data, Placement(device, 1, 1, "single"), precision, print_line)
     lrs = np.geomspace(lowest, highest, steps)
     losses = range_test(
         module,

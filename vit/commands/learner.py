@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +27,9 @@ from ..training import features, tuning
 from ..training.memory import parts_for
 from ..training.placement import Placement
 from ..training.precision import AUTOCAST_TYPES
+from ..training.sharding import most_of_all
 from ..training.task import PrepareBatch
+from ..training.tuning import keep_frozen_statistics
 
 OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
 
@@ -128,6 +131,42 @@ def check_sizes(module: nn.Module, recipe: Recipe) -> None:
         raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
 
 
+def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts: int, placement: Placement) -> None:
+    """Refuse batches of one image where a norm would see a single value a channel, which has no variance.
+
+    Those of larger batches never do; and the BatchNorms of several GPUs see all of their images together.
+    """
+    processes = placement.world_size
+    batches = training_batches(recipe, data.train, parts, Share(0, processes), Position())
+    together = placement.device == "cuda" and placement.strategy == "ddp"
+    if batches.batch_size > parts * processes or together:
+        return
+    tried = deepcopy(module).train()
+    keep_frozen_statistics(tried)
+    sizes = dict.fromkeys([recipe.schedule.lower_image_size or recipe.data.image_size, recipe.data.image_size])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for height, width in sizes:
+                tried(torch.zeros(1, 3, height, width))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"a norm of {recipe.model.name} would see one value a channel, which has no variance: "
+            f"batches are of one image, and at {height} x {width} pixels its features are 1 x 1 there "
+            f"({len(data.train)} training images, training.batch_size {recipe.training.batch_size}, "
+            f"{parts} part{'s' * (parts > 1)} a step, {processes} process{'es' * (processes > 1)})\n"
+            f"what helps: {more_at_once(recipe, len(data.train), parts, processes)}; a larger data.image_size; "
+            "or for pretrained weights tuning.freeze_batch_norm=true"
+        ) from error
+
+
+def more_at_once(recipe: Recipe, images: int, parts: int, processes: int) -> str:
+    least = "more training images" if images < recipe.training.batch_size else "a larger training.batch_size"
+    fewer = ", fewer parts by training.accumulate" * (parts > 1) + ", fewer training.devices" * (processes > 1)
+    return least + fewer
+
+
 def head_alone(
     recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
 ) -> tuple[nn.Module, Loaders, PrepareBatch]:
@@ -164,7 +203,9 @@ def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Place
     if parts != "auto":
         return parts
     images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
-    size, dtype = recipe.data.image_size, AUTOCAST_TYPES[precision]
-    parts = parts_for(learner.module, images, size, dtype, recipe.optimizer, placement.device)
+    size, dtype, device = recipe.data.image_size, AUTOCAST_TYPES[precision], placement.device
+    sharing = placement.devices if device == "cpu" else 1
+    count = lambda: parts_for(learner.module, images, size, dtype, recipe.optimizer, device, sharing)  # noqa: E731
+    parts = most_of_all("parts", count, device)
     say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
     return parts

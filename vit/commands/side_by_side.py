@@ -1,6 +1,7 @@
 """Work in processes of its own: trainings side by side, then each model timed alone."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import file_digest
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..machine import available_cores, keep_freed_memory
+from ..recipe import Recipe
 from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
@@ -83,16 +85,29 @@ def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str
 def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     from .. import checkpoint
     from ..models import family
+    from ..models.recomputation import recompute_activations
     from ..results.cost import measure
-    from ..training.precision import available_device
+    from ..training.kernels import choose_kernels
+    from ..training.precision import AUTOCAST_TYPES, available_device
 
     loaded = checkpoint.load(planned.folder.path)
-    training = planned.recipe.training
+    summary = read_json(planned.folder.summary)
+    size, precision = loaded.preprocessing.image_size, summary["precision"]
+    device = available_device(planned.recipe.training.device)
     keep_freed_memory()  # as in a training
-    timings = measure(
-        loaded.module, loaded.preprocessing.image_size, training.batch_size, available_device(training.device)
-    )
-    return {"family": family(loaded.module), "model_digest": digest(planned.folder.model)} | asdict(timings)
+    kind = family(loaded.module)
+    if planned.recipe.training.gradient_checkpointing:
+        recompute_activations(loaded.module)
+    choose_kernels(loaded.module, size, precision, device)
+    timings = measure(loaded.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
+    told = {"family": kind, "model_digest": digest(planned.folder.model), "train_precision": precision}
+    return told | asdict(timings)
+
+
+def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:
+    """Return how many images a device of a training took at once: a part of its share of a step."""
+    pieces = summary.get("processes", 1) * summary.get("parts", 1)
+    return max(1, min(recipe.training.batch_size, summary["training_images"]) // pieces)
 
 
 def is_measured(planned: PlannedRun, folder: Path) -> bool:

@@ -31,10 +31,11 @@ from ..training.loss import Loss
 from ..training.placement import Placement, check_together, place
 from ..training.precision import resolve_device, resolve_precision
 from ..training.scores import WORDS, main_score
+from ..training.sharding import of_the_first
 from ..training.task import Classification
 from . import experiment_log
 from .inputs import load_recipe, new_folder
-from .learner import Learner, Start, find_parts, make_learner, make_start, read_weights
+from .learner import Learner, Start, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 
 
 def train(
@@ -84,6 +85,9 @@ def train(
         say(kernels)
     saved = read_checkpoint(run.last_checkpoint) if resume else None
     parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
+    goes_on = saved is not None
+    del saved  # Windows replaces no file while it is read
+    check_batches_of_one(recipe, start.module, data, parts, placement)
     steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
@@ -96,7 +100,7 @@ def train(
     task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch, steps_per_epoch).train()
     if recipe.training.compile:
         learner.module.compile()
-    fit(engine.trainer, task, run, run.last_checkpoint if saved else None)
+    fit(engine.trainer, task, run, run.last_checkpoint if goes_on else None)
 
     if first:
         module = finished_module(recipe, run, start, learner, placement)
@@ -113,12 +117,20 @@ def train(
 def decide_place(recipe: Recipe) -> tuple[Placement, str, str]:
     """Return where and in which precision a recipe runs, and why in this one; raises UserError for what cannot be."""
     device = resolve_device(recipe.training.device)
-    precision, why = resolve_precision(recipe.training.precision, device)
+    placement = place(recipe.training, device)
+    precision, why = precision_of_all(recipe.training.precision, device)
     if recipe.training.compile:
         check_compiler(device)
-    placement = place(recipe.training, device)
     check_together(recipe, placement, precision)
     return placement, precision, why
+
+
+def precision_of_all(precision: str, device: str) -> tuple[str, str]:
+    """Return the precision of every process, and why, as the first one measures it."""
+    if precision != "auto" or device == "cuda":  # the cards are of one kind
+        return resolve_precision(precision, device)
+    found, why = of_the_first("precision", lambda: resolve_precision(precision, device), device)
+    return found, why
 
 
 def check_same_images(run: RunFolder, images: Contents) -> None:
@@ -134,7 +146,7 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents
     contents.write(run.images, images)
     write_reasons(run.skipped, data.skipped)
     write_reasons(run.passed_over, data.passed_over)
-    processes.announce_folder(run.path)
+    processes.announce("folder", str(run.path))
 
 
 def write_results(
@@ -200,10 +212,11 @@ def summary(
         "images_seen": record.images_seen,
         "seconds": round(record.train_seconds, 3),
         "train_images_per_second": record.images_seen / max(record.train_seconds, 1e-9),
-        "waiting_share": round(record.waiting_seconds / max(record.train_seconds, 1e-9), 4),
+        "waiting_share": round(record.waiting.seconds / max(record.train_seconds, 1e-9), 4),
         "peak_memory_bytes": peak_memory_bytes(placement.device),
         "device": placement.device,
         "processes": placement.world_size,
+        "parts": engine.trainer.accumulate_grad_batches,
         "threads": torch.get_num_threads(),
         "precision": precision,
         score: row[score],

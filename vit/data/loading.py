@@ -1,6 +1,6 @@
 """Batches: of which images, and loaded by which process, the last without any influence."""
 
-import sys
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ..errors import UserError
@@ -22,8 +22,9 @@ from .preprocessing import Preprocessing
 from .resident import ResidentEvaluation, ResidentTraining, as_it_is, fits, trainable
 from .threads import ThreadedLoader
 from .training_images import TrainingImages
+from .worker_processes import ProcessLoader
 
-EVALUATION_BATCH_SIZE = 256
+EVALUATION_BATCH_SIZE = 256  # of images of up to 224 x 224 pixels, and fewer of larger ones
 Workers = int | Literal["auto"]  # loading processes, or threads
 
 
@@ -84,9 +85,11 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing,
 
     def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
         batches = training_batches(recipe, dataset.train, parts, share, start)
-        if images.leaves_the_lock and (threads := _count(workers, small)):
-            return ThreadedLoader(images, batches, threads)
-        return DataLoader(images, batch_sampler=batches, **_workers(workers, small))
+        count = _count(workers, small)
+        if images.leaves_the_lock and count:
+            return ThreadedLoader(images, batches, count)
+        image_bytes = max(3 * math.prod(images.image_size(epoch)) for epoch in (0, recipe.schedule.epochs))
+        return ProcessLoader(images, batches, count, batches.batch_size, image_bytes)
 
     return Loaders(training, lambda share, device: evaluation_loader(validation, rest, workers, small, share, device))
 
@@ -111,33 +114,25 @@ def evaluation_loader(
     small: bool,
     share: Share = ALONE,
     device: torch.device | str = "cpu",
-    batch_size: int = EVALUATION_BATCH_SIZE,
+    batch_size: int | None = None,
 ) -> DataLoader:
     """Return the loader that gives a process's share of a split, every image of it once, in order.
 
     Inputs [B, 3, height, width] and labels [B]. The shares differ by one image where the processes do not divide them.
     """
     mine = range(share.rank, len(images), share.world_size)
+    pixels = math.prod(preprocessing.image_size)
+    batch_size = batch_size or min(EVALUATION_BATCH_SIZE, max(1, EVALUATION_BATCH_SIZE * 224**2 // pixels))
     if small and fits(images, preprocessing):
         inputs = ResidentEvaluation(images, preprocessing, device)
         return DataLoader(inputs, batch_size, sampler=mine, collate_fn=as_it_is)
     images = images.in_memory() if small else images
-    return DataLoader(
-        EvaluationImages(images, preprocessing), batch_size=batch_size, sampler=mine, **_workers(workers, small)
+    batches = BatchSampler(mine, batch_size, drop_last=False)
+    float_bytes = 4 * 3 * pixels
+    return ProcessLoader(
+        EvaluationImages(images, preprocessing), batches, _count(workers, small), batch_size, float_bytes
     )
 
 
 def _count(workers: Workers, small: bool) -> int:
     return (0 if small else min(torch.get_num_threads(), 8)) if workers == "auto" else workers
-
-
-def _workers(workers: Workers, small: bool) -> dict:
-    count = _count(workers, small)
-    # Forked, a worker starts at once and ends with its process, even inside one that a server forked.
-    start = "fork" if count and sys.platform == "linux" else None
-    return {
-        "num_workers": count,
-        "persistent_workers": count > 0,
-        "pin_memory": torch.cuda.is_available(),
-        "multiprocessing_context": start,
-    }

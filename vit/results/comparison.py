@@ -132,7 +132,8 @@ def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
         "peak_memory_bytes": _most([run.summary["peak_memory_bytes"] for run in group]),
         "validation_top1": float(np.mean([run.summary["validation_top1"] for run in group])),
         "precision": summary["precision"],
-        "timed_on": {key: cost[key] for key in ("device", "threads", "batch_size", "train_batch_size")},
+        "timed_on": {key: cost[key] for key in ("device", "threads", "batch_size", "train_batch_size")}
+        | {"train_precision": cost.get("train_precision", "fp32")},  # of costs measured before it was there
     }
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from ..machine import is_out_of_memory
+
 INFERENCE_BATCH_SIZES = (8, 32, 128)
 MEASURED_SECONDS = 0.3
 REPEATS = 5
@@ -15,27 +17,46 @@ REPEATS = 5
 
 @dataclass(frozen=True)
 class Timings:
-    """Medians on one device in fp32, by all its threads: nothing else was running."""
+    """Medians on one device, by all its threads: nothing else was running."""
 
-    latency_ms: float  # of one image
-    images_per_second: float  # inference at `batch_size`, the fastest of those tried
-    train_images_per_second: float  # forward, backward and optimizer step at the training batch size
+    latency_ms: float  # of one image, in fp32
+    images_per_second: float  # inference in fp32 at `batch_size`, the fastest of those tried that fit into memory
+    train_images_per_second: float  # forward, backward and optimizer step of `train_batch_size`, in the asked precision
     batch_size: int
-    train_batch_size: int
+    train_batch_size: int  # as asked for, or as much of it as fits
     threads: int
     device: str
 
 
-def measure(module: nn.Module, image_size: tuple[int, int], train_batch_size: int, device: str) -> Timings:
-    """Time inference and training of a model, alone on the machine, on random images."""
+def measure(
+    module: nn.Module,
+    image_size: tuple[int, int],
+    train_batch_size: int,
+    device: str,
+    train_dtype: torch.dtype | None = None,
+) -> Timings:
+    """Time inference and training of a model, alone on the machine, on random images.
+
+    A training step is of so many images, those that a device takes at once, under autocast to `train_dtype` where there
+    is one; where they do not fit into memory, it is of a half, a quarter and so on.
+    """
     module = deepcopy(module).to(device)  # BatchNorm would remember the random images
-    batch = torch.randn(train_batch_size, 3, *image_size, device=device)
     module.eval()
     with torch.inference_mode():
         latency = _seconds_of_inference(module, image_size, 1, device)
-        speeds = {n: n / _seconds_of_inference(module, image_size, n, device) for n in INFERENCE_BATCH_SIZES}
+        found = (
+            _while_it_fits(n, lambda n: _seconds_of_inference(module, image_size, n, device))
+            for n in INFERENCE_BATCH_SIZES
+        )
+        speeds = {n: n / seconds for n, seconds in found}
     best = max(speeds, key=lambda n: speeds[n])
-    training = _median_seconds(_training_step(module.train(), batch), device)
+    module.train()
+
+    def seconds_of_training(count: int) -> float:
+        batch = torch.randn(count, 3, *image_size, device=device)
+        return _median_seconds(_training_step(module, batch, train_dtype), device)
+
+    train_batch_size, training = _while_it_fits(train_batch_size, seconds_of_training)
     return Timings(
         latency_ms=1000 * latency,
         images_per_second=speeds[best],
@@ -49,10 +70,29 @@ def measure(module: nn.Module, image_size: tuple[int, int], train_batch_size: in
 
 def _seconds_of_inference(module: nn.Module, image_size: tuple[int, int], batch_size: int, device: str) -> float:
     images = torch.randn(batch_size, 3, *image_size, device=device)
-    return _median_seconds(lambda: module(images), device)
+
+    def answered() -> None:
+        module(images)
+        _wait(device)  # a queue of answers would show how many come in a second, and not how long one takes
+
+    return _median_seconds(answered, device)
 
 
-def seconds_per_training_step(
+def _while_it_fits(count: int, seconds: Callable[[int], float]) -> tuple[int, float]:
+    """Return the seconds of so many images, or of the largest half, quarter and so on that memory holds, and of how
+    many."""
+    while True:
+        try:
+            return count, seconds(count)
+        except (RuntimeError, MemoryError) as error:
+            if count == 1 or not is_out_of_memory(error):
+                raise
+        count //= 2  # out here, where nothing holds the tensors of what failed any more
+        if torch.cuda.is_initialized():
+            torch.cuda.empty_cache()
+
+
+def seconds_per_training_image(
     module: nn.Module,
     image_size: tuple[int, int],
     batch_size: int,
@@ -60,11 +100,19 @@ def seconds_per_training_step(
     steps: int,
     autocast_dtype: torch.dtype | None = None,
 ) -> float:
-    """Return the mean seconds of a few training steps on random images, after one that is not counted."""
+    """Return the mean seconds of an image in a few training steps on random images, after one that is not counted.
+
+    A step is of so many images, or of a half, a quarter and so on where they do not fit into memory.
+    """
     module = deepcopy(module).to(device).train()
-    call = _training_step(module, torch.randn(batch_size, 3, *image_size, device=device), autocast_dtype)
-    call()
-    return _seconds(call, device, steps)
+
+    def seconds(count: int) -> float:
+        call = _training_step(module, torch.randn(count, 3, *image_size, device=device), autocast_dtype)
+        _seconds(call, device, 1)
+        return _seconds(call, device, steps)
+
+    count, step = _while_it_fits(batch_size, seconds)
+    return step / count
 
 
 def _training_step(module: nn.Module, batch: Tensor, autocast_dtype: torch.dtype | None = None) -> Callable[[], object]:
@@ -84,9 +132,13 @@ def _seconds(call: Callable[[], object], device: str, calls: int) -> float:
     start = time.perf_counter()
     for _ in range(calls):
         call()
+    _wait(device)
+    return (time.perf_counter() - start) / calls
+
+
+def _wait(device: str) -> None:
     if device == "cuda":
         torch.cuda.synchronize()
-    return (time.perf_counter() - start) / calls
 
 
 def _median_seconds(call: Callable[[], object], device: str) -> float:

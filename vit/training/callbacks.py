@@ -11,10 +11,12 @@ from lightning.pytorch.callbacks import Callback
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from .. import machine
 from ..run_folder import clock, write_csv
 from .checkpoints import LastCheckpoint, not_written
 from .scores import WORDS, main_score
 from .task import Classification
+from .waiting import WaitingForImages
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
 PLAIN_LINE_WITHIN_EPOCH_SECONDS = 30.0
@@ -24,17 +26,16 @@ class RunRecord(Callback):
     """One row of metrics.csv an epoch, and the totals that the summary needs.
 
     `train_seconds` are of the steps and their data, and `seconds_before` of a frozen trunk's features; not of
-    validation, and not of the checkpoints that `saving` writes. `waiting_seconds` are those between a step's end and
-    the next batch on the device.
+    validation, and not of the checkpoints that `saving` writes. Of them training was `waiting` for images.
     """
 
-    def __init__(self, path: Path, saving: LastCheckpoint, seconds_before: float = 0.0):
+    def __init__(self, path: Path, saving: LastCheckpoint, waiting: WaitingForImages, seconds_before: float = 0.0):
         self.path = path
         self.saving = saving
+        self.waiting = waiting
         self.rows: list[dict[str, Any]] = []
         self.images_seen = 0
         self.train_seconds = seconds_before
-        self.waiting_seconds = 0.0
         self._mark = self._saving_before = 0.0
 
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
@@ -42,9 +43,6 @@ class RunRecord(Callback):
 
     def on_train_epoch_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._begin()
-
-    def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
-        self.waiting_seconds += self._since_mark(time.perf_counter())
 
     def on_train_batch_end(self, trainer: L.Trainer, task: L.LightningModule, outputs, batch, batch_idx: int) -> None:
         self.images_seen += len(batch[0]) * trainer.world_size
@@ -83,18 +81,19 @@ class RunRecord(Callback):
             print(not_written(self.path, error), file=sys.stderr, flush=True)
 
     def state_dict(self) -> dict[str, Any]:
+        self.waiting.add_up()
         return {
             "rows": self.rows,
             "images_seen": self.images_seen,
             "train_seconds": self.train_seconds,
-            "waiting_seconds": self.waiting_seconds,
+            "waiting_seconds": self.waiting.seconds,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.rows = list(state_dict["rows"])
         self.images_seen = state_dict["images_seen"]
         self.train_seconds = state_dict["train_seconds"]
-        self.waiting_seconds = state_dict.get("waiting_seconds", 0.0)  # older checkpoints have none
+        self.waiting.seconds = state_dict.get("waiting_seconds", 0.0)  # older checkpoints have none
 
 
 class TrainingProgress(Callback):
@@ -168,11 +167,4 @@ class TrainingProgress(Callback):
 
 def peak_memory_bytes(device: str) -> int | None:
     """Return the most memory held so far: of the GPU where there is one, else of this process; None if not known."""
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated()
-    try:
-        import resource
-    except ImportError:  # Windows has none
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return torch.cuda.max_memory_allocated() if device == "cuda" else machine.peak_memory_bytes()

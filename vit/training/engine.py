@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import signal
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +18,19 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 
 from .. import processes
 from ..errors import Interrupted, UserError
+from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
 from .checkpoints import GatheredWeights, KeptWeights, LastCheckpoint, WholeFiles
 from .guard import LossGuard
-from .memory import is_out_of_memory, out_of_memory_message
+from .memory import out_of_memory_message
 from .placement import Placement
 from .precision import LIGHTNING_NAMES
+from .sharding import ending_together
 from .task import Classification
+from .waiting import WaitingForImages
 
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
     logging.getLogger(name).setLevel(logging.WARNING)
@@ -60,14 +64,15 @@ def make_engine(
     files = WholeFiles()
     guard = LossGuard(run.diverged, run.last_checkpoint, precision)
     last = LastCheckpoint(run, training.checkpoint_seconds, files, guard)
-    record = RunRecord(run.metrics, last, seconds_before)
+    waiting = WaitingForImages()
+    record = RunRecord(run.metrics, last, waiting, seconds_before)
     kept = KeptWeights(run.kept_weights, training)
     averages = [ExponentialMovingAverage(training.ema_decay)] if training.ema_decay else []
     progress = [] if quiet or not processes.is_first() else [TrainingProgress(record)]
     gathered = GatheredWeights(run.kept_weights, training)
     # In this order: the best weights are written before the averaged ones are taken out again; what is saved is
-    # averaged, recorded and looked at before.
-    callbacks: list[Callback] = [kept, *averages, gathered, record, guard, last, *progress]
+    # averaged, recorded and looked at before; training waits for images when all of that is done.
+    callbacks: list[Callback] = [kept, *averages, gathered, record, guard, last, *progress, waiting]
     trainer = L.Trainer(
         max_epochs=recipe.schedule.epochs,
         accelerator="gpu" if placement.device == "cuda" else "cpu",
@@ -128,6 +133,8 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
 
 def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
     """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
+    if torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()  # what was measured before is no part of the training
     with warnings.catch_warnings():
         # Our decisions: small sets load in the main process, an epoch may have few steps, batches begin where we say.
         warnings.filterwarnings("ignore", ".*does not have many workers.*")
@@ -137,17 +144,28 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
         warnings.filterwarnings("ignore", ".*your dataloader is not resumable.*")
         warnings.filterwarnings("ignore", ".*`broadcast_buffers` is deprecated.*")  # its successor is newer than 2.10
         try:
-            trainer.fit(task, ckpt_path=start, weights_only=True)
+            with ending_together():
+                trainer.fit(task, ckpt_path=start, weights_only=True)
         except SystemExit as error:  # Lightning turns Ctrl-C into exit(1)
             raise Interrupted(run.path) from error
-        except UserError as error:  # a loading process sends its traceback with the message
-            raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise UserError(out_of_memory(trainer, task.recipe)) from error
+        except Exception as error:
+            if not isinstance(error, Interrupted):
+                end_started_processes(trainer)
+            if is_out_of_shared_memory(error):  # torch tells of a loading process's end wherever this one is
+                raise UserError(OUT_OF_SHARED_MEMORY) from error
+            if is_out_of_memory(error):
+                raise UserError(out_of_memory(trainer, task.recipe)) from error
+            raise
     if trainer.interrupted:
         raise Interrupted(run.path)
+
+
+def end_started_processes(trainer: L.Trainer) -> None:
+    """End the processes that Lightning has started: they would wait for this one, which has failed."""
+    launcher: Any = trainer.strategy.launcher
+    if started := getattr(launcher, "procs", None):
+        launcher.kill(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+        started.clear()  # else the one who watches them ends this process too
 
 
 def out_of_memory(trainer: L.Trainer, recipe: Recipe) -> str:

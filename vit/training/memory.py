@@ -13,6 +13,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from ..errors import UserError
 from ..machine import free_memory_bytes
+from ..models.drop_path import DropPath
 from ..recipe import Optimizer as OptimizerSettings
 from .optim import state_bytes
 
@@ -21,12 +22,12 @@ from .optim import state_bytes
 # was mapped on its own (8 blocks of vit_small, recomputed, 24 images of 224 pixels, fp32).
 USED_SHARES = {"cpu": 0.4, "cuda": 0.8}
 MEASURED_IMAGES = (2, 3)  # in two batches: BatchNorm refuses one image where one position is left
-CPU_REFUSALS = ("DefaultCPUAllocator: can't allocate memory", "DefaultCPUAllocator: not enough memory")
 REMEDIES = (
     "training.gradient_checkpointing=true: activations computed twice, which takes longer",
     "training.precision=bf16: numbers of half the size",
     "a smaller data.image_size, or a smaller model",
 )
+REMEDY_OF_GPUS = "PYTORCH_ALLOC_CONF=expandable_segments:True in the environment: less is lost between pieces"
 
 
 def parts_for(
@@ -36,17 +37,20 @@ def parts_for(
     dtype: torch.dtype | None,
     optimizer: OptimizerSettings,
     device: str,
+    sharing: int = 1,
 ) -> int:
     """Measure a model's training on a device, and return the fewest equal parts of a batch of which each fits there.
 
     The weights count as if they were not there yet: room for averaged ones, and for autocast's copies. `dtype` is
-    autocast's, None without. Raises UserError where not even one image fits.
+    autocast's, None without; so many processes are `sharing` the memory. Raises UserError where not even one image
+    fits.
     """
     image_bytes = bytes_per_image(module, image_size, dtype, device)
     weights = sum(parameter.nbytes for parameter in module.parameters())
     gradients = sum(parameter.nbytes for parameter in module.parameters() if parameter.requires_grad)
     fixed_bytes = weights + gradients + state_bytes(module, optimizer, device)
-    return parts_that_fit(batch_size, image_bytes, fixed_bytes, available_bytes(device), USED_SHARES[device])
+    available = available_bytes(device) // sharing
+    return parts_that_fit(batch_size, image_bytes, fixed_bytes, available, USED_SHARES[device])
 
 
 def parts_that_fit(batch_size: int, image_bytes: int, fixed_bytes: int, available: int, share: float) -> int:
@@ -71,10 +75,15 @@ def bytes_per_image(module: nn.Module, image_size: tuple[int, int], dtype: torch
 
     Counted are all tensors of the forward and the backward pass while they live, recomputed ones too, under autocast
     to `dtype` where there is one. What is as large for any batch, gradients of weights say, is not in it, nor is the
-    scratch space inside a kernel.
+    scratch space inside a kernel. No residual branch is dropped, which would take less.
     """
     module = deepcopy(module).to(device).train()
+    for part in module.modules():
+        if isinstance(part, DropPath):
+            part.rate = 0.0  # else other operations for other numbers of images
     fewer, more = (_bytes_by_operation(module, count, image_size, dtype, device) for count in MEASURED_IMAGES)
+    if len(fewer) != len(more):
+        return max(more) - max(fewer)
     return max(later - sooner for sooner, later in zip(fewer, more, strict=True))
 
 
@@ -128,13 +137,6 @@ def available_bytes(device: str) -> int:
     return free_memory_bytes()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error says that memory ran out: the GPU's, the processor's, or Python's own."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(refusal in str(error) for refusal in CPU_REFUSALS)
-
-
 def out_of_memory_message(num_images: int, image_size: tuple[int, int], parts: int, device: str) -> str:
     """Say what was asked of memory, and what helps: a step in `parts` parts of `num_images` images of one size."""
     asked = f"a step in {parts} parts of {num_images}" if parts > 1 else f"a step of {num_images}"
@@ -142,7 +144,8 @@ def out_of_memory_message(num_images: int, image_size: tuple[int, int], parts: i
     factor = next((factor for factor in range(2, num_images + 1) if num_images % factor == 0), None)
     smaller = [f"training.accumulate=auto, or {parts * factor}: the step in smaller parts"] if factor else []
     size = " x ".join(map(str, image_size))
-    return f"out of {kind}: {asked} images of {size} pixels\n" + _listed([*smaller, *REMEDIES])
+    remedies = [*smaller, *REMEDIES, *[REMEDY_OF_GPUS] * (device == "cuda")]
+    return f"out of {kind}: {asked} images of {size} pixels\n" + _listed(remedies)
 
 
 def _listed(remedies: Sequence[str]) -> str:

@@ -1,10 +1,11 @@
-"""Which number format a device trains fastest in: bf16 only where it was seen to be faster."""
+"""Which number format a device trains fastest in: on CPUs bf16 only where it was seen to be faster."""
 
 import time
 
 import torch
 from torch import nn
 
+from .. import processes
 from ..errors import UserError
 from .measured import remembered
 
@@ -15,10 +16,17 @@ LIGHTNING_NAMES = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
 def resolve_device(device: str) -> str:
-    """Return "cpu" or "cuda"; raises UserError for a GPU that is not there."""
+    """Return "cpu" or "cuda", which from here on is this process's own GPU; raises UserError for one that is not there.
+
+    Lightning gives each process its GPU when training begins; what comes before would meet on the first one.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("training.device is cuda, and torch sees no GPU here; use cpu or auto")
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda" and 0 < processes.local_rank() < torch.cuda.device_count():
+        torch.cuda.set_device(processes.local_rank())
+    return device
 
 
 def available_device(device: str) -> str:
@@ -30,12 +38,24 @@ def resolve_precision(precision: str, device: str) -> tuple[str, str]:
     """Return "fp32", "bf16" or "fp16", and the reason in words."""
     if precision != "auto":
         return precision, "asked for"
+    if device == "cuda":
+        return precision_of_gpu()
     ratio = remembered_bf16_ratio(device)
     if ratio >= FASTER:
         return "bf16", f"bf16 measured {ratio:.1f} times as fast as fp32 here"
-    if device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return "fp16", "this GPU has no bf16"
     return "fp32", f"bf16 measured only {ratio:.1f} times as fast as fp32 here"
+
+
+def precision_of_gpu() -> tuple[str, str]:
+    """Return the precision whose matrix products the GPU computes many times as fast as those of fp32, and why.
+
+    Not measured: a busy card, or a layer bound by its memory, would decide for every later run.
+    """
+    if torch.cuda.is_bf16_supported(including_emulation=False):  # compute capability 8.0; and AMD's
+        return "bf16", "this GPU computes in it"
+    if torch.cuda.get_device_capability() >= (7, 0):
+        return "fp16", "this GPU has no bf16"
+    return "fp32", "this GPU gains nothing by less"
 
 
 def remembered_bf16_ratio(device: str) -> float:
@@ -45,9 +65,8 @@ def remembered_bf16_ratio(device: str) -> float:
 
 def measure_bf16_ratio(device: str) -> float:
     """Time forward and backward of a Transformer's MLP and of a 3x3 convolution; return the smaller gain."""
-    batch_size = 256 if device == "cuda" else 2  # a GPU that is not filled shows the cost of starting kernels
-    tokens = torch.randn(batch_size, 197, 384, device=device)
-    features = torch.randn(batch_size, 64, 28, 28, device=device).to(memory_format=torch.channels_last)
+    tokens = torch.randn(2, 197, 384, device=device)
+    features = torch.randn(2, 64, 28, 28, device=device).to(memory_format=torch.channels_last)
     mlp = nn.Sequential(nn.Linear(384, 1536), nn.GELU(), nn.Linear(1536, 384)).to(device)
     convolution = nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.Conv2d(64, 64, 3, padding=1)).to(device)
     return min(_gain(mlp, tokens, device), _gain(convolution, features, device))
