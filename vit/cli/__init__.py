@@ -1,5 +1,6 @@
 """The command line: it carries out one verb, and turns what goes wrong into a message and an exit status."""
 
+import os
 import shlex
 import signal
 import sys
@@ -11,6 +12,7 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
+from ..say import outlive_reader
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
@@ -18,8 +20,21 @@ DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
-    sys.exit(run(sys.argv[1:]))
+    hear_signals()
+    outlive_reader()
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # its reader has left, which changes no status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def hear_signals() -> None:
+    """Take SIGTERM and a closed terminal as Ctrl-C, wherever a training does not hear them itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def run(arguments: list[str]) -> int:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from .. import checkpoint, processes
+from ..at_work import at_work
 from ..data import datasets
 from ..data.datasets import Dataset
 from ..data.order import Position, Share, training_batches
@@ -17,7 +18,7 @@ from ..machine import keep_freed_memory
 from ..models.counts import count_macs, count_parameters
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
-from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
+from ..run_folder import RunFolder, environment, remove_unfinished, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
 from ..training import waiting
 from ..training.callbacks import peak_memory_bytes
@@ -48,13 +49,19 @@ def train(
 
     `resume` continues after the last step that was saved; `weights` are the recipe's pretrained ones, where they are
     read already. Raises UserError, with nothing written, for a recipe, data or weights that do not fit, and for a
-    folder that already holds a run; and, with the last checkpoint kept, for a training that diverges or a disk that is
-    full. Raises Interrupted when a signal ended the run.
+    folder that already holds a run or where another command is at work; and, with the last checkpoint kept, for a
+    training that diverges or a disk that is full. Raises Interrupted when a signal ended the run.
     """
     name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
     recipe = load_recipe(recipe, overrides)
-    first = processes.is_first()
     run = RunFolder(new_folder(out, "runs", name))
+    with at_work(run.path):
+        return train_in(run, recipe, resume, quiet, weights)
+
+
+def train_in(run: RunFolder, recipe: Recipe, resume: bool, quiet: bool, weights: Weights | None) -> RunFolder:
+    """Train in a folder where nobody else is at work."""
+    first = processes.is_first()
     if run.summary.exists() and resume and not first:  # the first process tells
         return run
     if first and run.is_finished(recipe, resume):
@@ -84,6 +91,7 @@ def train(
     wandb_mode = experiment_log.find_mode(recipe, run)
 
     if first:
+        remove_unfinished(run.path)
         begin_folder(run, recipe, data)
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
@@ -119,6 +127,7 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset) -> None:
     write_text(run.recipe, recipe.to_yaml())
     write_json(run.environment, environment())
     write_skipped(run, data)
+    run.begun = run.facts()
     processes.announce_folder(run.path)
 
 
@@ -126,6 +135,8 @@ def write_results(
     run: RunFolder, recipe: Recipe, start: Start, data: Dataset, module: nn.Module, described: dict[str, Any]
 ) -> None:
     """Write the model, and then the summary, which says that the run has ended; raises UserError for a full disk."""
+    if not run.is_there():
+        raise run.removed()
     try:
         checkpoint.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
         write_json(run.summary, described)

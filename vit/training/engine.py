@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from .. import processes
+from .. import endings, processes
 from ..errors import Interrupted, UserError
 from ..recipe import Recipe
 from ..run_folder import RunFolder
@@ -143,6 +143,8 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
         except UserError as error:  # a loading process sends its traceback with the message
             raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
         except (RuntimeError, MemoryError) as error:
+            if died := endings.of_loading(error):
+                raise UserError(f"{died}; fewer data.workers may help, 0 are none; go on with --resume") from error
             if not is_out_of_memory(error):
                 raise
             raise UserError(out_of_memory(trainer, task.recipe)) from error
