@@ -8,6 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vit"
 FLOORS: dict[str, float] = {
     "errors": 0,
+    "endings": 0,
+    "at_work": 0,
     "randomness": 0,
     "processes": 0,
     "table": 0,

@@ -11,14 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from . import __version__
+from .at_work import LOCK
 from .errors import UserError
 from .machine import available_cores, processor_name
 from .recipe import Recipe, settings_that_differ
 from .settings import read_yaml
 
+UNFINISHED = "new-"  # begins the names of files that are being written
 VERSIONS_KEPT = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 
 
@@ -40,11 +43,12 @@ class RunFolder:
         self.skipped = self.path / "skipped.csv"  # files that could not be decoded and were left out
         self.diverged = self.path / "diverged.json"
         self.probes = self.path / "evaluation" / "probes.json"
+        self.begun: tuple[int, int] | None = None  # of a run at work: the facts of its recipe
 
     def is_finished(self, recipe: Recipe, resume: bool) -> bool:
         """Return whether this run has ended already; raises UserError where it would be overwritten or mixed."""
         if not self.recipe.exists():
-            if self.path.exists() and any(self.path.iterdir()):
+            if self.path.exists() and any(entry.name != LOCK for entry in self.path.iterdir()):
                 raise UserError(f"{self.path} is not empty and no run; choose another --out")
             return False
         if not resume:
@@ -56,6 +60,25 @@ class RunFolder:
                 "choose another --out"
             )
         return self.summary.exists()
+
+    def facts(self) -> tuple[int, int] | None:
+        """Return what tells this recipe's file from every other, or None where there is none."""
+        try:
+            found = self.recipe.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def is_there(self) -> bool:
+        """Return whether the folder is still the one in which this run began, and not removed, nor another's."""
+        return self.facts() == self.begun is not None
+
+    def removed(self) -> UserError:
+        """Return what is told where the folder of a run at work is there no more."""
+        return UserError(
+            f"{self.path} was removed, or moved away, while this run was at work there; nothing more is written. "
+            "Begin it again, or go on with --resume where the folder is now"
+        )
 
     def scores(self, split: str) -> Path:
         return self.path / "evaluation" / f"{split}.json"
@@ -91,9 +114,12 @@ def read_csv(path: Path) -> list[dict[str, str]]:
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, bring it to the disk and rename it: `path` is old or new, never a half."""
+    """Let `write` fill a file beside `path`, bring it to the disk and rename it: `path` is old or new, never a half.
+
+    Several may write one file at once: each has its own beside it, and the last one stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"new-{path.name}")  # with the same ending, which some writers look at
+    beside = path.with_name(f"{UNFINISHED}{token_hex(4)}-{path.name}")  # some writers look at the ending
     try:
         write(beside)
         with beside.open("rb+") as file:
@@ -102,6 +128,13 @@ def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes began to write in a folder and the ones within; nobody else may write there now."""
+    for pattern in (f"{UNFINISHED}????????-*", f"*/{UNFINISHED}????????-*"):
+        for file in folder.glob(pattern):
+            file.unlink(missing_ok=True)
 
 
 def read_json(path: Path) -> Any:

@@ -1,8 +1,11 @@
 """Where long work tells how far it is: lines on stderr, or nowhere; and how often."""
 
+import io
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 from .run_folder import clock
 
@@ -13,6 +16,25 @@ Say = Callable[[str], object]
 
 def print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+class Outliving(io.FileIO):
+    """A stream's file that takes what it is given, and drops it where nobody reads any more: `| head`, a closed
+    terminal."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return memoryview(data).nbytes
+
+
+def outlive_reader() -> None:
+    """Let this process go on, and end with its right status, when the reader of its stderr leaves."""
+    with suppress(OSError, ValueError, AttributeError):  # none, or one that is no file
+        file = Outliving(sys.stderr.fileno(), "wb", closefd=False)
+        encoding, errors = sys.stderr.encoding, sys.stderr.errors
+        sys.stderr = io.TextIOWrapper(io.BufferedWriter(file), encoding, errors, line_buffering=True)
 
 
 def ignore_line(line: str) -> None:

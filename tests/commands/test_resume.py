@@ -66,14 +66,17 @@ def kill_at_some_step(process: BaseProcess, run: RunFolder, seconds: float) -> N
 
 def kill_while_writing(process: BaseProcess, run: RunFolder) -> bool:
     """Kill a process that has begun to write a checkpoint; return whether a half one is there."""
-    half = run.checkpoints / "new-last.ckpt"
-    half.unlink(missing_ok=True)
-    wait_for(process, half.exists)
+    former = set(unfinished(run))
+    wait_for(process, lambda: set(unfinished(run)) - former)
     kill(process)
-    return half.exists()
+    return bool(set(unfinished(run)) - former)
 
 
-def wait_for(process: BaseProcess, seen: Callable[[], bool]) -> None:
+def unfinished(run: RunFolder) -> Iterator[Path]:
+    return run.checkpoints.glob("new-*-last.ckpt")
+
+
+def wait_for(process: BaseProcess, seen: Callable[[], object]) -> None:
     deadline = time.monotonic() + 120
     while not seen():
         assert process.is_alive() and time.monotonic() < deadline, "it ended before it could be killed"
@@ -153,13 +156,14 @@ def test_a_run_that_was_killed_three_times_ends_as_if_nothing_had_been(
     kill_at_some_step(start(recipe, overrides, run), run, chance.uniform(0, 0.15))
     assert not run.model.exists()
     finish(recipe, overrides, run)
+    assert not [path for path in run.path.rglob("*") if path.name.startswith((".at-work", "new-"))]
 
     assert_equal_runs(expected, run)
     first, second = (vit.evaluate(run.path).folder.logits("test") for run in (expected, run))
     assert first.read_bytes() == second.read_bytes()
 
 
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, end: signal.Signals) -> None:
     run = RunFolder(tmp_path / "run")
     training = Vit("train", "digits_vit", "schedule.epochs=12", "model.depth=1", "--out", str(run.path))

@@ -1,5 +1,6 @@
 """The command line: it carries out one verb, and turns what goes wrong into a message and an exit status."""
 
+import os
 import shlex
 import signal
 import sys
@@ -14,6 +15,7 @@ import typer
 from .. import processes
 from ..errors import Interrupted, UserError
 from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
+from ..say import outlive_reader
 from ..system_errors import told_to_mend
 from .verbs import app
 
@@ -24,8 +26,21 @@ SECONDS_FOR_THE_FIRST = 2.0  # of several processes, to tell a mistake that all 
 
 
 def main() -> None:
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
-    sys.exit(run(sys.argv[1:]))
+    hear_signals()
+    outlive_reader()
+    status = run(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except OSError:  # its reader has left, which changes no status
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(status)
+
+
+def hear_signals() -> None:
+    """Take SIGTERM and a closed terminal as Ctrl-C, wherever a training does not hear them itself."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
 
 
 def run(arguments: list[str]) -> int:

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import ray
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
+from ..endings import LACK_OF_MEMORY
 from ..errors import UserError
 from .cluster_nodes import (
     Origin,
@@ -26,6 +27,7 @@ from .cluster_nodes import (
 )
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, TrainAll, not_finished
+from .fresh_processes import died
 from .side_by_side import train_and_evaluate
 
 TRIES = 3  # of one training whose workers die
@@ -120,7 +122,15 @@ def result_of(reference: ray.ObjectRef, planned: PlannedRun) -> tuple[float, flo
 
 def check_tries(deaths: int, planned: PlannedRun, error: RayError) -> None:
     if deaths == TRIES:
-        raise UserError(
-            f"{planned.title()}: its worker died {TRIES} times, most likely for lack of memory; fewer --jobs or a "
-            f"smaller training.batch_size help, and what is done is kept ({type(error).__name__})"
-        ) from error
+        raise UserError(died(planned.title(), f"died {TRIES} times: the last one {how_it_died(error)}")) from error
+
+
+def how_it_died(error: RayError) -> str:
+    """Return what Ray knows of it; by which signal a worker ended, it does not."""
+    if isinstance(error, OutOfMemoryError):
+        return f"was ended by Ray, {LACK_OF_MEMORY}"
+    lines = str(error).splitlines() or [""]
+    return (
+        f"was ended from outside or crashed in a library's code, and Ray does not tell which ({type(error).__name__}: "
+        f"{lines[0]}); where one machine alone trains it, without --cluster, the signal is named"
+    )

@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..at_work import at_work
 from ..data import datasets
 from ..errors import Interrupted, UserError
 from ..recipe import Comparison, Recipe
 from ..results import report
 from ..results.comparison import compare_runs
 from ..results.pairing import aligned
-from ..run_folder import RunFolder, environment, write_text
+from ..run_folder import RunFolder, environment, remove_unfinished, write_text
 from . import experiment_log
 from .auditing import audits_of, not_looked
 from .comparison_runs import (
@@ -67,6 +68,14 @@ def compare(
             jobs = jobs or default_jobs(plan(comparison, Path()))
         comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
     folder = place_to_write(out if out is not None else Path("comparisons") / Path(sources[0]).stem)
+    with at_work(folder):
+        return compare_in(folder, comparison, Path(sources[0]).stem, jobs, cluster, quick)
+
+
+def compare_in(
+    folder: Path, comparison: Comparison, title: str, jobs: int | None, cluster: str | None, quick: bool
+) -> Path:
+    """Carry out a comparison in a folder where nobody else is at work."""
     planned = plan(comparison, folder)
     check_same_data(planned)
     if comparison.protocol == "same_recipe":
@@ -76,10 +85,10 @@ def compare(
             planned, how = carry_out(comparison, folder, train, jobs)
         if not quick:
             probe(planned, jobs)
-        conclude(folder, planned, how | {"quick": quick}, Path(sources[0]).stem)
+        conclude(folder, planned, how | {"quick": quick}, title)
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(folder) from error
-    experiment_log.log_report(planned[0].recipe, folder, Path(sources[0]).stem)
+    experiment_log.log_report(planned[0].recipe, folder, title)
     return folder
 
 
@@ -87,6 +96,7 @@ def carry_out(
     comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None
 ) -> tuple[list[PlannedRun], dict[str, Any]]:
     """Search for own recipes where the protocol says so, and train all; return the runs, and how they came about."""
+    remove_unfinished(folder)
     write_text(folder / "comparison.yaml", comparison.to_yaml())
     own, searched = search(comparison, folder, train, jobs) if comparison.protocol == "own_recipe" else (None, None)
     planned = plan(comparison, folder, own)
@@ -119,9 +129,10 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
     aligned([read_run(p) for p in planned])  # before anything takes time
-    if not quick:
-        probe(planned)
-    conclude(folder, planned, AS_FOUND | {"quick": quick}, "finished runs")
+    with at_work(folder):
+        if not quick:
+            probe(planned)
+        conclude(folder, planned, AS_FOUND | {"quick": quick}, "finished runs")
     return folder
 
 

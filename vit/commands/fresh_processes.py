@@ -1,17 +1,22 @@
 """Tasks in processes of their own: a fresh one for each, with its own threads, memory peak and crash."""
 
 import multiprocessing
+import os
 import signal
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from .. import endings
 from ..errors import Interrupted, UserError
+from ..say import outlive_reader
 from .comparison_runs import PlannedRun
 
 PRELOADED = [  # what a task would import by itself, every time
@@ -37,15 +42,14 @@ class Running:
         """Return what the task gave; its mistake is told with the training's name."""
         try:
             kind, value = self.answer.recv()
-        except (EOFError, OSError) as error:  # before or within its answer
-            raise UserError(
-                f"{self.planned.title()}: its process was ended from outside, most likely for lack of memory; "
-                "fewer --jobs or a smaller training.batch_size help, and what is done is kept"
-            ) from error
+        except (EOFError, OSError):  # before or within its answer
+            kind, value = "death", None
         finally:
             self.answer.close()
             self.process.join(SECONDS_TO_STOP)
             self.process.kill()
+        if kind == "death":
+            raise UserError(died(self.planned.title(), endings.in_words(self.process.exitcode)))
         if kind == "mistake":
             raise UserError(f"{self.planned.title()}: {value}")
         if kind == "fault":
@@ -53,6 +57,12 @@ class Running:
         if kind == "interrupted":
             raise KeyboardInterrupt
         return value
+
+
+def died(title: str, how: str) -> str:
+    """Return what is told of a training whose process gave no answer."""
+    advice = "fewer --jobs or a smaller training.batch_size help; " if endings.LACK_OF_MEMORY in how else ""
+    return f"{title}: its process {how}; {advice}what is done is kept, and the same command goes on"
 
 
 class FreshProcesses:
@@ -69,6 +79,7 @@ class FreshProcesses:
         self.context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             self.context.set_forkserver_preload(PRELOADED)
+            start_server()
 
     def __enter__(self) -> "FreshProcesses":
         return self
@@ -110,9 +121,25 @@ class FreshProcesses:
         self.running[ours] = Running(planned, process, ours)
 
 
+def start_server() -> None:
+    """Start the server of processes without ears for a closed terminal, of which we tell those that work."""
+    from multiprocessing.forkserver import ensure_running
+
+    if not hasattr(signal, "SIGHUP") or threading.current_thread() is not threading.main_thread():
+        ensure_running()
+        return
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as it is now, a started program keeps it
+    try:
+        ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
 def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any) -> None:
     """Send what the function gives; Ctrl-C is left to the process that began this one, which ends it by a signal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    outlive_reader()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         told = "result", function(*arguments)
     except UserError as error:
@@ -121,4 +148,15 @@ def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any)
         told = "interrupted", None
     except Exception:
         told = "fault", traceback.format_exc()
-    answer.send(told)
+    with suppress(BrokenPipeError):  # nobody is there to hear it
+        answer.send(told)
+
+
+def end_with_parent() -> None:
+    """Wait for the end of the process that began this one; then stop as it would have asked, or be killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)  # a training saves its step
+    time.sleep(SECONDS_TO_STOP)
+    os.kill(os.getpid(), signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)

@@ -7,13 +7,14 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
+from ..at_work import at_work
 from ..errors import UserError
 from ..machine import available_cores, keep_freed_memory
 from ..recipe import Recipe
 from ..run_folder import read_json, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
-from .fresh_processes import FreshProcesses
+from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
 
 
 def default_jobs(planned: list[PlannedRun]) -> int:
@@ -60,6 +61,8 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
 
     start = time.perf_counter()
     torch.set_num_threads(threads)
+    with at_work(planned.folder.path, SECONDS_TO_STOP):  # of a comparison that was killed, whose training still ends
+        pass
     try:
         train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
     except UserError:

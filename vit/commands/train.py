@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from .. import checkpoint, processes
+from ..at_work import at_work
 from ..data import contents, datasets
 from ..data.contents import Contents, contents_of
 from ..data.datasets import Dataset
@@ -19,7 +20,7 @@ from ..machine import keep_freed_memory
 from ..models.counts import count_macs, count_parameters
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
-from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
+from ..run_folder import RunFolder, environment, remove_unfinished, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
 from ..training import waiting
 from ..training.callbacks import peak_memory_bytes
@@ -51,13 +52,19 @@ def train(
 
     `resume` continues after the last step that was saved; `weights` are the recipe's pretrained ones, where they are
     read already. Raises UserError, with nothing written, for a recipe, data or weights that do not fit, and for a
-    folder that already holds a run; and, with the last checkpoint kept, for a training that diverges or a disk that is
-    full. Raises Interrupted when a signal ended the run.
+    folder that already holds a run or where another command is at work; and, with the last checkpoint kept, for a
+    training that diverges or a disk that is full. Raises Interrupted when a signal ended the run.
     """
     name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
     recipe = load_recipe(recipe, overrides)
-    first = processes.is_first()
     run = RunFolder(new_folder(out, "runs", name))
+    with at_work(run.path):
+        return train_in(run, recipe, resume, quiet, weights)
+
+
+def train_in(run: RunFolder, recipe: Recipe, resume: bool, quiet: bool, weights: Weights | None) -> RunFolder:
+    """Train in a folder where nobody else is at work."""
+    first = processes.is_first()
     if run.summary.exists() and resume and not first:  # the first process tells
         return run
     if first and run.is_finished(recipe, resume):
@@ -93,6 +100,7 @@ def train(
     wandb_mode = experiment_log.find_mode(recipe, run)
 
     if images:
+        remove_unfinished(run.path)
         begin_folder(run, recipe, data, images)
     loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
     engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
@@ -146,6 +154,7 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents
     contents.write(run.images, images)
     write_reasons(run.skipped, data.skipped)
     write_reasons(run.passed_over, data.passed_over)
+    run.begun = run.facts()
     processes.announce("folder", str(run.path))
 
 
@@ -153,6 +162,8 @@ def write_results(
     run: RunFolder, recipe: Recipe, start: Start, data: Dataset, module: nn.Module, described: dict[str, Any]
 ) -> None:
     """Write the model, and then the summary, which says that the run has ended; raises UserError for a full disk."""
+    if not run.is_there():
+        raise run.removed()
     try:
         checkpoint.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
         write_json(run.summary, described)

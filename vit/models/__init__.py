@@ -78,6 +78,9 @@ def in_its_layout(module: "nn.Module") -> "nn.Module":
     """Lay convolutional networks out with channels last: they are faster so, on CPUs and GPUs."""
     import torch
 
+    from .strides import thin_out
+
+    thin_out(module)
     if family(module) == "cnn":
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return module

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .attention_modules import ATTENTION_MODULES
 from .drop_path import DropPath
+from .strides import thin_out
 
 AttentionName = Literal["none", "se", "eca", "cbam", "spatial"]
 SMALL_IMAGE = 64  # pixels; below, the 7x7 stem and its pooling would leave nothing to look at
@@ -68,7 +69,7 @@ class Bottleneck(nn.Module):
 def shortcut(channels: int, width: int, stride: int) -> nn.Module:
     if stride == 1 and channels == width:
         return nn.Identity()
-    return nn.Sequential(nn.Conv2d(channels, width, 1, stride, bias=False), nn.BatchNorm2d(width))
+    return nn.Sequential(thin_out(nn.Conv2d(channels, width, 1, stride, bias=False)), nn.BatchNorm2d(width))
 
 
 class ResNet(nn.Module):

@@ -75,6 +75,9 @@ class LastCheckpoint(Callback):
         stop, due = any_process(trainer, self.signals.received, self._is_due())
         self._save_or_stop(trainer, task, stop, due)
 
+    def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
+        self._check_there(trainer)  # before anybody writes of this epoch
+
     def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
         stop, due = any_process(trainer, self.signals.received, self._is_due())
         ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
@@ -85,6 +88,11 @@ class LastCheckpoint(Callback):
 
     def on_exception(self, trainer: L.Trainer, task: L.LightningModule, exception: BaseException) -> None:
         self.signals.leave()
+
+    def _check_there(self, trainer: L.Trainer) -> None:
+        """Raise UserError in every process where the run's folder is there no more; writing would make another."""
+        if any_process(trainer, trainer.is_global_zero and not self.run.is_there())[0]:
+            raise self.run.removed()
 
     def _is_due(self) -> bool:
         least = max(self.every_seconds, self._took / MOST_OF_THE_TIME) if self.every_seconds else 0.0
@@ -100,6 +108,7 @@ class LastCheckpoint(Callback):
 
     def _save(self, trainer: L.Trainer, task: Classification, must: bool) -> None:
         start = time.perf_counter()
+        self._check_there(trainer)
         self.guard.look(trainer, task, at_weights=True)
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.perf_counter()

@@ -16,7 +16,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from .. import processes
+from .. import endings, processes
 from ..errors import Interrupted, UserError
 from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..recipe import Recipe
@@ -153,6 +153,8 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
                 end_started_processes(trainer)
             if is_out_of_shared_memory(error):  # torch tells of a loading process's end wherever this one is
                 raise UserError(OUT_OF_SHARED_MEMORY) from error
+            if died := endings.of_loading(error):
+                raise UserError(f"{died}; fewer data.workers may help, 0 are none; go on with --resume") from error
             if is_out_of_memory(error):
                 raise UserError(out_of_memory(trainer, task.recipe)) from error
             raise

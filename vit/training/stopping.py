@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM end training after the step that is running, so that a checkpoint can be whole."""
+"""Ctrl-C, SIGTERM and a closed terminal end training after the step that is running: a checkpoint is whole."""
 
 import signal
 import sys
@@ -7,7 +7,7 @@ from types import FrameType
 
 from .. import processes
 
-HEARD = (signal.SIGINT, signal.SIGTERM)
+HEARD = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has none
 
 
 class StopSignals:
