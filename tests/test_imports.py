@@ -14,6 +14,7 @@ FLOORS: dict[str, float] = {
     "settings": 0,
     "machine": 0,
     "say": 0,
+    "timm_options": 0,
     "recipe_mistakes": 0,
     "recipe": 0,
     "run_folder": 0,

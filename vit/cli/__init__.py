@@ -11,6 +11,7 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
+from ..say import print_line
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
@@ -44,9 +45,9 @@ def run(arguments: list[str]) -> int:
 
 def _told(error: UserError | Interrupted, arguments: list[str]) -> int:
     if isinstance(error, UserError):
-        print(f"vit: {error}", file=sys.stderr)
+        print_line(f"vit: {error}")
         return MENDABLE
-    print(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}", file=sys.stderr)
+    print_line(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}")
     return INTERRUPTED
 
 

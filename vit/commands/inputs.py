@@ -1,6 +1,5 @@
 """What the verbs are given: recipes, folders to write to, images."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +10,7 @@ from .. import recipe as recipes
 from ..data import LISTS
 from ..errors import UserError
 from ..recipe import TIMM, Comparison, Recipe
+from ..say import print_line
 from ..tables import TABLES
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def new_folder(out: str | Path | None, root: str, name: str) -> Path:
 def tell(loaded: "Loaded") -> "Loaded":
     """Say on stderr what was assumed of weights that were not written here."""
     if loaded.recipe is None:
-        print(loaded.notes, file=sys.stderr)
+        print_line(loaded.notes)
     return loaded
 
 

@@ -19,11 +19,11 @@ from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..run_folder import RunFolder, environment, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
-from ..training import waiting
+from ..training import resuming, waiting
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
-from ..training.engine import Engine, fit, make_engine, read_checkpoint, seed_generators_of_all
+from ..training.engine import Engine, fit, make_engine, seed_generators_of_all
 from ..training.kernels import choose_kernels
 from ..training.loss import Loss
 from ..training.placement import Placement, check_together, place
@@ -77,7 +77,7 @@ def train(
     kernels = choose_kernels(learner.module, recipe.data.image_size, precision, placement.device)
     if kernels:
         say(kernels)
-    saved = read_checkpoint(run.last_checkpoint) if resume else None
+    saved = resuming.read(run, learner.module, recipe) if resume else None
     parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
     steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(start.module, recipe.data.image_size)

@@ -1,7 +1,6 @@
 """Lightning's Trainer, set up for a run: what happens beside the steps, and how it ends."""
 
 import logging
-import pickle
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +25,7 @@ from .guard import LossGuard
 from .memory import is_out_of_memory, out_of_memory_message
 from .placement import Placement
 from .precision import LIGHTNING_NAMES
+from .resuming import WITHOUT_IT
 from .task import Classification
 
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
@@ -111,21 +111,6 @@ def environment_plugins() -> list[Any]:
     return [SLURMEnvironment(auto_requeue=False)] if processes.started_by_slurm() else []
 
 
-def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return the checkpoint to go on from, its tensors still on the disk, or None where there is none.
-
-    Raises UserError for one that cannot be read.
-    """
-    if not path.exists():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}; without it the run starts anew (delete it)"
-        ) from error
-
-
 def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
     """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
     with warnings.catch_warnings():
@@ -142,10 +127,13 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
             raise Interrupted(run.path) from error
         except UserError as error:  # a loading process sends its traceback with the message
             raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise UserError(out_of_memory(trainer, task.recipe)) from error
+            if start is None or trainer.train_dataloader is not None:  # then it is no longer being restored
                 raise
-            raise UserError(out_of_memory(trainer, task.recipe)) from error
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(f"{start} cannot be gone on from ({reason}); {WITHOUT_IT}") from error
     if trainer.interrupted:
         raise Interrupted(run.path)
 
