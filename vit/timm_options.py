@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-
 RATES = """
     attn_drop_rate drop_block_rate drop_path_rate drop_rate patch_drop_rate pos_drop_rate proj_drop_rate
 """

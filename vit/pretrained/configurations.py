@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
-from .header import Count, Number, Positive, Size, distinct, lines_of, refuse
+from .header import Count, Deviation, Mean, Positive, Size, distinct, lines_of, refuse
 
 UNSET: Any = None  # is not there
 ModulePath = Annotated[str, Field(pattern=r"^[\w.]{1,80}$")]
@@ -36,8 +36,8 @@ class OfTimm(Configuration):
     model_args: dict[str, Any] = UNSET
     input_size: tuple[Literal[3], Count, Count] = UNSET
     fixed_input_size: StrictBool = UNSET
-    mean: tuple[Number, Number, Number] = UNSET
-    std: tuple[Positive, Positive, Positive] = UNSET
+    mean: tuple[Mean, Mean, Mean] = UNSET
+    std: tuple[Deviation, Deviation, Deviation] = UNSET
     interpolation: str = UNSET
     crop_pct: Positive = UNSET
     crop_mode: str = UNSET
@@ -56,16 +56,16 @@ class OfProcessor(Configuration):
     rescale_factor: Positive = UNSET
     do_normalize: StrictBool | None = UNSET
     do_center_crop: StrictBool | None = UNSET
-    image_mean: tuple[Number, Number, Number] = UNSET
-    image_std: tuple[Positive, Positive, Positive] = UNSET
+    image_mean: tuple[Mean, Mean, Mean] = UNSET
+    image_std: tuple[Deviation, Deviation, Deviation] = UNSET
     resample: StrictInt = UNSET
     size: Sides = UNSET
     crop_size: Sides | None = UNSET
 
 
 class ClipPreprocessing(Configuration):
-    mean: tuple[Number, Number, Number] = UNSET
-    std: tuple[Positive, Positive, Positive] = UNSET
+    mean: tuple[Mean, Mean, Mean] = UNSET
+    std: tuple[Deviation, Deviation, Deviation] = UNSET
     interpolation: str = UNSET
     resize_mode: str = UNSET
 

@@ -101,7 +101,7 @@ def _refuse_unfolding(path: Path) -> None:
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):  # no archive, or not whole: its reader tells
         return
     if size > max(LARGEST_OF_SMALL_FILE, UNFOLDS * path.stat().st_size):
-        raise UserError(f"{path} would unfold to {size / 1e9:,.1f} GB: it is no file of weights")
+        raise UserError(f"{path} would unfold to {size / 1e6:,.1f} MB: it is no file of weights")
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -30,7 +30,8 @@ def distinct(names: list[Any]) -> list[str]:
     return names
 
 
-Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Mean = Annotated[float, Field(strict=True, ge=-1e6, le=1e6)]  # computed with in fp32
+Deviation = Annotated[float, Field(strict=True, ge=1e-6, le=1e6)]
 Positive = Annotated[float, Field(strict=True, gt=0, allow_inf_nan=False)]
 Count = Annotated[StrictInt, Field(gt=0, lt=2**31)]
 Size = tuple[Count, Count]
@@ -42,8 +43,8 @@ class Part(BaseModel):
 
 class PreprocessingPart(Part):
     image_size: Size
-    mean: tuple[Number, Number, Number]
-    std: tuple[Positive, Positive, Positive]
+    mean: tuple[Mean, Mean, Mean]
+    std: tuple[Deviation, Deviation, Deviation]
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] = "bicubic"
     crop_fraction: Annotated[Positive, Field(le=4)] = 1.0  # above 1 a processor of transformers pads
     crop_mode: Literal["center", "squash"] = "center"

@@ -63,7 +63,7 @@ def read(path: Path) -> tuple[Any, tuple[str, ...]]:
 def _read(path: Path, names: dict[str, type[StandIn]]) -> Any:
     stand_ins: list[Any] = [(stand_in, name) for name, stand_in in names.items()]
     with torch.serialization.safe_globals(stand_ins), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Detected pickle protocol")  # an error follows where it matters
+        warnings.simplefilter("ignore")  # of protocols and layouts: an error follows where it matters
         return torch.load(path, map_location="cpu", weights_only=True)
 
 

@@ -125,12 +125,12 @@ def _models(path: tuple[str, ...], tensors: Tensors) -> list[Model]:
 
 def _is_part(prefix: str, prefixes: Iterable[str], tensors: Tensors) -> bool:
     """Return whether a model is a part of a larger one: inside of another and no average, or of a hybrid's stem."""
-    inside_another = any(
-        prefix != other and prefix.startswith(other) and not AVERAGED.search(prefix.removeprefix(other))
-        for other in prefixes
-    )
+    if AVERAGED.search(prefix):
+        return False
+    if any(prefix != other and prefix.startswith(other) for other in prefixes):
+        return True
     parents = ["", *(prefix[: at + 1] for at, letter in enumerate(prefix[:-1]) if letter == ".")]
-    return inside_another or any(parent + name in tensors for parent in parents if parent != prefix for name in TOKENS)
+    return any(parent + name in tensors for parent in parents if parent != prefix for name in TOKENS)
 
 
 def _choose(models: list[Model], source: str) -> tuple[Model, Model | None]:
