@@ -18,6 +18,7 @@ FLOORS: dict[str, float] = {
     "places": 0,
     "system_errors": 0,
     "say": 0,
+    "timm_options": 0,
     "recipe_mistakes": 0,
     "recipe": 0,
     "run_folder": 0,

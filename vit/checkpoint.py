@@ -25,8 +25,8 @@ from .data.reading import read_image
 from .errors import UserError
 from .pretrained import sources
 from .pretrained.class_names import synonyms
-from .pretrained.fitting import fit, options_for
-from .pretrained.sources import FORMAT_VERSION
+from .pretrained.fitting import built, fit, options_for
+from .pretrained.header import FORMAT_VERSION
 from .pretrained.weights import Weights
 from .recipe import Recipe
 from .run_folder import replace_file
@@ -88,6 +88,10 @@ class Loaded:
             inputs = torch.stack([self.transform(read_image(path)) for path in some])
             with torch.inference_mode():
                 logits = self.module(inputs.to(next(self.module.parameters()).device)).float()
+            if not logits.isfinite().all():
+                raise UserError(
+                    f"{self.source} answers {some[0]} and others beside it with NaN: its weights are damaged"
+                )
             several = self.recipe is not None and self.recipe.training.loss == "bce"  # every class by itself
             best = (logits.sigmoid() if several else logits.softmax(-1)).topk(min(top, len(self.classes)))
             for path, values, indices in zip(some, best.values.tolist(), best.indices.tolist(), strict=True):
@@ -142,20 +146,21 @@ def build(
     """
     if weights is None:
         options = models.complete_options(name, options) if name in models.MODELS else options
-        return _built(Architecture(name, options, num_classes), image_size)
+        architecture = Architecture(name, options, num_classes)
+        return _with_stem(architecture.build(image_size), architecture)
     fresh_head = new_head or not weights.num_classes
     complete = options_for(name, options, weights)
     if fresh_head and "representation_size" in complete:
         complete["representation_size"] = options.get("representation_size", 0)
-    module, architecture = _built(Architecture(name, complete, num_classes), image_size)
+    module = built(weights, name, num_classes, image_size, complete)
+    module, architecture = _with_stem(module, Architecture(name, complete, num_classes))
     weights = weights.at(image_size, complete.get("patch_size", weights.options.get("patch_size", 0)))
     say(fit(module, weights, new_head, classes))
     return module, architecture
 
 
-def _built(architecture: Architecture, image_size: tuple[int, int]) -> tuple[nn.Module, Architecture]:
+def _with_stem(module: nn.Module, architecture: Architecture) -> tuple[nn.Module, Architecture]:
     """Return the module, and the architecture with the stem that it chose for the image size."""
-    module = architecture.build(image_size)
     if architecture.options.get("stem") == "auto":
         stem = "7x7" if module.get_parameter("conv1.weight").shape[-1] == 7 else "3x3"
         architecture = replace(architecture, options=architecture.options | {"stem": stem})
@@ -192,6 +197,21 @@ class Undrawn(TorchFunctionMode):
         return function(*args, **kwargs)
 
 
+def check_answer(module: nn.Module, weights: Weights) -> None:
+    """Raise UserError where a model of timm does not answer such images with a logit for each class."""
+    size, count = weights.preprocessing.image_size, weights.num_classes
+    try:
+        with torch.inference_mode():
+            shape = list(module(torch.zeros(1, 3, *size)).shape)
+    except Exception as error:  # whatever a model does with images of a size that it is not made for
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"{weights.source}: {weights.architecture} takes no images of {size[0]}x{size[1]}: {reason}"
+        ) from error
+    if count and shape != [1, count]:
+        raise UserError(f"{weights.source}: {weights.architecture} answers with {shape}, not with {count} logits")
+
+
 def load(model: str | Path, **told: Any) -> Loaded:
     """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
 
@@ -201,13 +221,15 @@ def load(model: str | Path, **told: Any) -> Loaded:
     weights = sources.read(model, told)
     size = weights.preprocessing.image_size
     architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
-    own = architecture.name in models.MODELS  # timm's keep some tensors outside of their weights
+    own = weights.architecture in models.MODELS  # timm's keep some tensors outside of their weights
     with ExitStack() as stack:
         if own:  # no initial values for what is replaced
             stack.enter_context(torch.device("meta"))
             stack.enter_context(Undrawn())
-        module = architecture.build(size)
+        module = built(weights, weights.architecture, weights.num_classes, size, weights.options)
     notes = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
+    if not own:
+        check_answer(module.eval(), weights)
     return Loaded(
         source=str(model),
         module=models.in_its_layout(module).eval(),

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from . import timm_options
 from .errors import nearest
 from .table import Table, check_options, named_options, plain
 
@@ -81,7 +82,7 @@ def _dataset_mistakes(data: Any, datasets: Table) -> list[str]:
 
 def _check_model(name: str, options: dict[str, Any], models: Table) -> tuple[dict[str, Any], list[str]]:
     if name.startswith("timm/"):
-        return options, []
+        return options, timm_options.mistakes(name, options)
     if name not in models:
         return options, [f"model.name: there is no {name}{nearest(name, models)} (see `vit models`, or timm/<name>)"]
     return check_options("model", models[name], name, options, SUPPLIED_TO_MODELS)

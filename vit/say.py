@@ -1,4 +1,4 @@
-"""Where long work tells how far it is: lines on stderr, or nowhere; and how often."""
+"""What is printed: results on stdout; on stderr how far long work is, and how often. Strangers' names do no harm."""
 
 import io
 import sys
@@ -13,9 +13,26 @@ LINE_EVERY_SECONDS = 5.0
 
 Say = Callable[[str], object]
 
+# What would move the cursor, colour the terminal, set its title, or turn the order of the letters around.
+CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F))
+ISOLATES, SURROGATES = range(0x2066, 0x206A), range(0xD800, 0xE000)  # the latter stand for bytes that are no text
+PLAIN = dict.fromkeys((*CONTROLS, *ISOLATES, *SURROGATES), "\N{REPLACEMENT CHARACTER}")
 
-def print_line(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+
+def plain_text(text: object) -> str:
+    """Return text that may hold names from files as it is safe to print: control characters become \ufffd.
+
+    Line ends and tabs stay, and every letter of any script.
+    """
+    return str(text).translate(PLAIN)
+
+
+def print_result(result: object) -> None:
+    print(plain_text(result))
+
+
+def print_line(line: object) -> None:
+    print(plain_text(line), file=sys.stderr, flush=True)
 
 
 class Outliving(io.FileIO):

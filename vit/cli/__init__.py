@@ -15,7 +15,7 @@ import typer
 from .. import processes
 from ..errors import Interrupted, UserError
 from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
-from ..say import outlive_reader
+from ..say import outlive_reader, print_line
 from ..system_errors import told_to_mend
 from .verbs import app
 
@@ -69,9 +69,9 @@ def run(arguments: list[str]) -> int:
 
 def _told(error: UserError | Interrupted, arguments: list[str]) -> int:
     if isinstance(error, UserError):
-        print(f"vit: {error}", file=sys.stderr)
+        print_line(f"vit: {error}")
         return MENDABLE
-    print(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}", file=sys.stderr)
+    print_line(f"\ninterrupted; continue with:\n  {_continuation(error.folder, arguments)}")
     return INTERRUPTED
 
 

@@ -12,6 +12,7 @@ from .. import __version__, processes
 from .. import recipe as recipes
 from ..errors import UserError
 from ..places import expanded
+from ..say import print_result
 from ..settings import parse_overrides
 from . import bench
 from .arguments import (
@@ -108,7 +109,9 @@ def predict(
     with importing():
         from ..commands import predict as command
 
-    print(command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision), form))
+    print_result(
+        command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision), form)
+    )
 
 
 @app.command()
@@ -139,7 +142,7 @@ def compare(
         from ..commands import compare as command
 
     folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster, quick=quick)
-    print((folder / "report.html").as_posix())
+    print_result((folder / "report.html").as_posix())
 
 
 @app.command()
@@ -153,7 +156,7 @@ def export(
     with importing():
         from ..commands import export as command
 
-    print(command.show(command.export(model, to=to, out=out), to))
+    print_result(command.show(command.export(model, to=to, out=out), to))
 
 
 @app.command()
@@ -172,7 +175,7 @@ def check(
         from ..commands import check as command
 
     findings = command.check(source, overrides, out=out)
-    print(command.show(findings))
+    print_result(command.show(findings))
     if findings.faults:
         raise UserError(command.faults_in_words(findings))
 
@@ -190,7 +193,7 @@ def find_lr(
     with importing():
         from ..commands import find_lr as command
 
-    print(command.show(command.find_lr(recipe, out=out, overrides=overrides, steps=steps)))
+    print_result(command.show(command.find_lr(recipe, out=out, overrides=overrides, steps=steps)))
 
 
 @app.command()
@@ -199,7 +202,7 @@ def models() -> None:
     with importing():
         from ..commands import models as command
 
-    print(command.show())
+    print_result(command.show())
 
 
 @app.command(name="recipes")
@@ -208,7 +211,7 @@ def list_recipes() -> None:
     with importing():
         from ..commands import recipes as command
 
-    print(command.show())
+    print_result(command.show())
 
 
 @app.callback(invoke_without_command=True)
@@ -220,7 +223,7 @@ def version(show: Annotated[bool, typer.Option("--version", help="print the vers
 
 def _print_once(result: object) -> None:
     if processes.is_first():
-        print(result)
+        print_result(result)
 
 
 def _check_first(recipe: str, overrides: dict) -> None:

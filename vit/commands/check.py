@@ -122,7 +122,7 @@ def _counts(findings: Findings) -> str:
     if len(rows) > len(shown):
         table.add_row(f"... {len(rows) - len(shown)} more", "", "", "")
     table.add_row("all", *(f"{count:,}" for count in findings.counts.sum(0)), style="bold")
-    console = Console()
+    console = Console(color_system=None)  # what is printed holds no control characters
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip()

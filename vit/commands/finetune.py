@@ -1,6 +1,5 @@
 """`vit finetune`: a model and images become a run; what the two leave open is chosen, printed, and yours to change."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +8,9 @@ from typing import Any
 from ..data import datasets
 from ..data.datasets import Dataset
 from ..errors import UserError
-from ..models import create_model, family
+from ..models import family
 from ..pretrained import sources
-from ..pretrained.fitting import as_recipe
+from ..pretrained.fitting import as_recipe, built
 from ..pretrained.weights import Weights
 from ..recipe import TIMM, Recipe
 from ..run_folder import RunFolder
@@ -54,7 +53,7 @@ def finetune(
     weights = sources.read(model, {k.removeprefix("model."): v for k, v in overrides.items() if k.startswith("model.")})
     recipe, choices = choose(str(model), weights, data, overrides)
     if not quiet:
-        print(show(choices, overrides), file=sys.stderr, flush=True)
+        print_line(show(choices, overrides))
     out = new_folder(out, "runs", f"finetune-{Path(model).name}-{Path(data).name}")
     return train(recipe, out=out, resume=resume, quiet=quiet, weights=weights)
 
@@ -82,12 +81,8 @@ def is_transformer(weights: Weights) -> bool:
     import torch
 
     with torch.device("meta"):
-        module = create_model(
-            weights.architecture,
-            num_classes=weights.num_classes,
-            image_size=weights.preprocessing.image_size,
-            **weights.options,
-        )
+        size = weights.preprocessing.image_size
+        module = built(weights, weights.architecture, weights.num_classes, size, weights.options)
     return family(module) == "vit"
 
 

@@ -1,7 +1,6 @@
 """What the verbs are given: recipes, folders to write to, images."""
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from ..data import LISTS
 from ..errors import UserError
 from ..places import expanded
 from ..recipe import TIMM, Comparison, Recipe
+from ..say import print_line
 from ..tables import TABLES
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def place_to_write(out: str | Path) -> Path:
 def tell(loaded: "Loaded") -> "Loaded":
     """Say on stderr what was assumed of weights that were not written here."""
     if loaded.recipe is None:
-        print(loaded.notes, file=sys.stderr)
+        print_line(loaded.notes)
     return loaded
 
 

@@ -63,7 +63,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         pairs = zip(row["classes"], row["probabilities"], strict=True)
         table.add_row(row["path"], *(f"{name} {p:.1%}" for name, p in pairs))
-    console = Console()
+    console = Console(color_system=None)  # what is printed holds no control characters
     with console.capture() as capture:
         console.print(table)
     return capture.get().rstrip()

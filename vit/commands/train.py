@@ -22,11 +22,11 @@ from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..run_folder import RunFolder, environment, remove_unfinished, write_csv, write_json, write_text
 from ..say import ignore_line, print_line
-from ..training import waiting
+from ..training import resuming, waiting
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
-from ..training.engine import Engine, fit, make_engine, read_checkpoint, seed_generators_of_all
+from ..training.engine import Engine, fit, make_engine, seed_generators_of_all
 from ..training.kernels import choose_kernels
 from ..training.loss import Loss
 from ..training.placement import Placement, check_together, place
@@ -90,7 +90,7 @@ def train_in(run: RunFolder, recipe: Recipe, resume: bool, quiet: bool, weights:
     kernels = choose_kernels(learner.module, recipe.data.image_size, precision, placement.device)
     if kernels:
         say(kernels)
-    saved = read_checkpoint(run.last_checkpoint) if resume else None
+    saved = resuming.read(run, learner.module, recipe) if resume else None
     parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
     goes_on = saved is not None
     del saved  # Windows replaces no file while it is read

@@ -5,6 +5,7 @@ Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from o
 
 from typing import TYPE_CHECKING, Any
 
+from .. import timm_options
 from ..errors import UserError, nearest
 from ..table import REQUIRED, Lazy, Table, check_options, options_of
 
@@ -113,15 +114,30 @@ def family(module: "nn.Module") -> str:
 
 
 def _create_timm(name: str, num_classes: int, size: tuple[int, int], options: dict[str, Any]) -> "nn.Module":
+    """Build a model of timm with fresh weights: nothing is fetched, and no other file is read."""
     import timm
 
     if not timm.is_model(name):
         raise UserError(f"timm has no model {name}{nearest(name, timm.list_models())}")
-    options = options | {"num_classes": num_classes}
+    if mistakes := timm_options.mistakes(f"timm/{name}", options):
+        raise UserError("\n".join(mistakes))
+    fixed = options.get("img_size") is not None and not options.get("dynamic_img_size")
+    if fixed and _both(options["img_size"]) != size:
+        raise UserError(
+            f"model.img_size {options['img_size']} is not the images' {list(size)}: leave it out, data.image_size tells"
+        )
     try:
         try:
-            return timm.create_model(name, img_size=size, **options)
+            sized: dict[str, Any] = {"img_size": size} | options
+            return timm.create_model(name, num_classes=num_classes, **sized)
         except TypeError:  # most CNNs take images of any size and no such argument
-            return timm.create_model(name, **options)
-    except (TypeError, ValueError, AssertionError, RuntimeError, OSError) as error:
-        raise UserError(f"timm could not build {name} with {options}: {error}") from error
+            return timm.create_model(name, num_classes=num_classes, **options)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a model does with options that its program does not expect
+        told = " ".join(str(error).split())[:300]
+        raise UserError(f"timm could not build {name} with {options}: {told or type(error).__name__}") from error
+
+
+def _both(side: Any) -> tuple[Any, ...]:
+    return tuple(side) if isinstance(side, list | tuple) else (side, side)

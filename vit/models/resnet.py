@@ -4,9 +4,10 @@ B images, C channels, H x W positions. Module names are timm's; the slot is call
 What no backward pass needs, a norm's output and a sum, is written over: it saves memory and its traffic.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from .attention_modules import ATTENTION_MODULES
@@ -90,10 +91,10 @@ class ResNet(nn.Module):
         width: int = 64,
         attention: AttentionName = "none",
         stem: Literal["auto", "3x3", "7x7"] = "auto",
-        drop_path: float = 0.0,
+        drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0,
     ):
         super().__init__()
-        if min(width, *depths) < 1:
+        if min(width, *depths, len(depths)) < 1:
             raise ValueError(f"width {width} and depths {list(depths)} must be positive")
         make_block = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
         small = stem == "3x3" or (stem == "auto" and min(image_size) <= SMALL_IMAGE)

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from .attention import Attention
@@ -23,6 +24,11 @@ from .resampling import resample_positions
 
 ActivationName = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist"]
+Rate = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Deviation = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Scale = Annotated[float, Field(allow_inf_nan=False)] | None
+Count = Annotated[int, Field(ge=0)]
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -154,21 +160,21 @@ class VisionTransformer(nn.Module):
         embed_dim: int,
         depth: int,
         num_heads: int,
-        mlp_ratio: float = 4.0,
-        drop_path: float = 0.0,
-        patch_dropout: float = 0.0,
-        position_std: float = 0.02,
+        mlp_ratio: Positive = 4.0,
+        drop_path: Rate = 0.0,
+        patch_dropout: Rate = 0.0,
+        position_std: Deviation = 0.02,
         activation: ActivationName = "gelu",
-        norm_eps: float = 1e-6,
+        norm_eps: Positive = 1e-6,
         pool: PoolName = "cls",
         norm_after_pool: bool = False,
-        layer_scale: float | None = None,
+        layer_scale: Scale = None,
         class_token: bool = True,
         class_position: bool = True,
-        registers: int = 0,
+        registers: Count = 0,
         norm_before: bool = False,
         patch_bias: bool = True,
-        representation_size: int = 0,
+        representation_size: Count = 0,
     ):
         super().__init__()
         check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)

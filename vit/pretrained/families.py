@@ -24,6 +24,7 @@ INTERPOLATIONS = {0: "nearest", 1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pi
 HF_MODELS = ("vit", "dinov2", "dinov2_with_registers")
 HF_ACTIVATIONS = {"gelu": "gelu", "gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
 CLIP_VISION = ("image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio")  # the rest makes another tower
+SHAPELESS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 OPENAI_KEYS = ("input_resolution", "context_length", "vocab_size")  # buffers of OpenAI's own programs
 
 
@@ -56,10 +57,17 @@ class Family:
 
 
 def convert(found: Found) -> Weights:
-    """Return the weights of a file; raises UserError where no family knows its names."""
+    """Return the weights of a file; raises UserError where no family knows its names, or they name no whole model."""
     for family in FAMILIES:
-        if family.recognises(found):
+        if not family.recognises(found):
+            continue
+        try:
             return family.convert(found)
+        except SHAPELESS as error:  # names of a family on tensors of any shape, or a configuration of another model
+            raise UserError(
+                f"{found.source} has the names of {family.name}, but its tensors or the configurations beside it are "
+                f"not of one ({' '.join(str(error).split())[:120]}); fetch them again"
+            ) from error
     names = ", ".join(list(found.tensors)[:4])
     raise UserError(
         f"{found.source} is of no family known here; its tensors are called {names}, ...\n"
@@ -249,7 +257,7 @@ def from_timm_names(found: Found) -> Weights:
         facts = facts | {"activation": found.told["activation"]}
     notes = _drop(tensors, "mask_token", "decoder_pos_embed", *(n for n in tensors if n.startswith("decoder_")))
     if family == "DeiT" and not found.has("dist_token"):
-        notes += ("taken for a DeiT, because it lies under `model`: ImageNet's mean and std",)
+        notes += (f"taken for a DeiT, because it lies under `{found.root}`: ImageNet's mean and std",)
     if family == "timm ViT":
         notes += ("no configuration beside it: timm's usual preprocessing of a ViT, mean and std 0.5",)
     return _vision_transformer(found, family, tensors, facts, mean, std, usual, notes=notes)
@@ -272,7 +280,10 @@ def _timm_like(found: Found, tensors: Tensors) -> tuple[str, dict[str, Any], tup
         return "MAE", {"pool": "mean"}, *imagenet, {"crop_fraction": 0.875}
     if "fc_norm.weight" in tensors:
         return "MAE", {}, *imagenet, {"crop_fraction": 0.875}
-    if found.root == "model":  # as Facebook's training scripts save; timm's own have no root, or `state_dict`
+    if found.root in (
+        "model",
+        "model_ema",
+    ):  # as Facebook's training scripts save; timm's own have no root, or `state_dict`
         return "DeiT", {}, *imagenet, {"crop_fraction": 0.875}
     return "timm ViT", {}, HALF, HALF, {"crop_fraction": 0.9}
 

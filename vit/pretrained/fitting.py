@@ -10,6 +10,7 @@ from .. import models
 from ..errors import UserError
 from ..models import MODELS, complete_options
 from ..table import REQUIRED, Lazy
+from .bounds import Bounded
 from .weights import Weights
 
 REPRESENTATION = "pre_logits."  # belongs to the head that it was trained with
@@ -75,6 +76,21 @@ def _unusual(name: str, facts: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in facts.items() if usual.get(key, REQUIRED) != value}
 
 
+def built(
+    weights: Weights, name: str, num_classes: int, image_size: tuple[int, int], options: dict[str, Any]
+) -> nn.Module:
+    """Return the model that is to take the weights, with values to be replaced.
+
+    Raises UserError for options that make no model, or a larger one than the weights are of.
+    """
+    try:
+        with Bounded(weights.tensors, weights.source):
+            return models.create_model(name, num_classes=num_classes, image_size=image_size, **options)
+    except (ArithmeticError, MemoryError, RuntimeError, TypeError) as error:  # numbers that no tensor can have
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{weights.source}: no {name} can be built of its options ({reason})") from error
+
+
 def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> str:
     """Put the weights into a module, and say in one line what was taken, changed and left new.
 
@@ -108,8 +124,25 @@ def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[s
     if wrong:
         shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise UserError(f"{weights.source} ({weights.family}) does not fit the model: {shown}")
+    _check_numbers(taken, own, weights.source)
     place(module, {name: tensor.to(own[name].dtype) for name, tensor in taken.items()})
     return _line(weights, bool(heads), sorted(attention))
+
+
+def _check_numbers(taken: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
+    """Raise UserError for weights that are no numbers, or whole ones where the model computes with others."""
+    whole = [name for name, tensor in taken.items() if own[name].is_floating_point() != tensor.is_floating_point()]
+    # A sum is no number where one of its parts is none; a sum that is too large is looked at again.
+    floats = [name for name, tensor in taken.items() if tensor.is_floating_point() and not tensor.sum().isfinite()]
+    broken = [name for name in floats if not taken[name].isfinite().all()]
+    wrong = [f"{name} is of {str(taken[name].dtype).removeprefix('torch.')}" for name in whole]
+    wrong += [f"{name} holds NaN or infinity" for name in broken]
+    if wrong:
+        more = f"; and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise UserError(
+            f"{source} holds weights that are none: {'; '.join(wrong[:5])}{more}\n"
+            "its training diverged or the file is damaged: take an earlier checkpoint, or fetch it again"
+        )
 
 
 def place(module: nn.Module, tensors: dict[str, Tensor]) -> None:

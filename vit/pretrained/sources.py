@@ -1,7 +1,7 @@
 """From what a user names to weights: a run folder, a file, a folder of a library, a published name."""
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,10 @@ from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
 from ..models import MODELS, PUBLISHED, complete_options
 from ..run_folder import RunFolder
-from . import families, files, hub, timm_models
+from . import configurations, families, files, header, hub, timm_models, unwrapping
 from .families import Found
 from .weights import Weights
 
-FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
 KINDS = (
     "a run folder, a file of weights, a name of timm (vit_small_patch16_224.augreg_in21k) or a Hugging Face id (a/b)"
 )
@@ -23,14 +22,25 @@ def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
     """Return the weights that `model` names, with everything known of them.
 
     `told` are options of the architecture that the user gave, for what a file leaves open. Raises UserError for what is
-    not there, not whole, of no known family, or not to be had without a network.
+    not there, not whole, of no known family, or not to be had without a network; and for facts beside the tensors that
+    cannot be theirs.
     """
-    path = Path(model)
+    try:
+        weights = _read(Path(model), str(model), told or {})
+    except OSError as error:
+        raise UserError(f"{model} cannot be read: {error.strerror or error}") from error
+    header.check_preprocessing(weights.preprocessing, weights.source)
+    usual = header.USUAL_SIZE if weights.architecture not in MODELS else 0
+    header.check_sizes(weights.options, weights.tensors, weights.source, usual)
+    return weights
+
+
+def _read(path: Path, model: str, told: Mapping[str, Any]) -> Weights:
     if path.is_dir():
-        return _read_folder(path, told or {})
+        return _read_folder(path, told)
     if path.exists():
-        return _read_file(path, hub.read_configurations(path.parent), told or {})
-    return _read_name(str(model), told or {})
+        return _read_file(path, hub.read_configurations(path.parent), told)
+    return _read_name(model, told)
 
 
 def read_published(model: str) -> Weights:
@@ -60,65 +70,58 @@ def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
 def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
     if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
         raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
-    configurations = hub.read_configurations(folder)
-    candidates = hub.weights_in_order(configurations)
+    beside = hub.read_configurations(folder)
+    candidates = hub.weights_in_order(beside)
     path = next((folder / name for name in candidates if (folder / name).is_file()), None)
     shards = sorted(folder.glob(hub.SHARDS))
     if path is None and not shards:
         raise UserError(
             f"{folder} holds no weights ({', '.join(hub.WEIGHTS)}): it is no run folder, and no model's folder"
         )
-    return _read_file(
-        path or shards[0], configurations, told, source or str(folder), shards[1:] if path is None else []
-    )
+    return _read_file(path or shards[0], beside, told, source or str(folder), shards[1:] if path is None else [])
 
 
 def _read_file(
     path: Path,
-    configurations: Mapping[str, Mapping[str, Any]],
+    configurations_beside: Mapping[str, Mapping[str, Any]],
     told: Mapping[str, Any],
     source: str | None = None,
     shards: list[Path] | None = None,
 ) -> Weights:
-    tensors, metadata, root = files.read(path)
-    for shard in shards or []:
-        tensors |= files.read(shard).tensors
-    if "vit" in metadata:
-        return _own(path, tensors, metadata["vit"])
-    config = configurations["config.json"]
+    source, file = source or str(path), files.read(path, shards or [])
+    if "vit" in file.metadata:
+        return _own(path, files.numbers(file.contents, source), file.metadata["vit"])
+    beside = configurations.checked(configurations_beside, source)
+    config = beside["config.json"]
+    tensors, root, notes = unwrapping.find(file.contents, source)
+    tensors = files.numbers(tensors, source)
+    if "architecture" in config and path.name in hub.WEIGHTS:  # as timm writes it
+        weights = timm_models.of_file(tensors, source, config)
+        return replace(weights, notes=(*notes, *file.notes, *weights.notes))
     found = Found(
-        source=source or str(path),
+        source=source,
         tensors=tensors,
         config=config,
-        processor=configurations["preprocessor_config.json"],
-        open_clip=configurations["open_clip_config.json"],
+        processor=beside["preprocessor_config.json"],
+        open_clip=beside["open_clip_config.json"],
         told=told,
         root=root,
     )
-    if "architecture" in config and path.name in hub.WEIGHTS:  # as timm writes it
-        return timm_models.of_folder(path.parent, found.source, config)
-    return families.convert(found)
+    weights = families.convert(found)
+    return replace(weights, notes=(*notes, *file.notes, *weights.notes))
 
 
-def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
+def _own(path: Path, tensors: families.Tensors, text: str) -> Weights:
     """Return the weights of a model file that this package wrote."""
-    try:
-        values = json.loads(description)
-        version = values["format_version"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise UserError(f"{path} says that it is of vit, but its header does not read as ours: {error}") from error
-    if version > FORMAT_VERSION:
-        raise UserError(f"{path} is of format {version}; this vit reads {FORMAT_VERSION}: update it")
-    architecture = values["architecture"]
-    preprocessing = Preprocessing(**_tuples(values["preprocessing"]))
-    name, options, grid = architecture["name"], _tuples(architecture["options"]), None
+    found = header.read(text, path)
+    preprocessing = Preprocessing(**dict(found.preprocessing))
+    name, options, grid = found.architecture.name, found.architecture.options, None
     if name in MODELS:
         options = complete_options(name, options)
-    if options.get("stem") == "auto":  # as format 1 has it
-        options["stem"] = "7x7" if tensors["conv1.weight"].shape[-1] == 7 else "3x3"
-    if name in MODELS and "pos_embed" in tensors:
-        patch_size = options["patch_size"]
-        grid = (preprocessing.image_size[0] // patch_size, preprocessing.image_size[1] // patch_size)
+    if options.get("stem") == "auto" and "conv1.weight" in tensors:  # as format 1 has it
+        options["stem"] = "7x7" if tensors["conv1.weight"].shape[-1:] == (7,) else "3x3"
+    if name in MODELS and "pos_embed" in tensors and options.get("patch_size", 0) > 0:
+        grid = tuple(side // options["patch_size"] for side in preprocessing.image_size)
     return Weights(
         source=str(path),
         family="vit",
@@ -126,13 +129,8 @@ def _own(path: Path, tensors: families.Tensors, description: str) -> Weights:
         options=options,
         tensors=tensors,
         preprocessing=preprocessing,
-        num_classes=architecture["num_classes"],
-        classes=tuple(values["classes"]),
-        grid=grid,
-        recipe=values["recipe"],
+        num_classes=found.architecture.num_classes,
+        classes=tuple(found.classes),
+        grid=grid,  # type: ignore[arg-type]
+        recipe=found.recipe,
     )
-
-
-def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return JSON's lists as the tuples that they were."""
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

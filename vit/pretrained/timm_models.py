@@ -2,20 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from .. import models
+from .. import models, timm_options
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
 from ..models.vision_transformer import ACTIVATIONS
-from . import describe, hub
+from . import configurations, describe, files, header, hub, unwrapping
+from .bounds import Bounded
 from .class_names import names_of
+from .layouts import Tensors
 from .weights import Weights
 
+PRETRAINED_FACTS = frozenset(configurations.OfTimm.model_fields) - {"architecture", "model_args"}
 SAME = 1e-4  # of the largest logit; other models of the same shapes differ by far more
 POOLS = {"token": "cls", "avg": "mean"}
 
@@ -39,7 +41,11 @@ def published(name: str) -> Weights:
         )
     config = timm.get_pretrained_cfg(name)
     if config and config.hf_hub_id and config.hf_hub_id.startswith("timm/"):
-        return of_folder(hub.download(config.hf_hub_id), name, {"architecture": architecture})
+        folder = hub.download(config.hf_hub_id)
+        beside = configurations.checked(hub.read_configurations(folder), name)
+        path = next(folder / file for file in hub.weights_in_order(beside) if (folder / file).is_file())
+        tensors, _, _ = unwrapping.find(files.read(path).contents, name)
+        return of_file(files.numbers(tensors, name), name, beside["config.json"] | {"architecture": architecture})
     try:
         module = timm.create_model(name, pretrained=True)
     except (OSError, RuntimeError, ValueError) as error:
@@ -49,17 +55,38 @@ def published(name: str) -> Weights:
     return of_module(module, name, f"timm/{name}")
 
 
-def of_folder(folder: Path, source: str, config: Mapping[str, Any]) -> Weights:
-    """Return the weights of a folder that timm wrote: config.json names the architecture."""
+def of_file(tensors: Tensors, source: str, config: Mapping[str, Any]) -> Weights:
+    """Return the weights of a folder that timm wrote: its config.json names the architecture, its options and facts.
+
+    Only these are taken from it, and the tensors from its own file: timm fetches nothing, and reads no other.
+    """
     import timm
 
+    name = config["architecture"]
+    options = dict(config.get("model_args", {}))
+    options.pop("num_classes", None)  # said beside it
+    if options.get("in_chans") == 3:
+        del options["in_chans"]
+    if not timm.is_model(name):
+        raise UserError(f"config.json beside {source}: timm has no model {name:.80}")
+    if wrong := timm_options.mistakes(f"timm/{name}", options, "model_args"):
+        raise UserError("\n".join([f"config.json beside {source}:", *wrong]))
+    header.check_sizes(options, tensors, source, header.USUAL_SIZE)
+    facts = {key: value for key, value in config.items() if key in PRETRAINED_FACTS}
+    size = options.get("img_size")
+    if size is not None and facts.get("fixed_input_size"):
+        facts["input_size"] = (3, size, size) if isinstance(size, int) else (3, *size)
     try:
-        module = timm.create_model(f"local-dir:{folder}", pretrained=True)
-    except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        raise UserError(
-            f"{source} is not the {config['architecture']} that its config.json says: {hub.short(error)}"
-        ) from error
-    return of_module(module, source, f"timm/{config['architecture']}", dict(config.get("model_args") or {}))
+        with Bounded(tensors, source):
+            module = timm.create_model(
+                name, pretrained=True, pretrained_cfg=facts | {"state_dict": dict(tensors)}, **options
+            )
+    except UserError:
+        raise
+    except Exception as error:  # whatever a model does with options and tensors that its program does not expect
+        raise UserError(f"{source} is not the {name} that its config.json says: {hub.short(error)}") from error
+    options.pop("img_size", None)  # the preprocessing says it
+    return of_module(module, source, f"timm/{name}", options)
 
 
 def of_module(module: nn.Module, source: str, architecture: str, options: dict[str, Any] | None = None) -> Weights:

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..data.preprocessing import Preprocessing
+from ..errors import UserError
 from ..models.resampling import resample_patches, resample_positions
 
 
@@ -40,6 +41,13 @@ class Weights:
         """Return the weights for images [height, width] and patches of other sizes, with a note of what changed."""
         if self.grid is None:
             return self.prepared(image_size=image_size)
+        try:
+            return self._resampled(self.grid, image_size, patch_size)
+        except (IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise UserError(f"{self.source}: its positions or patches cannot be resampled ({reason})") from error
+
+    def _resampled(self, grid: tuple[int, int], image_size: tuple[int, int], patch_size: int) -> "Weights":
         tensors, notes = dict(self.tensors), list(self.notes)
         new = (image_size[0] // patch_size, image_size[1] // patch_size)
         if patch_size != self.options["patch_size"]:
@@ -47,9 +55,9 @@ class Weights:
                 tensors["patch_embed.proj.weight"], (patch_size, patch_size)
             )
             notes.append(f"patches {self.options['patch_size']} -> {patch_size} pixels")
-        if new != self.grid:
-            tensors["pos_embed"] = resample_positions(tensors["pos_embed"], self.grid, new, **self.resampling)
-            notes.append(f"positions {self.grid[0]}x{self.grid[1]} -> {new[0]}x{new[1]}")
+        if new != grid:
+            tensors["pos_embed"] = resample_positions(tensors["pos_embed"], grid, new, **self.resampling)
+            notes.append(f"positions {grid[0]}x{grid[1]} -> {new[0]}x{new[1]}")
         options = self.options | {"patch_size": patch_size}
         changed = replace(self, tensors=tensors, notes=tuple(notes), options=options, grid=new)
         return changed.prepared(image_size=image_size)

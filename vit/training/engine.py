@@ -1,7 +1,6 @@
 """Lightning's Trainer, set up for a run: what happens beside the steps, and how it ends."""
 
 import logging
-import pickle
 import signal
 import warnings
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from .guard import LossGuard
 from .memory import out_of_memory_message
 from .placement import Placement
 from .precision import LIGHTNING_NAMES
+from .resuming import WITHOUT_IT
 from .sharding import ending_together
 from .task import Classification
 from .waiting import WaitingForImages
@@ -116,21 +116,6 @@ def environment_plugins() -> list[Any]:
     return [SLURMEnvironment(auto_requeue=False)] if processes.started_by_slurm() else []
 
 
-def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return the checkpoint to go on from, its tensors still on the disk, or None where there is none.
-
-    Raises UserError for one that cannot be read.
-    """
-    if not path.exists():
-        return None
-    try:
-        return torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path} cannot be read: {str(error).splitlines()[0]}; without it the run starts anew (delete it)"
-        ) from error
-
-
 def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
     """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
     if torch.cuda.is_initialized():
@@ -151,13 +136,18 @@ def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | 
         except Exception as error:
             if not isinstance(error, Interrupted):
                 end_started_processes(trainer)
+            if isinstance(error, UserError | Interrupted):
+                raise
             if is_out_of_shared_memory(error):  # torch tells of a loading process's end wherever this one is
                 raise UserError(OUT_OF_SHARED_MEMORY) from error
             if died := endings.of_loading(error):
                 raise UserError(f"{died}; fewer data.workers may help, 0 are none; go on with --resume") from error
             if is_out_of_memory(error):
                 raise UserError(out_of_memory(trainer, task.recipe)) from error
-            raise
+            if start is None or trainer.train_dataloader is not None:  # then it is no longer being restored
+                raise
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(f"{start} cannot be gone on from ({reason}); {WITHOUT_IT}") from error
     if trainer.interrupted:
         raise Interrupted(run.path)
 
