@@ -1,5 +1,7 @@
 """The command line: it carries out one verb, and turns what goes wrong into a message and an exit status."""
 
+import io
+import os
 import shlex
 import signal
 import sys
@@ -19,7 +21,30 @@ DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
-    sys.exit(run(sys.argv[1:]))
+    write_out_odd_characters()
+    sys.exit(all_written(run(sys.argv[1:])))
+
+
+def write_out_odd_characters() -> None:
+    """Let names of any bytes be printed, whatever characters the terminal or file has: the others as in \\xe9."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may be closed, and None
+            stream.reconfigure(errors="backslashreplace")
+
+
+def all_written(status: int) -> int:
+    """Write what waits for stdout and return the status; Python would do it too late to tell what fails."""
+    if sys.stdout is None:  # closed by the caller
+        return status
+    try:
+        sys.stdout.flush()
+        return status
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
+        if isinstance(error, BrokenPipeError):  # the reader of our output has left
+            return status
+        print(f"vit: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
+        return MENDABLE
 
 
 def run(arguments: list[str]) -> int:

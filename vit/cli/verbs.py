@@ -11,6 +11,7 @@ import typer
 from .. import __version__, processes
 from .. import recipe as recipes
 from ..errors import UserError
+from ..say import print_line
 from ..settings import parse_overrides
 from . import bench
 from .arguments import (
@@ -107,7 +108,10 @@ def predict(
     with importing():
         from ..commands import predict as command
 
-    print(command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision), form))
+    predictions = command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision, say=print_line)
+    print(command.show(predictions.rows, form), flush=True)
+    if predictions.unreadable:
+        raise UserError(command.unreadable_in_words(predictions))
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """`vit evaluate`: a model and a split become logits on disk, and the scores they give."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -54,7 +55,8 @@ def evaluate(
     loaded = tell(checkpoint.load(model))
     own = loaded.recipe.data if loaded.recipe else None
     if data is None and own is None:
-        raise UserError(f"{model} was not trained here, so there are no images of its own: vit evaluate {model} DATA")
+        advice = f"vit evaluate {shlex.quote(str(model))} DATA"
+        raise UserError(f"{model} was not trained here, so there are no images of its own: {advice}")
     if own and (data is None or is_own(own, data)):
         dataset = datasets.load(own)
         images, small, place = dataset.split(split), dataset.small, run_of(model)

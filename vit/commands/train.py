@@ -1,5 +1,6 @@
 """`vit train`: a recipe becomes a run folder."""
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,8 @@ def train(
         experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
         say(waiting.in_words(described["waiting_share"], recipe, data.small))
         score = main_score(task.scores)
-        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}; next: vit evaluate {run.path}")
+        advice = f"vit evaluate {shlex.quote(str(run.path))}"
+        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}; next: {advice}")
     return run
 
 
