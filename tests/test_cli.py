@@ -181,7 +181,7 @@ def test_names_are_printed_in_any_encoding_and_to_any_reader() -> None:
     assert (left.returncode, left.stderr) == (0, b"")
     closed = in_shell("VIT recipes >&-")
     assert (closed.returncode, closed.stderr) == (0, b"")
-    full = in_shell("VIT recipes >/dev/full")
+    full = in_shell("VIT --version >/dev/full")
     assert full.returncode == 2 and full.stderr.startswith(b"vit: the answer cannot be written to stdout: No space")
     odd = in_shell("VIT train $'caf\\xe9-\\u72ac' 2>&1 | cat", PYTHONIOENCODING="ascii:strict")
     assert b"caf\\udce9-\\u72ac" in odd.stdout and b"Traceback" not in odd.stdout

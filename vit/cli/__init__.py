@@ -22,7 +22,11 @@ DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
 def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, wherever a training does not hear it itself
     write_out_odd_characters()
-    sys.exit(all_written(run(sys.argv[1:])))
+    try:
+        status = run(sys.argv[1:])
+    except SystemExit:  # typer's, at a pipe whose reader has left
+        status = DONE
+    sys.exit(all_written(status))
 
 
 def write_out_odd_characters() -> None:
@@ -34,14 +38,15 @@ def write_out_odd_characters() -> None:
 
 def all_written(status: int) -> int:
     """Write what waits for stdout and return the status; Python would do it too late to tell what fails."""
-    if sys.stdout is None:  # closed by the caller
+    stdout = sys.__stdout__  # typer puts another in its place where a pipe breaks
+    if stdout is None or stdout.closed:
         return status
     try:
-        sys.stdout.flush()
+        stdout.flush()
         return status
     except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left goes nowhere
-        if isinstance(error, BrokenPipeError):  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # what is left goes nowhere
+        if isinstance(error, BrokenPipeError):  # its reader has what it wanted
             return status
         print(f"vit: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
         return MENDABLE
