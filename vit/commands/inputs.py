@@ -80,7 +80,8 @@ def image_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
     """
     files: list[Path] = []
     complaints: list[str] = []
-    for path in map(_given, paths):
+    for given in paths:
+        path = _given(given)
         if os.path.isdir(path):
             inside, left_out = _images_below(path)
             files += inside
@@ -88,7 +89,7 @@ def image_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
         elif os.path.lexists(path) or not _is_absent(path):
             files.append(path)  # what it is, reading tells
         else:
-            complaints.append(f"{path}: no such file or folder")
+            complaints.append(f"{given}: no such file or folder")
     if not files:
         raise UserError("\n".join(complaints))
     return files, complaints
