@@ -1,6 +1,8 @@
 """The command line as a user meets it: real processes, their output and exit status."""
 
+import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +177,33 @@ def test_check_ends_with_status_two_where_training_would_be_wrong(here, photo_fo
     status, _, errors = here(*command)
     assert status == 2
     assert str(victim.relative_to(photo_folder)) in errors
+
+
+def test_the_other_images_are_answered_before_the_message(here, photo_folder: Path, tmp_path: Path) -> None:
+    run_of = ("data.name=folder", f"data.path={photo_folder}", "data.image_size=16", "augment=[]", "data.workers=0")
+    short = ("schedule.epochs=1", "schedule.warmup_epochs=0", "training.batch_size=8")
+    model = str(tmp_path / "my runs" / "[x]")
+    status, _, errors = here("train", "digits_resnet", *run_of, *short, "--out", model)
+    assert status == 0 and f"next: vit evaluate {shlex.quote(model)}" in errors
+    (photo_folder / "bad.png").touch()
+    for form, count in (("csv", lambda text: len(text.splitlines()) - 1), ("json", lambda text: len(json.loads(text)))):
+        status, output, errors = here("predict", model, str(photo_folder), "--format", form)
+        assert status == 2 and count(output) == 24
+        assert errors.endswith(
+            f"vit: {photo_folder / 'bad.png'}: an empty file\n1 cannot be read; the other 24 are answered above\n"
+        )
+
+
+def in_shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    line = line.replace("VIT", f"{shlex.quote(sys.executable)} -m vit")
+    return subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, env=os.environ | environment)
+
+
+def test_names_are_printed_in_any_encoding_and_to_any_reader() -> None:
+    """One that has left, one that is closed, and one that knows no character but ASCII's."""
+    left = in_shell("set -o pipefail; VIT recipes | true")
+    assert (left.returncode, left.stderr) == (0, b"")
+    closed = in_shell("VIT recipes >&-")
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    odd = in_shell("VIT train $'caf\\xe9-\\u72ac' 2>&1 | cat", PYTHONIOENCODING="ascii:strict")
+    assert b"caf\\udce9-\\u72ac" in odd.stdout and b"Traceback" not in odd.stdout

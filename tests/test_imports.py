@@ -19,6 +19,7 @@ FLOORS: dict[str, float] = {
     "system_errors": 0,
     "say": 0,
     "timm_options": 0,
+    "terminal": 0,
     "recipe_mistakes": 0,
     "recipe": 0,
     "run_folder": 0,
@@ -92,3 +93,14 @@ def test_ray_is_imported_only_when_asked_for(path: Path) -> None:
 def test_every_module_has_a_floor() -> None:
     rooms = {path.relative_to(PACKAGE).with_suffix("").parts[0] for path in modules()}
     assert rooms <= set(FLOORS)
+
+
+def test_one_file_makes_consoles_which_read_no_markup() -> None:
+    makers = {path.stem for path in modules() if "rich.console.Console" in names_in(path)}
+    assert makers == {"terminal"}
+
+
+def names_in(path: Path) -> set[str]:
+    """Return what a file imports by name, with the module's."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom)]
+    return {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}

@@ -5,6 +5,7 @@ It is enough for every verb, and holds no pickle: reading it runs no code. What 
 
 import json
 import logging
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -73,19 +74,33 @@ class Loaded:
         """PIL image -> the model's input [3, height, width]."""
         return self.preprocessing.transform()
 
-    def predict(self, paths: Sequence[str | Path], top: int = 5, batch_size: int = 256) -> list[dict[str, Any]]:
+    def predict(
+        self,
+        paths: Sequence[str | Path],
+        top: int = 5,
+        batch_size: int = 64,
+        *,
+        unreadable: Callable[[UserError], object] | None = None,
+        done: Callable[[int], object] | None = None,
+    ) -> list[dict[str, Any]]:
         """Return, for every image file, {"path", "classes": names, "probabilities"}, the likeliest `top` first.
 
-        The probabilities of a model that learned by bce are each class's own, and do not add up to 1.
+        The probabilities of a model that learned by bce are each class's own, and do not add up to 1. Where
+        `unreadable` is given, it is told of every image that cannot be read, and the others are answered; `done` is
+        told how many files are behind.
 
         Raises UserError, naming the file, for an image that cannot be read, and for a model without classes.
         """
         if not self.classes:
-            raise UserError(f"{self.source} names no classes: fine-tune it first (vit finetune {self.source} DATA)")
+            advice = f"vit finetune {shlex.quote(self.source)} DATA"
+            raise UserError(f"{self.source} names no classes: fine-tune it first ({advice})")
         rows = []
         for start in range(0, len(paths), batch_size):
-            some = [Path(path) for path in paths[start : start + batch_size]]
-            inputs = torch.stack([self.transform(read_image(path)) for path in some])
+            some, inputs = self._inputs(paths[start : start + batch_size], unreadable)
+            if done is not None:
+                done(min(start + batch_size, len(paths)))
+            if not some:
+                continue
             with torch.inference_mode():
                 logits = self.module(inputs.to(next(self.module.parameters()).device)).float()
             if not logits.isfinite().all():
@@ -97,6 +112,24 @@ class Loaded:
             for path, values, indices in zip(some, best.values.tolist(), best.indices.tolist(), strict=True):
                 rows.append({"path": str(path), "classes": [self.classes[i] for i in indices], "probabilities": values})
         return rows
+
+    def _inputs(
+        self, paths: Sequence[str | Path], unreadable: Callable[[UserError], object] | None
+    ) -> tuple[list[Path], Tensor]:
+        """Return the files that can be read, and the model's input of them: [B, 3, height, width]."""
+        some: list[Path] = []
+        inputs: list[Tensor] = []
+        for path in map(Path, paths):
+            try:
+                image = read_image(path)
+            except UserError as error:
+                if unreadable is None:
+                    raise
+                unreadable(error)
+                continue
+            some.append(path)
+            inputs.append(self.transform(image))
+        return some, torch.stack(inputs) if inputs else torch.empty(0)
 
 
 def create_model(

@@ -12,12 +12,12 @@ def derive_seed(*parts: int | str) -> int:
     Every random decision of a run draws from such a seed: `derive_seed(seed, "augment", epoch, sample)`.
     """
     text = "/".join(str(part) for part in parts)
-    return int.from_bytes(blake2b(text.encode(), digest_size=4).digest(), "big")
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=4).digest(), "big")
 
 
 def keys_of(names: Iterable[str]) -> np.ndarray:
     """Return a 64-bit key for every name: [N]."""
-    hashes = b"".join(blake2b(name.encode(), digest_size=8).digest() for name in names)
+    hashes = b"".join(blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest() for name in names)
     return np.frombuffer(hashes, dtype=np.uint64)
 
 

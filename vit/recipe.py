@@ -3,6 +3,7 @@
 A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
 """
 
+import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields
 from pathlib import Path
@@ -273,7 +274,7 @@ def load(source: str | Path, overrides: Mapping[str, Any], tables: Tables) -> Re
     path = find(source)
     values = _override(read_yaml(path), overrides)
     if "recipes" in values:
-        raise UserError(f"{path.name} is a comparison; run it with: vit compare {source}")
+        raise UserError(f"{path.name} is a comparison; run it with: vit compare {shlex.quote(str(source))}")
     return parse(values, tables, where=path.name)
 
 
@@ -301,7 +302,7 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
     path = find(source)
     values = read_yaml(path)
     if "recipes" not in values:
-        raise UserError(f"{path.name} is a recipe, not a comparison; run it with: vit train {source}")
+        raise UserError(f"{path.name} is a recipe, not a comparison; run it with: vit train {shlex.quote(str(source))}")
     own = {key: value for key, value in overrides.items() if key.split(".")[0] in _names(Comparison)}
     rest = {key: value for key, value in overrides.items() if key not in own}
     values = _override(values, own)

@@ -92,7 +92,7 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    replace_file(path, lambda beside: beside.write_text(text, encoding="utf-8", errors="backslashreplace"))
+    replace_file(path, lambda beside: beside.write_text(text, "utf-8", "backslashreplace"))
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

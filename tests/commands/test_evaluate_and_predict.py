@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vit.commands.answering import ready
 from vit.commands.inputs import load_recipe
 from vit.data import datasets
 from vit.data.preprocessing import Preprocessing
+from vit.data.reading import FORMATS
 from vit.errors import UserError
 from vit.models.packed_blocks import PackedBlock
 from vit.models.packed_linear import int8_supported
@@ -101,7 +103,8 @@ def test_answers_in_int8_are_those_of_a_vit(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_prediction_in_bf16_names_the_same_classes(photo_run: RunFolder, photo_root: Path) -> None:
     exact, half = (
-        predict_command.predict(photo_run.path, [photo_root], precision=precision) for precision in ("fp32", "bf16")
+        predict_command.predict(photo_run.path, [photo_root], precision=precision).rows
+        for precision in ("fp32", "bf16")
     )
     for a, b in zip(exact, half, strict=True):
         assert a["path"] == b["path"]
@@ -160,7 +163,7 @@ def test_a_split_that_other_data_lacks_is_refused(photo_run: RunFolder, photo_fo
 
 def test_predict_takes_folders_and_prints_three_ways(photo_run: RunFolder, photo_root: Path) -> None:
     rows = vit.load(photo_run.path).predict(sorted(photo_root.rglob("*.*")), top=2)
-    same = predict_command.predict(photo_run.path, [photo_root], top=2)
+    same = predict_command.predict(photo_run.path, [photo_root], top=2).rows
     assert same == rows
     assert json.loads(predict_command.show(rows, "json")) == rows
     lines = list(csv.DictReader(io.StringIO(predict_command.show(rows, "csv"))))
@@ -182,6 +185,99 @@ def test_predict_names_what_it_cannot_read(digits_run: RunFolder, tmp_path: Path
 
 def test_a_grey_and_a_large_image_are_predicted(digits_run: RunFolder, tmp_path: Path) -> None:
     Image.new("L", (500, 300), 200).save(tmp_path / "grey.png")
-    (row,) = predict_command.predict(digits_run.path, [tmp_path / "grey.png"], top=20)
+    (row,) = predict_command.predict(digits_run.path, [tmp_path / "grey.png"], top=20).rows
     assert len(row["classes"]) == 10
     assert sum(row["probabilities"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_one_unreadable_file_among_many_leaves_the_others_their_answers(
+    digits_run: RunFolder, photo_root: Path, tmp_path: Path
+) -> None:
+    images = shutil.copytree(photo_root, tmp_path / "many")
+    whole = predict_command.predict(digits_run.path, [images])
+    (images / "broken.png").write_bytes(b"nonsense")
+    (images / "photo.nef").touch()
+    (images / "notes.txt").touch()
+    (images / "nowhere.jpg").symlink_to("not-there.jpg")
+    os.mkfifo(images / "pipe.png")
+    (images / "back").symlink_to(images)
+    (images / ".hidden").mkdir()
+    for hidden in ("._0.png", ".hidden/0.png"):
+        (images / hidden).write_bytes(b"nonsense")
+    said = []
+    some = predict_command.predict(digits_run.path, [images, tmp_path / "absent.png"])
+    assert some.rows == whole.rows and not whole.unreadable
+    assert sorted(line.split("/")[-1] for line in some.unreadable) == [
+        "absent.png: no such file or folder",
+        f"broken.png: not an image of a known format ({', '.join(FORMATS)})",
+        "nowhere.jpg: a link that leads nowhere",
+        "photo.nef: a raw photograph; save it as JPEG or TIFF",
+        "pipe.png: neither a file nor a folder",
+    ]
+    said = predict_command.unreadable_in_words(some).splitlines()
+    assert said[:-1] == some.unreadable and said[-1] == "5 cannot be read; the other 24 are answered above"
+
+
+def test_in_python_an_unreadable_file_is_raised_or_told(
+    digits_run: RunFolder, photo_root: Path, tmp_path: Path
+) -> None:
+    images = [next(photo_root.rglob("*.png")), tmp_path / "broken.png"]
+    images[1].touch()
+    loaded = vit.load(digits_run.path)
+    with pytest.raises(UserError, match=r"broken\.png: an empty file"):
+        loaded.predict(images)
+    told: list[UserError] = []
+    (row,) = loaded.predict(images, unreadable=told.append, batch_size=1)
+    assert row["path"] == str(images[0]) and [str(error) for error in told] == [f"{images[1]}: an empty file"]
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    digits_run: RunFolder, photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir, closed = os.scandir, sorted(photo_folder.iterdir())[1]
+
+    def forbidden(path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    predictions = predict_command.predict(digits_run.path, [photo_folder])
+    assert len(predictions.rows) == 16 and predictions.unreadable == [f"{closed}: Permission denied"]
+
+
+def test_a_home_and_a_hidden_file_named_by_hand_are_found(
+    digits_run: RunFolder, photo_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copy(next(photo_root.rglob("*.png")), tmp_path / ".hidden.png")
+    (row,) = predict_command.predict(digits_run.path, ["~/.hidden.png"]).rows
+    assert row["path"] == str(tmp_path / ".hidden.png")
+
+
+ODD_NAMES = [
+    "[x].png",
+    "a:dog:b.png",
+    "x[/b].png",
+    "two\nlines.png",
+    "caf\udce9.png",
+    "-out.png",
+    'q"uo,te.png',
+    "犬.png",
+]
+
+
+def test_names_are_printed_as_they_are() -> None:
+    rows = [{"path": name, "classes": ["it's [bold]", ":cat:"], "probabilities": [0.75, 0.25]} for name in ODD_NAMES]
+    shown = {form: predict_command.show(rows, form) for form in ("table", "csv", "json")}
+    assert json.loads(shown["json"]) == rows
+    assert [line["path"] for line in csv.DictReader(io.StringIO(shown["csv"]))] == ODD_NAMES
+    lines = shown["table"].splitlines()
+    written_out = [name.replace("\n", "\\n").replace("\udce9", "\\udce9") for name in ODD_NAMES]
+    assert [line.split("  ")[0].strip() for line in lines[1:]] == written_out
+    assert all("it's [bold] 75.0%" in line and ":cat: 25.0%" in line for line in lines[1:])
+
+
+def test_a_table_that_no_terminal_shows_has_a_line_for_every_image() -> None:
+    rows = [{"path": "folder/" * 60 + "a.png", "classes": ["very long name " * 9] * 5, "probabilities": [0.2] * 5}] * 3
+    assert len(predict_command.show(rows, "table").splitlines()) == 4

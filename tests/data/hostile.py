@@ -73,6 +73,10 @@ def whole(photo: Image.Image) -> Iterator[Case]:
     yield file("lossless", "lossless.webp", encoded(photo, "WEBP", lossless=True), SIDE)
     yield file("bitmap", "photo.bmp", encoded(photo, "BMP"), SIDE)
     yield file("bitmap", "palette.bmp", encoded(photo.convert("P"), "BMP"), SIDE)
+    for form in ("TIFF", "PPM", "JPEG2000", "AVIF", "MPO"):
+        yield file("format", f"{form.lower()}.jpg", encoded(photo, form), SIDE)
+    for compression in ("tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits"):
+        yield file("format", f"{compression}.tif", encoded(photo, "TIFF", compression=compression), SIDE)
     for size in ((1, 1), (1, 3000), (3000, 1)):
         yield file("thin", f"{size[0]}x{size[1]}.png", encoded(photo.resize(size), "PNG"), size)
     yield file("metadata", "broken-profile.jpg", encoded(photo, "JPEG", icc_profile=b"no profile"), SIDE)
@@ -92,7 +96,7 @@ def odd_names(photo: Image.Image) -> Iterator[Case]:
 
 
 def cut_short(photo: Image.Image) -> Iterator[Case]:
-    for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP"):
+    for form in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "JPEG2000", "AVIF"):
         content = encoded(photo, form)
         for percent in (0.5, 5, 20, 50, 80, 90):
             some = content[: int(len(content) * percent / 100)]
@@ -126,6 +130,12 @@ def too_large() -> Iterator[Case]:
     size = small.index(b"\xff\xc0") + 5
     claims = small[:size] + struct.pack(">HH", 65_500, 65_500) + small[size + 4 :]
     yield file("bomb", "claims-65500.jpg", claims, "bomb")
+    tiff = encoded(Image.new("RGB", (4, 4)), "TIFF", compression="tiff_lzw")
+    for tag in (256, 257):  # width and height
+        place = tiff.index(struct.pack("<HHI", tag, 3, 1))
+        claims = tiff[:place] + struct.pack("<HHII", tag, 4, 1, 2**31 - 1) + tiff[place + 12 :]
+        yield file("bomb", f"claims-{tag}.tif", claims, "bomb")
+    yield file("bomb", "claims.ppm", b"P6 99999 99999 255\n", "bomb")
     gif = encoded(Image.new("P", (4, 4)), "GIF")
     yield file("bomb", "claims-65535.gif", gif[:6] + struct.pack("<HH", 65_535, 65_535) + gif[10:], "bomb")
     yield file("bomb", "white.png", encoded(Image.new("1", (10_000, 10_000)), "PNG"), "bomb")
@@ -153,7 +163,7 @@ def no_images(photo: Image.Image) -> Iterator[Case]:
     }
     for name, content in contents.items():
         yield file("no image", name, content, unknown if name != "start.jpg" else "")
-    for form in ("TIFF", "ICO", "PPM", "TGA", "PCX"):
+    for form in ("ICO", "TGA", "PCX", "SGI", "DDS"):
         yield file("format not allowed", f"{form.lower()}.png", encoded(photo, form), unknown)
     png, jpeg = encoded(photo, "PNG"), encoded(photo, "JPEG")
     middle = len(png) // 2

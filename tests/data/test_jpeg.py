@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -183,3 +183,47 @@ def test_damaged_files_give_a_part_or_a_reason(photographs: list[Path]) -> None:
         assert part.shape == (bottom - top, right - left, 3)
         parts += 1
     assert parts > 1000 and refused > 20
+
+
+def damaged(data: bytes, generator: random.Random) -> bytes:
+    """Change bytes of the picture or its header, put a marker in, take a piece out, or cut the end off and close it."""
+    changed = bytearray(data)
+    scan = data.index(b"\xff\xda") + 14
+    kind, place = generator.randrange(5), generator.randrange(scan, len(data) - 2)
+    if kind == 0:
+        changed[place] = generator.randrange(256)
+    elif kind == 1:
+        changed[generator.randrange(2, scan)] = generator.randrange(256)
+    elif kind == 2:
+        changed[place : place + 2] = bytes([0xFF, generator.randrange(0xC0, 0x100)])
+    elif kind == 3:
+        del changed[place : min(len(data) - 2, place + generator.randrange(1, 200))]
+    else:
+        changed[place:] = b"\xff\xd9"
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_a_damaged_file_a_part_is_read_where_the_whole_is(form: str) -> None:
+    generator = random.Random(17)
+    data = encoded(pattern(61, 47), **FORMS[form])
+    parts: list[Callable[[int, int], jpeg.Box]] = [
+        lambda width, height: (0, 0, width, height),
+        lambda width, height: (0, 0, width, max(1, height // 3)),
+    ]
+    refused = 0
+    for number in range(200):
+        changed = damaged(data, generator)
+        with reading.own_warnings():
+            try:
+                whole = np.asarray(reading.decode(changed, "damaged"))
+            except UserError:
+                refused += 1
+                for part in parts:
+                    with pytest.raises(UserError):
+                        reading.region(changed, f"damaged {number}", part, (1000, 1000))
+                continue
+            for part in parts:
+                shown = reading.region(changed, "damaged", part, (1000, 1000))
+                assert shown.shape == whole[: shown.shape[0]].shape, number
+    assert 10 < refused < 120

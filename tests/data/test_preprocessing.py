@@ -1,6 +1,8 @@
 """The evaluation transform against torchvision's, pixel for pixel, and against Pillow where torchvision has none."""
 
 import pickle
+import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from PIL import Image
 from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
-from vit.data.preprocessing import BatchNormalizer, Preprocessing, normalize, to_size
+from vit.data import preprocessing as preprocessing_module
+from vit.data.preprocessing import BatchNormalizer, Preprocessing, elongated, normalize, to_size
 from vit.data.reading import read_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -149,3 +152,40 @@ def test_what_nobody_holds_is_used_again() -> None:
     places = {normalizer(torch.zeros(4, 3, 6, 5, dtype=torch.uint8)).data_ptr() for _ in range(9)}
     assert len(places) == 1
     assert normalizer(torch.zeros(2, 3, 6, 5, dtype=torch.uint8)).shape == (2, 3, 6, 5)
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize("size", [(400, 9), (9, 400), (700, 501), (31, 31), (3000, 2), (2, 3000)])
+@pytest.mark.parametrize(("target", "crop_fraction"), [((64, 64), 0.875), ((48, 96), 1.0), ((33, 20), 0.7)])
+def test_resizing_what_is_kept_is_resizing_all_and_keeping_that(
+    interpolation, size, target, crop_fraction, monkeypatch
+):
+    """The way of very long images, at sizes where both ways are at hand."""
+    small = np.random.default_rng(0).integers(0, 256, (-(-size[1] // 3), -(-size[0] // 3), 3), dtype=np.uint8)
+    image = Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+    preprocessing = Preprocessing(target, MEAN, STD, interpolation, crop_fraction)
+    whole = np.asarray(to_size(preprocessing, image)).astype(int)
+    monkeypatch.setattr(preprocessing_module, "MOST_RESIZED_PIXELS", 0)
+    part = np.asarray(to_size(preprocessing, image)).astype(int)
+    assert part.shape == whole.shape == (*target, 3)
+    assert np.abs(part - whole).max() <= 2
+
+
+@pytest.mark.parametrize("size", [(60_000, 1), (1, 60_000), (20_000, 3)])
+def test_a_line_of_many_pixels_costs_little_memory(size):
+    """Resized whole, 60,000 x 1 pixels would be 13 million x 224: 12 GB."""
+    pixels = np.full((size[1], size[0], 3), (90, 60, 30), dtype=np.uint8)
+    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (now + 2**28, limits[1]))
+    try:
+        sized = to_size(Preprocessing((224, 224), MEAN, STD), Image.fromarray(pixels))
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+    np.testing.assert_array_equal(np.asarray(sized), np.broadcast_to([90, 60, 30], (224, 224, 3)))
+
+
+def test_tells_which_images_are_far_longer_than_wide():
+    assert elongated(np.array([[30_000, 1], [100, 10], [101, 10], [10, 101], [5, 5]])).tolist() == [
+        True, False, True, True, False,
+    ]  # fmt: skip

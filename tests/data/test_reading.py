@@ -1,5 +1,6 @@
 """Whatever a file holds, it becomes an upright RGB image or a message that names it."""
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 from vit import UserError
 from vit.data.broken import undecodable
 from vit.data.datasets import Images
-from vit.data.reading import is_image_name, read_image
+from vit.data.reading import FORMATS, is_image_name, read_image, why_not_read
 from vit.data.stores import Files
 
 
@@ -46,7 +47,10 @@ def save(path: Path, image: Image.Image, **options) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "a.JPG", "a.jpeg", "a.png", "a.webp", "a.bmp", "a.GIF", "dir.x/a.b.png"])
+@pytest.mark.parametrize(
+    "name",
+    ["a.jpg", "a.JPG", "a.jpeg", "a.png", "a.webp", "a.bmp", "a.GIF", "a.tif", "a.jfif", "a.pgm", "dir.x/a.b.png"],
+)
 def test_knows_images_by_their_names(name):
     assert is_image_name(Path(name))
 
@@ -54,6 +58,23 @@ def test_knows_images_by_their_names(name):
 @pytest.mark.parametrize("name", ["a.txt", "jpg", ".jpg", "._a.jpg", "a.jpg.part", "a.svg", "a.pdf"])
 def test_knows_what_is_no_image(name):
     assert not is_image_name(Path(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("a.tif", None),
+        ("A.AVIF", None),
+        ("a.psd", "not an image format that is read here; save it as PNG or JPEG"),
+        ("a.NEF", "a raw photograph; save it as JPEG or TIFF"),
+        ("a.npy", "values, not a picture; save it as PNG or JPEG"),
+        ("a.txt", "no image, by its name"),
+        ("._a.png", "a hidden file"),
+    ],
+)
+def test_says_why_a_file_is_left_out(name, reason):
+    assert why_not_read(Path(name)) == reason
+    assert is_image_name(Path(name)) == (reason is None)
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
@@ -145,7 +166,9 @@ def bomb(path: Path) -> None:
     [
         ("empty.png", lambda path: path.write_bytes(b""), "an empty file"),
         ("text.jpg", lambda path: path.write_text("not an image"), "not an image of a known format (JPEG, PNG"),
-        ("tiff.png", lambda path: Image.new("RGB", (4, 4)).save(path, "TIFF"), "not an image of a known format"),
+        ("sgi.png", lambda path: Image.new("RGB", (4, 4)).save(path, "SGI"), "not an image of a known format"),
+        ("damaged.png", lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n"), "a PNG file, damaged"),
+        ("long.png", lambda path: (path.touch(), os.truncate(path, 2**31)), "2.1 GB, more than an image takes"),
         ("folder.png", lambda path: path.mkdir(), "a folder, not an image"),
         ("missing.png", lambda path: None, "no such file"),
         ("bomb.png", bomb, "decompression bomb"),
@@ -160,7 +183,7 @@ def test_says_what_is_wrong_with_a_file(name, write, reason, tmp_path):
     assert reason in str(error.value)
 
 
-@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("kept", [0.2, 0.6, 0.95])
 def test_refuses_half_an_image(form, kept, tmp_path, photographs, encode):
     data = encode(read_image(photographs[5]).resize((90, 70)), form)

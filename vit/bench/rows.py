@@ -1,16 +1,15 @@
 """What a benchmark tells: a row for everything that was timed, as JSON and as a table."""
 
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..run_folder import environment, write_json
+from ..terminal import as_text
 from .rounds import Timed
 
 OURS = "vit"
@@ -61,7 +60,4 @@ def tabulate(title: str, rows: Sequence[Mapping[str, str]], words: int) -> str:
         table.add_column(heading, justify="left" if place < words else "right")
     for row in rows:
         table.add_row(*row.values())
-    console = Console(file=sys.stdout, width=140, no_color=True)
-    with console.capture() as capture:
-        console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
+    return as_text(table, width=140)

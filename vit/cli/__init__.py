@@ -1,5 +1,6 @@
 """The command line: it carries out one verb, and turns what goes wrong into a message and an exit status."""
 
+import io
 import os
 import shlex
 import signal
@@ -28,12 +29,12 @@ SECONDS_FOR_THE_FIRST = 2.0  # of several processes, to tell a mistake that all 
 def main() -> None:
     hear_signals()
     outlive_reader()
-    status = run(sys.argv[1:])
+    write_out_odd_characters()
     try:
-        sys.stdout.flush()
-    except OSError:  # its reader has left, which changes no status
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(status)
+        status = run(sys.argv[1:])
+    except SystemExit:  # typer's, at a pipe whose reader has left
+        status = DONE
+    sys.exit(all_written(status))
 
 
 def hear_signals() -> None:
@@ -41,6 +42,29 @@ def hear_signals() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
         signal.signal(signal.SIGHUP, signal.default_int_handler)
+
+
+def write_out_odd_characters() -> None:
+    """Let names of any bytes be printed, whatever characters the terminal or file has: the others as in \\xe9."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may be closed, and None
+            stream.reconfigure(errors="backslashreplace")
+
+
+def all_written(status: int) -> int:
+    """Write what waits for stdout and return the status; Python would do it too late to tell what fails."""
+    stdout = sys.__stdout__  # typer puts another in its place where a pipe breaks
+    if stdout is None or stdout.closed:
+        return status
+    try:
+        stdout.flush()
+        return status
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # what is left goes nowhere
+        if isinstance(error, BrokenPipeError):  # its reader has what it wanted
+            return status
+        print(f"vit: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
+        return MENDABLE
 
 
 def run(arguments: list[str]) -> int:

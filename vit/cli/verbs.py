@@ -12,7 +12,7 @@ from .. import __version__, processes
 from .. import recipe as recipes
 from ..errors import UserError
 from ..places import expanded
-from ..say import print_result
+from ..say import print_line, print_result
 from ..settings import parse_overrides
 from . import bench
 from .arguments import (
@@ -109,9 +109,10 @@ def predict(
     with importing():
         from ..commands import predict as command
 
-    print_result(
-        command.show(command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision), form)
-    )
+    predictions = command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision, say=print_line)
+    print_result(command.show(predictions.rows, form))
+    if predictions.unreadable:
+        raise UserError(command.unreadable_in_words(predictions))
 
 
 @app.command()

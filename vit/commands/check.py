@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..data import audit, cache, datasets
@@ -14,6 +13,7 @@ from ..data.loading import preprocessing_of
 from ..recipe import Data, Recipe, Tuning
 from ..run_folder import clock
 from ..say import print_line
+from ..terminal import as_text, one_line
 from . import check_page
 from .findings import SPLITS, Cost, Findings, findings_of, joined_splits
 from .inputs import is_data, load_recipe, new_folder
@@ -112,20 +112,17 @@ def faults_in_words(findings: Findings) -> str:
 
 def _counts(findings: Findings) -> str:
     table = Table(box=None, header_style="bold")
-    table.add_column("class")
+    table.add_column("class", overflow="fold")
     for split in SPLITS:
         table.add_column(split, justify="right")
     rows = list(zip(findings.classes, findings.counts.tolist(), strict=True))
     shown = rows if len(rows) <= 30 else rows[:30]
     for name, counts in shown:
-        table.add_row(name, *(f"{count:,}" for count in counts))
+        table.add_row(one_line(name), *(f"{count:,}" for count in counts))
     if len(rows) > len(shown):
         table.add_row(f"... {len(rows) - len(shown)} more", "", "", "")
     table.add_row("all", *(f"{count:,}" for count in findings.counts.sum(0)), style="bold")
-    console = Console(color_system=None)  # what is printed holds no control characters
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
+    return as_text(table)
 
 
 def cost_in_words(cost: Cost) -> str:

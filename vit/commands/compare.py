@@ -1,5 +1,6 @@
 """`vit compare`: many trainings, one test set, one report."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -127,7 +128,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     planned = name_finished([RunFolder(source) for source in sources])
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
-        raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {unevaluated[0]}")
+        raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {shlex.quote(unevaluated[0])}")
     aligned([read_run(p) for p in planned])  # before anything takes time
     with at_work(folder):
         if not quick:

@@ -2,10 +2,10 @@
 
 import sys
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ..run_folder import clock
+from ..terminal import plain_console
 from .comparison_runs import PlannedRun
 
 
@@ -15,12 +15,12 @@ class CompareProgress:
     def __init__(self, planned: list[PlannedRun], missing: list[PlannedRun], jobs: int):
         self.total, self.left, self.jobs = len(planned), list(missing), jobs
         self.rates: dict[str, float] = {}  # seconds a unit of work, by model
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[left]}", markup=False),
         )
         self.bar = Progress(*columns, console=console) if console.is_terminal else None
 

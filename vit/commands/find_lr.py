@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
 from rich.progress import track
 
 from ..data import datasets
@@ -18,6 +17,7 @@ from ..recipe import Recipe
 from ..results.plots.learning_rate import learning_rates
 from ..run_folder import write_csv, write_text
 from ..say import print_line
+from ..terminal import plain_console
 from ..training.learning_rate import Batch, course, range_test, suggested
 from ..training.loss import Loss
 from ..training.optim import make_optimizer
@@ -89,7 +89,7 @@ def find_lr(
 def steps_of(learner: Learner, parts: int, device: str, steps: int) -> Iterator[list[Batch]]:
     """Yield the steps of epoch after epoch as `train` would see them, each a list of its parts."""
     batches = batches_of(learner, parts, device)
-    for _ in track(range(steps), "learning rates", console=Console(stderr=True), transient=True):
+    for _ in track(range(steps), "learning rates", console=plain_console(stderr=True), transient=True):
         yield [next(batches) for _ in range(parts)]
 
 

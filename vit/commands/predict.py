@@ -4,14 +4,25 @@ import csv
 import io
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from .. import checkpoint
+from ..errors import UserError
+from ..say import Countdown, Say, ignore_line
+from ..terminal import as_text, one_line
 from .inputs import image_files, tell
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What `vit predict` answered, and what it could not, with the reasons."""
+
+    rows: list[dict[str, Any]]
+    unreadable: list[str]
 
 
 def predict(
@@ -21,18 +32,34 @@ def predict(
     top: int = 5,
     merge_tokens: int = 0,
     precision: str = "fp32",
-) -> list[dict[str, Any]]:
+    say: Say = ignore_line,
+) -> Predictions:
     """Return the `top` classes and probabilities of every image file, and of those in every folder.
 
     With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "bf16" or "fp16" the last digits differ.
+    `say` is told how far it is. Raises UserError where no file can be read.
     """
-    files = image_files(paths)
+    files, unreadable = image_files(paths)
     loaded = tell(checkpoint.load(model))
     if merge_tokens or precision != "fp32":
         from .answering import ready
 
         loaded, _ = ready(loaded, merge_tokens, precision, "cpu")
-    return loaded.predict(files, top)
+    countdown = Countdown(len(files), "{done:,} of {total:,} images answered; {left} left", say)
+    rows = loaded.predict(files, top, unreadable=lambda error: unreadable.append(str(error)), done=countdown.tell)
+    if not rows:
+        raise UserError("\n".join(unreadable))
+    return Predictions(rows, unreadable)
+
+
+def unreadable_in_words(predictions: Predictions) -> str:
+    """Return what was not answered, line by line, and how many were."""
+    count = len(predictions.unreadable)
+    said = "1 cannot be read" if count == 1 else f"{count:,} cannot be read"
+    answered = (
+        f"the other {len(predictions.rows):,} are answered above" if len(predictions.rows) > 1 else "1 is answered"
+    )
+    return "\n".join([*predictions.unreadable, f"{said}; {answered}"])
 
 
 def show(rows: list[dict[str, Any]], form: str) -> str:
@@ -59,11 +86,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
     table = Table(box=None, header_style="bold")
     table.add_column("image", overflow="fold")
     for i in range(len(rows[0]["classes"])):
-        table.add_column("class" if i == 0 else f"{i + 1}.")
+        table.add_column("class" if i == 0 else f"{i + 1}.", overflow="fold")
     for row in rows:
         pairs = zip(row["classes"], row["probabilities"], strict=True)
-        table.add_row(row["path"], *(f"{name} {p:.1%}" for name, p in pairs))
-    console = Console(color_system=None)  # what is printed holds no control characters
-    with console.capture() as capture:
-        console.print(table)
-    return capture.get().rstrip()
+        table.add_row(one_line(row["path"]), *(one_line(f"{name} {p:.1%}") for name, p in pairs))
+    return as_text(table)

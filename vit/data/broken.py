@@ -4,13 +4,14 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from hashlib import sha256
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ..errors import UserError, listed
 from ..places import cache_folder
 from ..run_folder import read_json, write_text
 from ..say import Countdown, Say, ignore_line
-from .reading import own_warnings
+from .reading import FORMATS, HEIF, own_warnings
 
 if TYPE_CHECKING:
     from .images import Images
@@ -22,7 +23,7 @@ def reasons(images: "Images", say: Say) -> dict[int, str]:
     """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
     if not images.store.encoded:
         return {}
-    memory = cache_folder() / "decoded" / f"{digest(images)}.json"
+    memory = cache_folder() / "decoded" / f"{digest(images)}-{reader()}.json"
     try:
         return {int(index): reason for index, reason in read_json(memory).items()}
     except (OSError, json.JSONDecodeError):
@@ -51,6 +52,11 @@ def refuse(complaints: list[str]) -> None:
         count = "1 image" if len(complaints) == 1 else f"{len(complaints)} images"
         advice = "mend or remove them, or leave them out by data.on_error=skip"
         raise UserError("\n".join([f"{count} cannot be read; {advice}:", *listed(complaints)]))
+
+
+def reader() -> str:
+    """Return what changes when other files can be decoded than before."""
+    return sha256(repr((FORMATS, HEIF, version("pillow"))).encode()).hexdigest()[:8]
 
 
 def digest(images: "Images") -> str:

@@ -35,7 +35,7 @@ from .stores import Pixels
 
 PIXELS, INDEX = "pixels.bin", "index.npz"
 COVERED = 8 / 7
-FORMAT = 1  # of these files
+FORMAT = 2  # of these files, and of how files are decoded
 AT_ONCE = 256  # images between two looks at the clock
 RAM_SHARE = 0.5  # of the free memory, which training needs too
 

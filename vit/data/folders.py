@@ -17,10 +17,6 @@ from .passed_over import in_words
 from .split_names import SPLIT_FOLDERS, split_called, split_within
 from .stores import Files
 
-LEFT_BY_SYSTEMS = frozenset(
-    {"__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"}
-    | {"lost+found", "#recycle", "icon\r", "__pycache__"}
-)
 ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"})
 
 
@@ -151,14 +147,12 @@ def reason_against(entry: os.DirEntry[str]) -> str | None:
         is_folder, is_file = entry.is_dir(), entry.is_file()
     except OSError as error:  # a link in a circle, or into a folder that is closed
         return f"cannot be read ({error.strerror or error})"
-    if entry.name.startswith("."):
-        return "hidden"
-    if entry.name.lower() in LEFT_BY_SYSTEMS:
-        return "left behind by the system"
+    if reading.is_hidden(entry.name):
+        return reading.HIDDEN
     if is_folder:
         return None
     if not is_file:
-        return "a link that leads nowhere" if entry.is_symlink() else "neither a file nor a folder"
+        return reading.LEADS_NOWHERE if entry.is_symlink() else reading.NO_FILE
     if PurePosixPath(entry.name).suffix.lower() in ARCHIVES:
         return "an archive, and what it holds is not looked at: unpack it"
     return reading.why_not_read(Path(entry.name))

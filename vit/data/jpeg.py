@@ -19,7 +19,12 @@ Box = tuple[int, int, int, int]  # left, top, right, bottom, in pixels
 
 SCALES = (8, 4, 2)  # by which the decoder divides at little cost
 START_OF_FRAME = (0xC0, 0xC1, 0xC2)  # baseline, extended and progressive, in Huffman's code
+PROGRESSIVE = 0xC2
+LONGEST_SIDE = 65_500  # of libjpeg; the format has room for a few more
+ALL_FREQUENCIES = b"\x00\x3f\x00"  # from 0 to 63 and at once, at the end of a scan's header
 START_OF_SCAN, END_OF_IMAGE, METADATA = 0xDA, b"\xff\xd9", 0xE1
+ENDS_A_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # a marker other than a restart
+BETWEEN_SCANS = {0xC4, 0xDB, 0xDD, 0xFE, START_OF_SCAN, *range(0xE0, 0xF0)}  # tables, comments, and the next one
 XMP_ORIENTATION = re.compile(rb"tiff:Orientation(?:=\"|>)([0-9])")
 ORIENTATION = 0x0112  # the EXIF tag; its values 2 to 8 say how the camera was held
 MIRRORED = {  # orientation -> whether the stored image lies on its side, and is mirrored along its x and y axes
@@ -42,6 +47,7 @@ class Jpeg:
     stored_size: tuple[int, int]  # width, height
     height_at: int  # place of the height's two bytes in `data`
     orientation: int
+    in_one_scan: bool  # from the first row to the last, not finer from scan to scan
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,32 +72,35 @@ class Jpeg:
     def _decode(self, rows: int, scale: int) -> np.ndarray:
         width, height = self.stored_size
         data = self.data
-        if rows < height:
+        if rows < height and self.in_one_scan:
             height, data = rows, bytearray(self.data)
             data[self.height_at : self.height_at + 2] = height.to_bytes(2, "big")
-        # Not strict: the rows that are left out are data too many, and Pillow forgives as much as this.
+        # One scan is decoded as forgivingly as by Pillow: the rows that are left out are data too many. Of several, an
+        # error between them would pass for a warning about the one before.
+        strict = not self.in_one_scan
         return simplejpeg.decode_jpeg(
-            data, min_width=-(-width // scale), min_height=-(-height // scale), min_factor=1, strict=False
+            data, min_width=-(-width // scale), min_height=-(-height // scale), min_factor=1, strict=strict
         )
 
 
 def parse(data: bytes) -> Jpeg | None:
     """Return a JPEG file's data and how it is stored, or None for what is left to Pillow: the odd and the broken."""
-    size, height_at, orientations = (0, 0), 0, {}
+    size, height_at, frame, orientations = (0, 0), 0, 0, {}
     for marker, start, end in segments(data):
         if marker in START_OF_FRAME:
             bits, height, width, channels = data[start], *(_number(data, start + i) for i in (1, 3)), data[start + 5]
-            if bits != 8 or channels not in (1, 3) or not height or not width:
+            if bits != 8 or channels not in (1, 3) or not 0 < height <= LONGEST_SIDE or not 0 < width <= LONGEST_SIDE:
                 return None
-            size, height_at = (width, height), start + 1
+            size, height_at, frame = (width, height), start + 1, marker
         elif marker == METADATA:
             orientations |= _orientation(data[start:end])
         elif marker == START_OF_SCAN:
-            whole = height_at and data.rfind(END_OF_IMAGE, end) >= 0
+            scans = _scans(data, end) if height_at else 0
+            in_one_scan = scans == 1 and frame != PROGRESSIVE and data[end - 3 : end] == ALL_FREQUENCIES
             orientation = orientations.get("EXIF", orientations.get("XMP", 1))
             return (
-                Jpeg(data, size, height_at, orientation)
-                if whole and not is_huge(*size) and orientation in MIRRORED
+                Jpeg(data, size, height_at, orientation, in_one_scan)
+                if scans and not is_huge(*size) and orientation in MIRRORED
                 else None
             )
     return None
@@ -114,6 +123,25 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             return
         yield data[place + 1], place + 4, end
         place = end
+
+
+def _scans(data: bytes, place: int) -> int:
+    """Return how many scans follow up to the image's end, from inside of the first; 0 where something else follows.
+
+    A decoder of the whole meets that behind the last row, and refuses the file; one of a part would not.
+    """
+    scans = 1
+    while (found := ENDS_A_SCAN.search(data, place)) is not None:
+        place = found.start()
+        while place + 4 <= len(data) and data[place] == 0xFF and data[place + 1] in BETWEEN_SCANS:
+            next_scan = data[place + 1] == START_OF_SCAN
+            place += 2 + _number(data, place + 2)
+            if next_scan:
+                scans += 1
+                break
+        else:
+            return scans if data[place : place + 2] == END_OF_IMAGE else 0
+    return 0
 
 
 def stored_box(box: Box, stored_size: tuple[int, int], orientation: int) -> Box:

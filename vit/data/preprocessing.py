@@ -1,5 +1,6 @@
 """The one way an image becomes a model's input outside training: evaluation, prediction and export share it."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,9 +10,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from .jpeg import Box
 from .reuse import Arrays
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+MOST_RESIZED_PIXELS = 2**25  # of which the crop keeps little: 128 MB
+REACH = 3  # pixels of the coarser side that the widest filter, lanczos, looks at
+MOST_ELONGATED = 10
 
 
 @dataclass(frozen=True)
@@ -43,13 +50,34 @@ def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
         resized = (int(height * image.width / image.height), height)
     else:
         resized = (width, int(width * image.height / image.width))
+    resampling = Image.Resampling[preprocessing.interpolation.upper()]
+    height, width = preprocessing.image_size
+    left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+    kept = (left, top, left + width, top + height)
+    if resized[0] * resized[1] > MOST_RESIZED_PIXELS:
+        return _resized_in_part(image, resized, kept, resampling)
     if resized != image.size:
-        image = image.resize(resized, Image.Resampling[preprocessing.interpolation.upper()])
-    if (image.height, image.width) != preprocessing.image_size:
-        height, width = preprocessing.image_size
-        left, top = round((image.width - width) / 2), round((image.height - height) / 2)
-        image = image.crop((left, top, left + width, top + height))
-    return image
+        image = image.resize(resized, resampling)
+    return image.crop(kept) if kept != (0, 0, *resized) else image
+
+
+def _resized_in_part(
+    image: Image.Image, resized: tuple[int, int], kept: Box, resampling: Image.Resampling
+) -> Image.Image:
+    """Return what `kept` is of an image once it is `resized`, to a level or two: the whole would fill the memory."""
+    scales = [before / after for before, after in zip(image.size, resized, strict=True)]
+    margins = [math.ceil(REACH * max(1.0, scale)) + 1 for scale in scales]
+    box = [kept[i] * scales[i % 2] for i in range(4)]
+    left, top = (max(0, math.floor(box[i]) - margins[i]) for i in (0, 1))
+    right, bottom = (min(image.size[i], math.ceil(box[i + 2]) + margins[i]) for i in (0, 1))
+    part = image.crop((left, top, right, bottom))  # Pillow's own `box` is too coarse at a place of many thousands
+    inside = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    return part.resize((kept[2] - kept[0], kept[3] - kept[1]), resampling, inside)
+
+
+def elongated(sizes: np.ndarray) -> np.ndarray:
+    """Return which sizes [N, 2], width and height, are so long that a crop of the centre shows next to nothing: [N]."""
+    return sizes.max(1) > MOST_ELONGATED * sizes.min(1)
 
 
 def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:

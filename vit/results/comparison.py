@@ -194,7 +194,7 @@ def _data(runs: list[Run], largest: float) -> dict[str, Any]:
 def _digest(run: Run) -> str:
     """Return the SHA-256 of the names and labels of the test images."""
     lines = (f"{name} {label}" for name, label in zip(run.ids, run.labels, strict=True))
-    return sha256("\n".join(lines).encode()).hexdigest()
+    return sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
 
 
 def _training(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import machine
 from ..run_folder import clock, write_csv
+from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
 from .scores import WORDS, main_score
 from .task import Classification
@@ -101,7 +101,7 @@ class TrainingProgress(Callback):
 
     def __init__(self, record: RunRecord):
         self.record = record
-        self.console = Console(stderr=True)
+        self.console = plain_console(stderr=True)
         self.bar: Progress | None = None
         self._start = self._last_line = 0.0
         self._first_step = 0
@@ -111,7 +111,11 @@ class TrainingProgress(Callback):
         self._last_line = self._start - PLAIN_LINE_EVERY_SECONDS  # the first epoch is told at once
         self._first_step = trainer.global_step
         if self.console.is_terminal:
-            columns = (BarColumn(8), TimeRemainingColumn(compact=True), TextColumn("left  {task.description}"))
+            columns = (
+                BarColumn(8),
+                TimeRemainingColumn(compact=True),
+                TextColumn("left  {task.description}", markup=False),
+            )
             self.bar = Progress(*columns, console=self.console)
             self.bar.start()
             steps = int(trainer.estimated_stepping_batches)
