@@ -3,6 +3,7 @@
 A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
 """
 
+import os
 import shlex
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields
@@ -10,24 +11,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    TypeAdapter,
-    ValidationError,
-)
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from .errors import UserError, nearest
 from .recipe_mistakes import Tables, check_names, schema_mistakes
-from .settings import changed, flattened, read_yaml
-from .table import named_options
+from .settings import changed, flattened, read_yaml, refuse
+from .table import named_options, no_flag
 
 S = TypeVar("S")
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
@@ -40,6 +30,7 @@ ONLY_WHERE = {  # settings of where and how often, not of what is computed: a ru
     "logging.wandb",
     "logging.project",
 }
+MOST_TRAININGS = 10_000  # of one comparison
 TIMM = "timm/"  # begins the names of timm's optimizers
 OWN_OPTIMIZERS = ("adamw", "sgd")
 OF_ALL_OPTIMIZERS = frozenset({"name", "lr", "layer_decay", "weight_decay"})  # the recipe's keys, whichever is named
@@ -48,22 +39,42 @@ OF_ALL_OPTIMIZERS = frozenset({"name", "lr", "layer_decay", "weight_decay"})  # 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
 def section(cls: type[S]) -> type[S]:
     """Make a class a part of the recipe: frozen, checked, and closed to unknown keys."""
-    return dataclass(cls, frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))  # type: ignore[return-value]
+    config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    return dataclass(cls, frozen=True, kw_only=True, config=config)  # type: ignore[return-value]
 
 
-Fraction = Annotated[float, Field(gt=0, le=1)]
-PartialFraction = Annotated[float, Field(ge=0, lt=1)]
-Channels = tuple[float, float, float]
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_not_empty)]  # pydantic's min_length refuses a file name that is no UTF-8
+Real = Annotated[float, BeforeValidator(no_flag)]  # finite, as all numbers of a recipe
+Positive = Annotated[Real, Field(gt=0)]
+NotNegative = Annotated[Real, Field(ge=0)]
+Fraction = Annotated[Real, Field(gt=0, le=1)]
+PartialFraction = Annotated[Real, Field(ge=0, lt=1)]
+Whole = Annotated[int, BeforeValidator(no_flag)]
+Count = Annotated[Whole, Field(gt=0, le=1_000_000)]
+CountOrNone = Annotated[Whole, Field(ge=0, le=1_000_000)]
+Seed = Annotated[Whole, Field(ge=0, lt=2**32)]  # what NumPy's and Lightning's generators take
+Side = Annotated[Whole, Field(gt=0, le=16_384)]  # pixels
+Channels = tuple[Real, Real, Real]
 
 
 def _both_sides(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
 
+Size = Annotated[tuple[Side, Side], BeforeValidator(_both_sides)]
+
+
 def _known_optimizer(name: str) -> str:
     if name in OWN_OPTIMIZERS or name.startswith(TIMM):
         return name
-    raise ValueError(f"there is no {name}{nearest(name, OWN_OPTIMIZERS)} ({', '.join(OWN_OPTIMIZERS)}, or timm/<name>)")
+    told = name.encode(errors="backslashreplace").decode()  # pydantic takes no other message
+    raise ValueError(f"there is no {told}{nearest(name, OWN_OPTIMIZERS)} ({', '.join(OWN_OPTIMIZERS)}, or timm/<name>)")
 
 
 Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Field(min_length=1, max_length=1)]
@@ -72,56 +83,58 @@ Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Fiel
 @section
 class Data:
     name: str = "digits"  # of DATASETS: digits, folder, csv, cifar10, flowers102, ...
-    path: str | None = None  # the images' folder or CSV file; None: the dataset's own place
-    image_size: Annotated[
-        tuple[PositiveInt, PositiveInt], BeforeValidator(_both_sides)
-    ]  # pixels: side, or [height, width]
+    path: Text | None = None  # the images' folder or CSV file; None: the dataset's own place
+    image_size: Size  # pixels: side, or [height, width]
     # None in the next five: as the pretrained weights were trained; without these 1.0, bicubic, center, the dataset's
     crop_fraction: Fraction | None = None  # of the resized image's side, kept by the centre crop in evaluation
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
     crop_mode: Literal["center", "squash"] | None = None  # squash: resized to the size itself, whatever its shape
     mean: Channels | None = None  # per channel, of pixels in [0, 1]
-    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] | None = None
+    std: tuple[Positive, Positive, Positive] | None = None
     validation_fraction: PartialFraction = 0.1  # taken from train where there is no validation split
     test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
     fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
-    split_seed: int = 0  # with the file names, decides every split and subset
+    split_seed: Whole = 0  # with the file names, decides every split and subset
     sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
     on_error: Literal["fail", "skip"] = "fail"  # skip: files that cannot be decoded are left out, and listed
     cache: Literal["none", "ram", "disk"] = "none"  # images decoded and resized once: 8/7 of the size for random crops
-    cache_folder: str | None = None  # of cache=disk; None: ~/.cache/vit/images
-    workers: NonNegativeInt | Literal["auto"] = "auto"  # loading processes, or threads where no step is Python's
+    cache_folder: Text | None = None  # of cache=disk; None: ~/.cache/vit/images
+    workers: Annotated[Whole, Field(ge=0, le=1_024)] | Literal["auto"] = (
+        "auto"  # loading processes, or threads where no step is Python's
+    )
 
 
 @section
 class Mixing:
-    mixup: NonNegativeFloat = 0.0  # a of Beta(a, a); 0 is off
-    cutmix: NonNegativeFloat = 0.0
-    probability: Annotated[float, Field(ge=0, le=1)] = 1.0  # of mixing a batch
+    mixup: Annotated[Real, Field(ge=0, le=1_000)] = 0.0  # a of Beta(a, a); 0 is off
+    cutmix: Annotated[Real, Field(ge=0, le=1_000)] = 0.0
+    probability: Annotated[Real, Field(ge=0, le=1)] = 1.0  # of mixing a batch
 
 
 @section
 class Model:
-    name: str
-    pretrained: bool | str | None = None  # true: published under the name; or a file, folder, timm or Hugging Face name
+    name: Text
+    pretrained: bool | Text | None = (
+        None  # true: published under the name; or a file, folder, timm or Hugging Face name
+    )
     new_head: bool = False  # leave to replace the weights' head
     options: dict[str, Any] = field(default_factory=dict)  # written beside `name` in the YAML
 
 
 @section
 class Tuning:
-    trainable: Literal["all", "head", "lora"] | PositiveInt = "all"  # head: on features computed once; N: last N blocks
+    trainable: Literal["all", "head", "lora"] | Count = "all"  # head: on features computed once; N: last N blocks
     freeze_batch_norm: bool = False  # weights and statistics as they are
-    lora_rank: PositiveInt = 8
-    lora_alpha: PositiveInt = 16  # adapters are scaled by alpha / rank
+    lora_rank: Count = 8
+    lora_alpha: Count = 16  # adapters are scaled by alpha / rank
 
 
 @section
 class Optimizer:
     name: Annotated[str, AfterValidator(_known_optimizer)] = "adamw"  # or sgd, or timm/<name> of timm.optim
-    lr: PositiveFloat = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
+    lr: Positive = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
     layer_decay: Fraction = 1.0  # factor of the learning rate from each block to the one before it
-    weight_decay: NonNegativeFloat = 0.05  # on weights, not biases, norms, tokens or positions; decoupled, or as timm's
+    weight_decay: NotNegative = 0.05  # on weights, not biases, norms, tokens or positions; decoupled, or as timm's
     momentum: PartialFraction = 0.9  # of sgd
     betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of adamw
     options: dict[str, Any] = field(default_factory=dict)  # of timm's, written beside `name`; else timm's defaults
@@ -135,12 +148,12 @@ class Optimizer:
 
 @section
 class Schedule:
-    epochs: PositiveInt
-    warmup_epochs: NonNegativeFloat = 0.0  # linear, from 0 to lr
-    final_lr: NonNegativeFloat = 0.0  # where the cosine ends
-    lower_image_size: Annotated[tuple[PositiveInt, PositiveInt] | None, BeforeValidator(_both_sides)] = None
-    raised_epochs: NonNegativeInt = 0  # the last ones, at data.image_size; those before at lower_image_size
-    augment_ramp_epochs: NonNegativeInt = 0  # the first ones, over which randaugment's magnitude grows from 0
+    epochs: Count
+    warmup_epochs: NotNegative = 0.0  # linear, from 0 to lr
+    final_lr: NotNegative = 0.0  # where the cosine ends
+    lower_image_size: Size | None = None
+    raised_epochs: CountOrNone = 0  # the last ones, at data.image_size; those before at lower_image_size
+    augment_ramp_epochs: CountOrNone = 0  # the first ones, over which randaugment's magnitude grows from 0
 
     def __post_init__(self) -> None:
         if self.raised_epochs and self.lower_image_size is None:
@@ -157,12 +170,12 @@ class Schedule:
 
 @section
 class Training:
-    batch_size: PositiveInt = 128  # images of one optimizer step, over all devices and parts
-    accumulate: PositiveInt | Literal["auto"] = 1  # parts of a device's share of a step; auto: as its memory needs
+    batch_size: Count = 128  # images of one optimizer step, over all devices and parts
+    accumulate: Count | Literal["auto"] = 1  # parts of a device's share of a step; auto: as its memory needs
     loss: Literal["cross_entropy", "bce"] = "cross_entropy"  # bce: every class by itself, yes or no
     class_weights: Literal["none", "balanced"] = "none"  # balanced: of the loss, inverse to the images of a class
     label_smoothing: PartialFraction = 0.0
-    clip_norm: PositiveFloat | None = None  # of the whole gradient
+    clip_norm: Positive | None = None  # of the whole gradient
     ema_decay: PartialFraction | None = None  # of the averaged weights, which are then the ones kept
     keep: Literal["last", "best"] = "last"  # best: the weights of the epoch that `monitor` liked most
     monitor: Literal[
@@ -173,16 +186,16 @@ class Training:
         "validation_macro_f1",
         "validation_loss",
     ] = "auto"
-    patience_epochs: PositiveInt | None = None  # without a better `monitor`; then training ends early
+    patience_epochs: Count | None = None  # without a better `monitor`; then training ends early
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     gradient_checkpointing: bool = False  # blocks computed again in backward: less memory, a third more time
     compile: bool = False  # by torch.compile
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: PositiveInt = 1  # processes of every node; torchrun and SLURM say it themselves
-    nodes: PositiveInt = 1
+    devices: Count = 1  # processes of every node; torchrun and SLURM say it themselves
+    nodes: Count = 1
     strategy: Literal["auto", "ddp", "fsdp"] = "auto"  # auto: ddp where there are several processes
-    checkpoint_seconds: NonNegativeFloat = 60.0  # between two checkpoints, at least; 0: after every step
-    seed: NonNegativeInt = 0
+    checkpoint_seconds: NotNegative = 60.0  # between two checkpoints, at least; 0: after every step
+    seed: Seed = 0
 
 
 @section
@@ -227,12 +240,26 @@ class Recipe:
 
 @section
 class Comparison:
-    recipes: Annotated[list[str], Field(min_length=1)]
-    seeds: PositiveInt = 3  # trainings by model and fraction, seeds 0, 1, ...
-    fractions: Annotated[list[Fraction], Field(min_length=1)] = field(default_factory=lambda: [1.0])
+    recipes: Annotated[list[Text], Field(min_length=1, max_length=MOST_TRAININGS)]
+    seeds: Count = 3  # trainings by model and fraction, seeds 0, 1, ...
+    fractions: Annotated[list[Fraction], Field(min_length=1, max_length=MOST_TRAININGS)] = field(
+        default_factory=lambda: [1.0]
+    )
     protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"  # own_recipe: learning rate and decay searched for
-    trials: PositiveInt = 8  # of own_recipe's search, for each model; the first is the recipe as it is
+    trials: Count = 8  # of own_recipe's search, for each model; the first is the recipe as it is
     overrides: dict[str, Any] = field(default_factory=dict)  # dotted recipe keys, for every recipe
+
+    def __post_init__(self) -> None:
+        folders = [f"{fraction:g}" for fraction in self.fractions]  # as the runs' folders are called
+        twice = sorted({fraction for fraction in folders if folders.count(fraction) > 1})
+        if twice:
+            raise ValueError(f"fractions: {', '.join(twice)} is given twice, to six digits")
+        trainings = len(self.recipes) * self.seeds * len(self.fractions)
+        if trainings > MOST_TRAININGS:
+            raise ValueError(
+                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions are "
+                f"{trainings:,} trainings; allowed: {MOST_TRAININGS:,}"
+            )
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)  # type: ignore[arg-type]
@@ -251,10 +278,10 @@ def shipped_names() -> list[str]:
 def find(source: str | Path) -> Path:
     """Return the file of a recipe given by path or by the name of a shipped one."""
     path = Path(source)
-    if path.is_file():
+    if os.path.isfile(path):  # where Path.is_file raises OSError for a name that is too long
         return path
     shipped = shipped_folder() / f"{source}.yaml"
-    if shipped.is_file():
+    if os.path.isfile(shipped):
         return shipped
     names = shipped_names()
     raise UserError(
@@ -287,7 +314,7 @@ def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Reci
         values["optimizer"] = _gather_options(values["optimizer"], OF_ALL_OPTIMIZERS)
     values, misnamed = check_names(values, tables)
     recipe, mistakes = _validate(Recipe, values)
-    _refuse(mistakes + misnamed, where)
+    refuse(mistakes + misnamed, where)
     assert isinstance(recipe, Recipe)
     return recipe
 
@@ -306,9 +333,11 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
     own = {key: value for key, value in overrides.items() if key.split(".")[0] in _names(Comparison)}
     rest = {key: value for key, value in overrides.items() if key not in own}
     values = _override(values, own)
-    values["overrides"] = (values.get("overrides") or {}) | rest
+    given = values.get("overrides")
+    if given is None or isinstance(given, dict):  # sections too, each of whose keys is one of the recipes'
+        values["overrides"] = flattened(given or {}) | rest
     comparison, mistakes = _validate(Comparison, values)
-    _refuse(mistakes, path.name)
+    refuse(mistakes, path.name)
     assert isinstance(comparison, Comparison)
     return comparison
 
@@ -352,12 +381,6 @@ def _validate(cls: type, values: dict[str, Any]) -> tuple[Any, list[str]]:
         return TypeAdapter(cls).validate_python(values), []
     except ValidationError as error:
         return None, schema_mistakes(cls, error)
-
-
-def _refuse(mistakes: list[str], where: str) -> None:
-    if mistakes:
-        count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-        raise UserError("\n".join([f"{where}: {count}", *(f"  {mistake}" for mistake in mistakes)]))
 
 
 def _plain(value: Any) -> Any:

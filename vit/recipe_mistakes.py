@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from . import timm_options
 from .errors import nearest
-from .table import Table, check_options, named_options, plain
+from .table import Table, check_options, named_options, plain, shown
 
 SUPPLIED_TO_MODELS = frozenset({"num_classes", "image_size"})  # by the data, not by the `model` section
 
@@ -40,7 +40,9 @@ def _describe(cls: type, kind: str, location: tuple[Any, ...], message: str, giv
     if kind == "value_error":  # in our own words
         told = message.removeprefix("Value error, ")
         return f"{dotted}: {told}" if dotted else told  # of the recipe as a whole
-    return f"{dotted}: {plain(message)}" + ("" if isinstance(given, dict) else f", given {given!r}")
+    if kind == "dataclass_type":
+        return f"{dotted} is a section; its keys stand below it" + f", given {shown(given)}"
+    return f"{dotted}: {plain(message)}" + ("" if isinstance(given, dict) else f", given {shown(given)}")
 
 
 def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
@@ -75,9 +77,9 @@ def check_names(values: Mapping[str, Any], tables: Tables) -> tuple[dict[str, An
 
 def _dataset_mistakes(data: Any, datasets: Table) -> list[str]:
     name = data.get("name", "digits") if isinstance(data, dict) else "digits"
-    if name in datasets:
+    if not isinstance(name, str) or name in datasets:  # what is no text is told of with its type
         return []
-    return [f"data.name: there is no {name}{nearest(str(name), datasets)} ({', '.join(datasets)})"]
+    return [f"data.name: there is no {name}{nearest(name, datasets)} ({', '.join(datasets)})"]
 
 
 def _check_model(name: str, options: dict[str, Any], models: Table) -> tuple[dict[str, Any], list[str]]:

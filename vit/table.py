@@ -12,12 +12,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from .errors import nearest
 
 PACKAGE = Path(__file__).parent
 REQUIRED = object()
+MOST_SHOWN = 100  # characters of what was given
 TYPES = {"Literal": Literal, "Any": Any, "Annotated": Annotated, "Field": Field}  # that options are written with
 
 
@@ -82,11 +83,34 @@ def check_options(
             )
             continue
         try:
-            converted[name] = TypeAdapter(options[name].annotation).validate_python(value)
+            converted[name] = _in_type(options[name].annotation, value)
         except ValidationError as error:
-            mistakes.append(f"{path}.{name}: {plain(error.errors()[0]['msg'])}, given {value!r}")
+            mistakes.append(f"{path}.{name}: {plain(error.errors()[0]['msg'])}, given {shown(value)}")
+        except ValueError as error:
+            mistakes.append(f"{path}.{name}: {error}")
     missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
     return converted, mistakes + [f"{path}.{name} is missing: {owner} needs it" for name in missing]
+
+
+def _in_type(annotation: Any, value: Any) -> Any:
+    """Return a value as `annotation` has it: finite, and a number only from a number."""
+    converted = TypeAdapter(annotation, config=ConfigDict(allow_inf_nan=False)).validate_python(value)
+    if not isinstance(converted, bool):
+        no_flag(value)
+    return converted
+
+
+def no_flag(value: Any) -> Any:
+    """Return a value that is neither yes nor no, which pydantic would take for 1 or 0."""
+    if isinstance(value, bool):
+        raise ValueError(f"should be a number, given {value}")
+    return value
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message quotes it, which need not be all of it."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def plain(message: str) -> str:
@@ -96,7 +120,11 @@ def plain(message: str) -> str:
 
 def named_options(entry: Any) -> Any:
     """Turn the short forms `flip` and `{flip: null}` into `{flip: {}}`: a name with its options."""
-    return {entry: {}} if isinstance(entry, str) else {name: options or {} for name, options in entry.items()}
+    if isinstance(entry, str):
+        return {entry: {}}
+    if isinstance(entry, dict):
+        return {name: {} if options is None else options for name, options in entry.items()}
+    raise ValueError(f"should be a name, or a name with its options, given {shown(entry)}")
 
 
 @cache

@@ -14,7 +14,7 @@ from PIL import Image
 import vit
 from vit.data import datasets
 from vit.data.shard_names import gaps, split_of
-from vit.data.shards import sharded
+from vit.data.shards import gathered, sharded
 from vit.errors import UserError
 from vit.recipe import Data
 from vit.run_folder import RunFolder, read_csv, read_json
@@ -216,6 +216,107 @@ def test_a_place_without_shards(make: Callable[[Path], object], message: str, tm
 def test_a_folder_of_tar_files_is_known_as_shards(tmp_path: Path) -> None:
     write_shard(tmp_path / "val" / "0.tar", sample("a", "0"))
     assert datasets.named(tmp_path) == ("shards", str(tmp_path))
+
+
+def add(path: Path, entries: Iterable[tuple[tarfile.TarInfo, bytes]]) -> Path:
+    with tarfile.open(path, "w") as archive:
+        for entry, data in entries:
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def special(name: str, kind: bytes, target: str = "") -> tuple[tarfile.TarInfo, bytes]:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = kind, target
+    return entry, b""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["photos-20240101123000", "photos-20240102"],
+        ["x-999999999999999999999999999999"],
+        ["a-0", "a-1", "a-5000"],
+        ["a-100", "a-20240131", "a-20240201"],
+    ],
+)
+def test_numbers_far_apart_count_nothing(names: list[str], tmp_path: Path) -> None:
+    assert gaps([tmp_path / f"{name}.tar" for name in names]) == []
+
+
+def test_a_numbering_of_more_shards_than_there_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is said to be one of 99,999,999,999 shards"):
+        gaps([tmp_path / "x-1-of-99999999999.tar"])
+
+
+@pytest.mark.parametrize("braces", ["{5..1}", "{000..99999999999}", "{0.." + "9" * 5_000 + "}"])
+def test_braces_that_count_down_or_without_end_are_refused(braces: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="counts down, or to more than 1,000,000 shards"):
+        sharded(path=str(tmp_path / f"train-{braces}.tar"))
+
+
+def test_a_name_twice_in_one_shard_is_named(tmp_path: Path) -> None:
+    two = [(tarfile.TarInfo(name), picture(i)) for i, name in enumerate(("cat/0.png", "dog/1.png", "./cat/0.png"))]
+    add(tmp_path / "a.tar", two)
+    with pytest.raises(UserError, match="a.tar: 1 names stand there more than once, cat/0.png the first"):
+        sharded(path=str(tmp_path))
+
+
+def test_everything_in_and_beside_shards_is_used_or_named_with_its_reason(tmp_path: Path) -> None:
+    entries = [(tarfile.TarInfo(name), picture()) for name in ("cat/0.png", "dog/1.PNG", "dog/../../cat/2.png")]
+    others = ("cat/3.svg", "cat/notes", "dog/.4.png", "__MACOSX/._5.png")
+    entries += [(tarfile.TarInfo(name), picture()) for name in others]
+    entries += [special("dog/6.png", tarfile.SYMTYPE, "1.PNG"), special("dog/7.png", tarfile.LNKTYPE, "dog/1.PNG")]
+    entries += [
+        special("dog/8.png", tarfile.FIFOTYPE),
+        special("dog", tarfile.DIRTYPE),
+        special("c.png", tarfile.CHRTYPE),
+    ]
+    add(tmp_path / "A.TAR", entries)
+    for name in ("b.tar.gz", "read.me", ".hidden.tar", "classes.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "gone.tar").symlink_to("nowhere")
+    (tmp_path / "link").symlink_to(tmp_path)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    source, passed_over = gathered(str(tmp_path))
+    assert source.splits["train"].ids == ("cat/0.png", "dog/../../cat/2.png", "dog/1.PNG")
+    inside = {name.removeprefix("A.TAR: "): why for name, why in passed_over.items() if name.startswith("A.TAR: ")}
+    assert set(inside) == {*others, "dog/6.png", "dog/7.png", "dog/8.png", "c.png"}
+    assert inside["cat/3.svg"] == "no image in a format that is read (.svg)"
+    assert inside["dog/6.png"] == "a link to 1.PNG, which is not followed"
+    assert inside["dog/.4.png"] == inside["__MACOSX/._5.png"] == "hidden"
+    beside = {name: why for name, why in passed_over.items() if name.removeprefix("A.TAR: ") not in inside}
+    assert beside == {
+        "b.tar.gz": "compressed; unpack it to .tar",
+        "read.me": "no tar file",
+        ".hidden.tar": "hidden",
+        "gone.tar": "a link that leads nowhere, or no file",
+        "link": "a link to a folder, not followed",
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.json", b"[" * 100_000, "a.json is no text in UTF-8, or nests without end"),
+        ("a.json", b'{"label": ' + b"9" * 5_000 + b"}", "1, a.png the first; give key.cls"),
+        ("a.json", b'{"label": 1e999}', "1, a.png the first; give key.cls"),
+        ("a.cls", b"caf\xe9", "a.cls is no text in UTF-8"),
+        ("a.cls", b"9" * 5_000, "its label has 5,000 characters"),
+        ("a.json", b" " * 1_000_001, "a.json has 1,000,001 bytes"),
+    ],
+)
+def test_a_class_that_cannot_be_read_is_named(name: str, data: bytes, message: str, tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", {**sample("b", "0"), **sample("c", "1"), "a.png": picture(), name: data})
+    with pytest.raises(UserError, match=message):
+        sharded(path=str(tmp_path))
+
+
+def test_shards_without_images_of_two_classes_tell_what_they_hold(tmp_path: Path) -> None:
+    write_shard(tmp_path / "a.tar", {"cat/0.svg": b"x", "dog/1.svg": b"x"})
+    with pytest.raises(UserError, match="0 classes; two or more are needed\n.*passed over: a.tar: cat/0.svg: no image"):
+        sharded(path=str(tmp_path))
 
 
 @pytest.fixture(scope="module")

@@ -5,42 +5,28 @@ few shards at a time (order.py), so that a disk or a network reads them nearly a
 image of a step: a run goes on exactly, in as many processes as there are.
 """
 
-import json
 import os
-import tarfile
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BufferedReader
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from ..errors import UserError, nearest
 from . import reading
-from .datasets import Images, Source
 from .folders import in_order
-from .shard_names import common_folder, shard_files, split_of
+from .images import Images, Source
+from .shard_members import Contents, contents_of
+from .shard_names import CLASSES, common_folder, shard_files, split_of
 from .split_names import SPLIT_FOLDERS
 from .stores import Choose, facts_of
 
-CLASSES = "classes.txt"
-IN_JSON = ("cls", "label", "class_name")  # names of the class, in this order
-BLOCK = tarfile.BLOCKSIZE
 OPEN_FILES = 64
 MOST_TOLD = 20
-
-
-@dataclass(frozen=True)
-class Member:
-    """One image of a shard: its name, its place in bytes, and its class as it is written."""
-
-    name: str
-    offset: int
-    size: int
-    label: str
 
 
 @dataclass(frozen=True)
@@ -90,111 +76,57 @@ def sharded(*, path: str | None = None) -> Source:
     A shard belongs to the split that a part of its name or its folder names, else to train. Raises UserError for shards
     that are missing or cut short, and for images without a class.
     """
+    return gathered(path)[0]
+
+
+def gathered(path: str | None) -> tuple[Source, dict[str, str]]:
+    """Return what `sharded` does, and what is passed over in and beside the shards, by name with the reason."""
     if path is None:
         raise UserError("data.path is missing: name the folder of tar files, or them as train-{000..146}.tar")
-    found = shard_files(path)
-    members = looked_through(found)
+    found, passed_over = shard_files(path)
+    contents = looked_through(found)
     root = common_folder(found)
     by_split: dict[str, list[Path]] = defaultdict(list)
-    for shard in found:
-        by_split[split_of(shard.relative_to(root))].append(shard)
+    for shard, inside in contents.items():
+        name = shard.relative_to(root)
+        by_split[split_of(name)].append(shard)
+        passed_over |= {f"{name.as_posix()}: {member}": reason for member, reason in inside.passed_over.items()}
     if "train" not in by_split:
         raise UserError(f"{path} holds shards of {', '.join(by_split)}, and none of train to learn from")
-    classes = class_names(root, [member.label for shard in by_split["train"] for member in members[shard]])
-    return Source(
-        classes,
-        {split: images_of(by_split[split], members, classes, split) for split in SPLIT_FOLDERS if split in by_split},
-    )
+    classes = class_names(root, [member.label for shard in by_split["train"] for member in contents[shard].images])
+    if len(classes) < 2:
+        raise UserError(
+            f"{path}: the shards of train hold images of {len(classes)} classes; two or more are needed"
+            + "".join(f"\n  {line}" for line in listed_with_reasons(passed_over))
+        )
+    present = [split for split in SPLIT_FOLDERS if split in by_split]
+    images = {split: images_of(by_split[split], contents, classes, split) for split in present}
+    return Source(classes, images), passed_over
 
 
-def looked_through(shards: Sequence[Path]) -> dict[Path, list[Member]]:
-    """Return the images of every shard; raises UserError with all that is wrong."""
-    members: dict[Path, list[Member]] = {}
+def listed_with_reasons(passed_over: Mapping[str, str]) -> list[str]:
+    return [f"passed over: {name}: {reason}" for name, reason in passed_over.items()][:MOST_TOLD]
+
+
+def looked_through(shards: Sequence[Path]) -> dict[Path, Contents]:
+    """Return what is in every shard; raises UserError with all that is wrong."""
+    contents: dict[Path, Contents] = {}
     mistakes: list[str] = []
     for shard in shards:
         try:
-            members[shard] = list(members_of(shard))
+            contents[shard] = contents_of(shard)
         except UserError as error:
             mistakes.append(str(error))
     known: dict[str, Path] = {}
-    for shard, inside in members.items():
-        twice = next((member.name for member in inside if member.name in known), None)
+    for shard, inside in contents.items():
+        twice = next((member.name for member in inside.images if member.name in known), None)
         if twice is not None:
             mistakes.append(f"{shard}: {twice} stands in {known[twice].name} too; every image needs a name of its own")
-        known |= {member.name: shard for member in inside}
+        known |= {member.name: shard for member in inside.images}
     if mistakes:
         told = mistakes[:MOST_TOLD] + [f"and {len(mistakes) - MOST_TOLD} more"] * (len(mistakes) > MOST_TOLD)
         raise UserError("\n".join(told))
-    return members
-
-
-def members_of(shard: Path) -> Iterator[Member]:
-    """Yield the images of a shard; raises UserError for one that is cut short, or has images without a class."""
-    files = files_of(shard)
-    if not files:
-        raise UserError(f"{shard}: an empty shard")
-    beside: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(files):  # .cls before .json
-        if name.endswith((".cls", ".json")):
-            beside[key(name)].append(name)
-    unlabelled: list[str] = []
-    with shard.open("rb") as file:
-        for name, (offset, size) in files.items():
-            path = PurePosixPath(name)
-            if path.suffix.lower() not in reading.SUFFIXES or path.name.startswith("."):
-                continue
-            if not beside:
-                label = path.parent.name
-            elif key(name) + path.suffix != name:  # key.seg.png, say, which is no photograph of its own
-                continue
-            else:
-                label = next(filter(None, (label_in(file, *files[other], other) for other in beside[key(name)])), None)
-            if label:
-                yield Member(name, offset, size, label)
-            else:
-                unlabelled.append(name)
-    if unlabelled:
-        raise UserError(
-            f"{shard}: images without a class: {len(unlabelled)}, {unlabelled[0]} the first; "
-            "give key.cls or key.json beside key.jpg, or a class folder in the name"
-        )
-
-
-def files_of(shard: Path) -> dict[str, tuple[int, int]]:
-    """Return the files of a tar file, with the place and size of each; raises UserError for one that is cut short."""
-    length = shard.stat().st_size
-    try:
-        with tarfile.open(shard, "r:") as archive, shard.open("rb") as file:
-            inside = [member for member in archive if member.isfile()]
-            file.seek(archive.offset)
-            whole = file.read(BLOCK) == bytes(BLOCK)  # two blocks of zeros end a tar file
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(f"{shard}: cut short or no tar file ({error})") from error
-    cut = next((member.name for member in inside if member.offset_data + member.size > length), None)
-    if cut is not None or not whole:
-        where = f"in {cut}" if cut else f"behind {inside[-1].name}" if inside else "at its beginning"
-        raise UserError(f"{shard}: cut short or damaged {where}; copy it again")
-    return {member.name.removeprefix("./"): (member.offset_data, member.size) for member in inside}
-
-
-def key(name: str) -> str:
-    """Return what the files of one sample share: all up to the first dot of the file's own name."""
-    folder, slash, file = name.rpartition("/")
-    return folder + slash + file.partition(".")[0]
-
-
-def label_in(file: BufferedReader, offset: int, size: int, name: str) -> str | None:
-    """Return the class that the file beside an image names, or None where it names none."""
-    file.seek(offset)
-    text = file.read(size).decode("utf-8", errors="replace").strip()
-    if name.endswith(".cls"):
-        return text
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError:
-        return None
-    found = next((values[name] for name in IN_JSON if name in values), None) if isinstance(values, dict) else values
-    return str(found) if isinstance(found, str | int) else None
+    return contents
 
 
 def class_names(root: Path, labels: Sequence[str]) -> tuple[str, ...]:
@@ -202,18 +134,22 @@ def class_names(root: Path, labels: Sequence[str]) -> tuple[str, ...]:
     place = root / CLASSES
     if not place.is_file():
         return in_order(set(labels))
-    names = [line.strip() for line in place.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = place.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{place} cannot be read as text in UTF-8: {error}") from error
+    names = [line.strip() for line in lines if line.strip()]
     if len(set(names)) < len(names):
         raise UserError(f"{place}: a class stands there twice")
     return tuple(names)
 
 
 def images_of(
-    shards: Sequence[Path], members: dict[Path, list[Member]], classes: tuple[str, ...], split: str
+    shards: Sequence[Path], contents: Mapping[Path, Contents], classes: tuple[str, ...], split: str
 ) -> Images:
     """Return the images of a split in the order of their names, whichever shards they lie in."""
     found = sorted(
-        ((member, i) for i, shard in enumerate(shards) for member in members[shard]), key=lambda m: m[0].name
+        ((member, i) for i, shard in enumerate(shards) for member in contents[shard].images), key=lambda m: m[0].name
     )
     numbers = {name: number for number, name in enumerate(classes)}
     if not any(member.label in numbers for member, _ in found):  # classes.txt names numbers
