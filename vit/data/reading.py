@@ -210,7 +210,7 @@ def _unidentified(data: bytes) -> str:
     in_boxes = data[4:8] == b"ftyp"
     if in_boxes and data[8:12] in HEIF_BRANDS and not HEIF:
         return NO_HEIF
-    kind = next((name for start, name in STARTS.items() if data.startswith(start)), "AVIF or HEIC" if in_boxes else "")
+    kind = next((name for start, name in STARTS.items() if data.startswith(start)), "HEIC or AVIF" if in_boxes else "")
     if kind:
         return f"a {kind} file, damaged or of a kind that is not read"
     return f"not an image of a known format ({', '.join(FORMATS)})"
