@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from . import processes
 from .errors import UserError
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK = ".at-work"  # the file's name; it is there while a command is at work, and after one that was killed
 
@@ -37,8 +39,10 @@ def at_work(folder: Path, patience_seconds: float = 0.0) -> Iterator[None]:
                 place.rmdir()
 
 
-def locked(folder: Path, patience_seconds: float) -> FileLock | None:
+def locked(folder: Path, patience_seconds: float) -> "FileLock | None":
     """Return the lock of a folder, taken, or None where there can be none."""
+    from filelock import FileLock, Timeout  # here, since commands that write nothing need none
+
     lock = FileLock(folder / LOCK)
     try:
         folder.mkdir(parents=True, exist_ok=True)

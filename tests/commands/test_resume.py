@@ -225,3 +225,74 @@ def test_a_full_disk_leaves_the_former_checkpoint(small_disk: Path, capfd: pytes
     subprocess.run(["mount", "-o", "remount,size=20m", str(small_disk)], check=True)
     vit.train("digits_vit", out=run.path, overrides=overrides, resume=True, quiet=True)
     assert vit.load(run.path).module is not None
+
+
+NAN = float("nan")
+FOREIGN: dict[str, tuple[Callable[[dict], Any], str]] = {
+    "a list": (lambda saved: [1], "it holds a list"),
+    "a tensor": (lambda saved: torch.ones(2), "it holds a Tensor"),
+    "nothing": (lambda saved: {}, r"state_dict: field required"),
+    "weights alone": (lambda saved: saved["state_dict"], r"state_dict: field required"),
+    "another model": (
+        lambda saved: saved | {"state_dict": {"model.a": torch.ones(1)}},
+        "model.conv1.weight is missing",
+    ),
+    "another width": (
+        lambda saved: saved | {"state_dict": saved["state_dict"] | {"model.fc.bias": torch.ones(3)}},
+        r"model.fc.bias is \[3\], not \[10\]",
+    ),
+    "weights that are no numbers": (
+        lambda saved: saved | {"state_dict": saved["state_dict"] | {"model.fc.bias": torch.full((10,), NAN)}},
+        "model.fc.bias holds NaN or infinity",
+    ),
+    "no optimizer": (lambda saved: saved | {"optimizer_states": []}, "optimizer_states: "),
+    "an empty optimizer": (
+        lambda saved: saved | {"optimizer_states": [{"state": {}, "param_groups": [{"params": []}]}]},
+        "its optimizer has groups of",
+    ),
+    "no position": (lambda saved: saved | {"position": [1]}, "position: "),
+    "a later position": (lambda saved: saved | {"position": {"epoch": 99, "batch": 0}}, "position.epoch: 99 of 3"),
+    "no loops": (lambda saved: saved | {"loops": {"fit_loop": {}}}, "loops.fit_loop.epoch_progress: is not at"),
+    "negative counts": (
+        lambda saved: saved | {"loops": saved["loops"] | {"test_loop": {"a": -3}}},
+        r"loops.test_loop.a: should be a number of steps",
+    ),
+    "no scores": (lambda saved: saved | {"scores": {}}, "without validation_macro_f1 or validation_top1"),
+    "no callbacks": (lambda saved: saved | {"callbacks": {}}, "callbacks.KeptWeights: field required"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_a_checkpoint_that_is_not_this_runs_is_refused_and_nothing_touched(
+    digits_run: RunFolder, tmp_path: Path, kind: str
+) -> None:
+    change, message = FOREIGN[kind]
+    run = RunFolder(shutil.copytree(digits_run.path, tmp_path / "run"))
+    run.summary.unlink()
+    torch.save(change(torch.load(run.last_checkpoint, weights_only=True)), run.last_checkpoint)
+    before = contents(run)
+    with pytest.raises(UserError, match=rf"no checkpoint that this run can go on from[\s\S]*{message}"):
+        vit.train(run.recipe, out=run.path, resume=True, quiet=True)
+    assert contents(run) == before
+
+
+def test_a_checkpoint_that_lightning_cannot_restore_is_a_message(digits_run: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(digits_run.path, tmp_path / "run"))
+    run.summary.unlink()
+    torch.save(torch.load(run.last_checkpoint, weights_only=True) | {"lr_schedulers": [{}]}, run.last_checkpoint)
+    with pytest.raises(UserError, match="cannot be gone on from"):
+        vit.train(run.recipe, out=run.path, resume=True, quiet=True)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"\x80\x02cbuiltins\neval\n(X\x01\x00\x00\x001tR.", b"text"])
+def test_a_file_that_is_no_checkpoint_is_named(digits_run: RunFolder, tmp_path: Path, content: bytes) -> None:
+    run = RunFolder(shutil.copytree(digits_run.path, tmp_path / "run"))
+    run.summary.unlink()
+    run.last_checkpoint.write_bytes(content)
+    with pytest.raises(UserError, match="last.ckpt cannot be read: ") as caught:
+        vit.train(run.recipe, out=run.path, resume=True, quiet=True)
+    assert "weights_only" not in str(caught.value) and "trust" not in str(caught.value)
+
+
+def contents(run: RunFolder) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}

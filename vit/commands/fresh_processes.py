@@ -17,6 +17,7 @@ from typing import Any
 from .. import endings
 from ..errors import Interrupted, UserError
 from ..say import outlive_reader
+from ..system_errors import told_to_mend
 from .comparison_runs import PlannedRun
 
 PRELOADED = [  # what a task would import by itself, every time
@@ -146,8 +147,9 @@ def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any)
         told = "mistake", str(error)
     except (Interrupted, KeyboardInterrupt):
         told = "interrupted", None
-    except Exception:
-        told = "fault", traceback.format_exc()
+    except Exception as error:
+        mendable = told_to_mend(error)
+        told = ("mistake", mendable) if mendable else ("fault", traceback.format_exc())
     with suppress(BrokenPipeError):  # nobody is there to hear it
         answer.send(told)
 

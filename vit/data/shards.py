@@ -8,7 +8,7 @@ image of a step: a run goes on exactly, in as many processes as there are.
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
@@ -76,7 +76,8 @@ def sharded(*, path: str | None = None) -> Source:
     A shard belongs to the split that a part of its name or its folder names, else to train. Raises UserError for shards
     that are missing or cut short, and for images without a class.
     """
-    return gathered(path)[0]
+    source, passed_over = gathered(path)
+    return replace(source, passed_over=passed_over)
 
 
 def gathered(path: str | None) -> tuple[Source, dict[str, str]]:
