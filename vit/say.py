@@ -15,14 +15,14 @@ Say = Callable[[str], object]
 
 # What would move the cursor, colour the terminal, set its title, or turn the order of the letters around.
 CONTROLS = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *range(0x202A, 0x202F))
-ISOLATES, SURROGATES = range(0x2066, 0x206A), range(0xD800, 0xE000)  # the latter stand for bytes that are no text
-PLAIN = dict.fromkeys((*CONTROLS, *ISOLATES, *SURROGATES), "\N{REPLACEMENT CHARACTER}")
+ISOLATES = range(0x2066, 0x206A)
+PLAIN = dict.fromkeys((*CONTROLS, *ISOLATES), "\N{REPLACEMENT CHARACTER}")
 
 
 def plain_text(text: object) -> str:
     """Return text that may hold names from files as it is safe to print: control characters become \ufffd.
 
-    Line ends and tabs stay, and every letter of any script.
+    Line ends and tabs stay, every letter of any script, and bytes of names that are none: the stream writes these out.
     """
     return str(text).translate(PLAIN)
 

@@ -96,7 +96,7 @@ def test_a_cluster_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.Monk
 def test_without_ray_the_message_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "vit.commands.cluster", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"--cluster needs ray: .* pip install 'vit\[cluster\]'"):
+    with pytest.raises(UserError, match=r"--cluster needs ray: .* pip install '\.\[cluster\]'"):
         vit.compare("compare_digits", out=tmp_path / "out", cluster="auto")
     assert not (tmp_path / "out").exists()
 

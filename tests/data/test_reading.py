@@ -69,7 +69,7 @@ def test_knows_what_is_no_image(name):
         ("a.NEF", "a raw photograph; save it as JPEG or TIFF"),
         ("a.npy", "values, not a picture; save it as PNG or JPEG"),
         ("a.txt", "no image, by its name"),
-        ("._a.png", "a hidden file"),
+        ("._a.png", "hidden, or left behind by a system"),
     ],
 )
 def test_says_why_a_file_is_left_out(name, reason):

@@ -42,5 +42,5 @@ def test_a_model_leaves_patches_out_in_training_alone() -> None:
 
 
 def test_an_impossible_rate_is_refused() -> None:
-    with pytest.raises(UserError, match=r"patch_dropout must lie in \[0, 1\), given 1.0"):
+    with pytest.raises(UserError, match=r"model\.patch_dropout: should be less than 1, given 1\.0"):
         create_model("vit_tiny", num_classes=3, image_size=32, patch_size=4, patch_dropout=1.0)

@@ -138,7 +138,7 @@ def test_drop_path_grows_linearly_over_all_blocks():
         ({"attention": "sé"}, "model.attention: .*'se', 'eca', 'cbam' or 'spatial', given 'sé'"),
         ({"atention": "se"}, "model.atention is not an option of resnet18; did you mean attention?"),
         ({"stem": "5x5"}, "model.stem: .*'auto', '3x3' or '7x7', given '5x5'"),
-        ({"drop_path": 1.2}, r"resnet18: drop_path must lie in \[0, 1\)"),
+        ({"drop_path": 1.2}, r"model\.drop_path: should be less than 1, given 1\.2"),
         ({"width": 0}, "width"),
     ],
 )

@@ -88,7 +88,7 @@ def test_a_gpu_says_what_it_computes_fast(capability, expected, memory, monkeypa
 
 
 def test_another_machine_in_the_memory_is_kept(memory):
-    memory.parent.mkdir()
+    memory.parent.mkdir(parents=True)
     memory.write_text(json.dumps({"another machine": 3.0}))
     ratio = remembered_bf16_ratio("cpu")
     known = json.loads(memory.read_text())
@@ -97,12 +97,13 @@ def test_another_machine_in_the_memory_is_kept(memory):
 
 
 def test_a_damaged_memory_is_measured_anew(memory):
-    memory.parent.mkdir()
+    memory.parent.mkdir(parents=True)
     memory.write_text('{"half')
     assert remembered_bf16_ratio("cpu") > 0
     assert len(json.loads(memory.read_text())) == 1
 
 
 def test_a_memory_that_cannot_be_written_stops_nothing(memory):
+    memory.parent.parent.mkdir()
     memory.parent.write_text("a file where the folder should be")
     assert remembered_bf16_ratio("cpu") > 0

@@ -146,13 +146,19 @@ def _other_optimizer(saved: OptimizerState, module: nn.Module, recipe: Recipe) -
     elif "betas" in groups[0] and not saved.state:
         yield "its optimizer's state is empty"
     elif not recipe.optimizer.name.startswith(TIMM):
-        parameters = [parameter for group in groups for parameter in group["params"]]
+        parameters = _by_number(saved.param_groups, groups)
         needed = {"exp_avg", "exp_avg_sq", "step"} if "betas" in groups[0] else set()
         for number, state in saved.state.items():
-            own = parameters[number] if isinstance(number, int) and 0 <= number < len(parameters) else None
+            own = parameters.get(number)
             sizes = [value.shape for value in state.values() if isinstance(value, Tensor) and value.ndim]
-            if not needed <= state.keys() or (own is not None and any(size != own.shape for size in sizes)):
+            if own is None or not needed <= state.keys() or any(size != own.shape for size in sizes):
                 yield f"its optimizer's state of parameter {number} is of another training"
+
+
+def _by_number(saved: list[dict[str, Any]], groups: list[dict[str, Any]]) -> dict[Any, Tensor]:
+    """Return the parameters by the numbers that a checkpoint gives them: FSDP's are those of the model's own order."""
+    pairs = [zip(theirs["params"], ours["params"], strict=True) for theirs, ours in zip(saved, groups, strict=True)]
+    return {number: own for some in pairs for number, own in some if isinstance(number, int)}
 
 
 def _other_place(saved: Saved, recipe: Recipe) -> Iterator[str]:
