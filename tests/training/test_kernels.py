@@ -8,9 +8,11 @@ import torch
 
 from vit.models import bf16_kernels, create_model
 from vit.models.bf16_kernels import Bf16Attention, Bf16MLP, quicken
+from vit.models.packed_linear import bf16_supported
 from vit.training.kernels import choose_kernels
 
 SIZE = (16, 16)
+needs_bf16 = pytest.mark.skipif(not bf16_supported(), reason="the processor has no instructions for bf16")
 
 
 @pytest.fixture
@@ -41,6 +43,7 @@ def distances(found: list[torch.Tensor], exact: list[torch.Tensor]) -> torch.Ten
     return torch.stack([(a.double() - b).norm() / b.norm() for a, b in zip(found, exact, strict=True)])
 
 
+@needs_bf16
 def test_values_and_gradients_are_as_near_to_the_exact_ones_as_those_of_autocast():
     torch.manual_seed(0)
     usual = small().blocks[0]
@@ -54,6 +57,7 @@ def test_values_and_gradients_are_as_near_to_the_exact_ones_as_those_of_autocast
     assert of_quick.max() < 0.05 and (of_quick < 1.5 * of_usual + 1e-3).all()
 
 
+@needs_bf16
 @pytest.mark.parametrize("kept", [0, 17])
 def test_heads_in_groups_and_attention_computed_again_give_the_same_bits(monkeypatch, kept):
     torch.manual_seed(0)
@@ -76,6 +80,7 @@ def test_without_autocast_nothing_changes():
     assert list(quick.state_dict()) == list(usual.state_dict())
 
 
+@needs_bf16
 def test_frozen_layers_get_no_gradients():
     torch.manual_seed(0)
     block = small().blocks[0]
@@ -93,6 +98,7 @@ def test_other_activations_keep_their_own_layer():
     assert isinstance(swiglu.blocks[0].attn, Bf16Attention) and not isinstance(swiglu.blocks[0].mlp, Bf16MLP)
 
 
+@needs_bf16
 def test_the_faster_way_is_taken_and_told(memory):
     choose_kernels(small(), SIZE, "bf16", "cpu")
     ((what, ratio),) = json.loads(memory.read_text()).items()

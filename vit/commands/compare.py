@@ -1,5 +1,6 @@
 """`vit compare`: many trainings, one test set, one report."""
 
+import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -110,6 +111,9 @@ def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAl
     """Return who trains: this machine, or a cluster while connected to it."""
     if cluster is None:
         return nullcontext(train_side_by_side)
+    # Under `uv run`, Ray would copy this folder to every worker and build an environment there: minutes, or a failure
+    # under --no-sync. A node's own environment is the one it was started with, and is checked.
+    os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         from .cluster import connected
     except ImportError as error:

@@ -1,5 +1,6 @@
 """Batches loaded by other processes, which send them through shared memory: whole where it has room, else in pieces."""
 
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -38,12 +39,13 @@ class ProcessLoader(DataLoader):
         )
 
     def __iter__(self) -> Iterator[Any]:
+        loading = super().__iter__()
         try:
-            yield from self.pieces.joined(super().__iter__())
+            yield from self.pieces.joined(loading)
         except UserError as error:  # a process sends its traceback with the message
             raise UserError(str(error).rsplit("UserError: ", 1)[-1].strip()) from error
         except RuntimeError as error:
-            if is_out_of_shared_memory(error):
+            if is_out_of_shared_memory(error) or ended_for_shared_memory(loading):
                 raise UserError(OUT_OF_SHARED_MEMORY) from error
             raise
 
@@ -91,6 +93,12 @@ class Pieces(Sampler):
                 yield whole
                 whole, done = [], 0
             self._sizes.pop(0)
+
+
+def ended_for_shared_memory(loading: Any) -> bool:
+    """Return whether a process ended by SIGBUS: torch says so only where it hears of it before it misses the answer."""
+    workers = getattr(loading, "_workers", [])
+    return sys.platform != "win32" and any(worker.exitcode == -signal.SIGBUS for worker in workers)
 
 
 def room(size: int, part: Tensor) -> Tensor:
