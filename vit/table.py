@@ -115,7 +115,8 @@ def shown(value: Any) -> str:
 
 def plain(message: str) -> str:
     """Return pydantic's message as a part of a sentence: "should be a valid integer"."""
-    return message.removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0].lower()
+    message = message.removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
+    return message.replace("valid tuple", "list").lower()
 
 
 def named_options(entry: Any) -> Any:

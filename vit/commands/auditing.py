@@ -9,7 +9,7 @@ from typing import Any
 from ..data import audit, datasets
 from ..data.broken import digest
 from ..recipe import Data
-from ..run_folder import read_json, write_json
+from ..run_folder import read_json, read_memory, write_json
 from ..say import print_line
 from .comparison_runs import DATA_KEYS, PlannedRun
 from .findings import SPLITS, Findings, crosses_splits, findings_of, joined_splits
@@ -38,7 +38,7 @@ def audited(data: Data, folder: Path) -> dict[str, Any]:
     sizes = [len(dataset.split(name)) for name in SPLITS]
     of = sha256(f"{digest(everything)} {sizes}".encode() + everything.labels.tobytes()).hexdigest()
     kept = folder / "audits" / f"{of[:16]}.json"
-    if not kept.exists():
+    if read_memory(kept) is None:
         looks = audit.look(everything, print_line)
         write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything)))
     return read_json(kept)

@@ -25,9 +25,9 @@ from .comparison_runs import (
     check_same_settings,
     name_finished,
     plan,
-    read_run,
 )
 from .inputs import load_comparison, place_to_write
+from .kept_results import read_runs
 from .pictures import picture
 from .probing import probe
 from .recipe_search import search
@@ -80,6 +80,9 @@ def compare_in(
     """Carry out a comparison in a folder where nobody else is at work."""
     planned = plan(comparison, folder)
     check_same_data(planned)
+    read_runs(
+        [p for p in planned if p.folder.scores("test").exists()]
+    )  # what is damaged is told before the rest trains
     if comparison.protocol == "same_recipe":
         check_same_settings(planned)
     try:
@@ -133,7 +136,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {shlex.quote(unevaluated[0])}")
-    aligned([read_run(p) for p in planned])  # before anything takes time
+    aligned(read_runs(planned))  # before anything takes time
     with at_work(folder):
         if not quick:
             probe(planned)
@@ -146,7 +149,7 @@ def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title
     costs = measure_costs(planned, folder)
     quick = how["quick"]
     audits = [{"models": []} | not_looked(0)] if quick else audits_of(planned, folder)
-    runs = [replace(run, probes=None) if quick else run for run in map(read_run, planned)]
+    runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
     results = compare_runs(runs, costs, audits, how)
     results |= {"title": title, "environment": environment()}
     report.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))

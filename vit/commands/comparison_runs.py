@@ -1,4 +1,4 @@
-"""The trainings a comparison is made of: planned from its recipes, or found finished; and what is kept of each."""
+"""The trainings a comparison is made of: planned from its recipes, or found finished."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,13 +6,10 @@ from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..data import contents, datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
-from ..results.runs import Run
-from ..run_folder import RunFolder, read_csv, read_json
+from ..run_folder import RunFolder
 from ..say import print_line
 from ..tables import TABLES
 from .inputs import load_recipe
@@ -159,41 +156,3 @@ def check_same_settings(planned: list[PlannedRun]) -> None:
     for p in planned:
         if p.folder.recipe.exists():
             p.folder.is_finished(p.recipe, resume=True)
-
-
-def read_run(planned: PlannedRun) -> Run:
-    """Return what is kept of a run, for the report."""
-    folder = planned.folder
-    ids, labels, logits = read_logits(folder.logits("test"))
-    rows = read_csv(folder.metrics)
-    surroundings = read_json(folder.environment)
-    return Run(
-        model=planned.model,
-        fraction=planned.fraction,
-        seed=planned.seed,
-        recipe=planned.recipe.to_dict(),
-        summary=read_json(folder.summary),
-        scores=read_json(folder.scores("test")),
-        ids=ids,
-        labels=labels,
-        logits=logits,
-        curve={name: [float(row[name]) for row in rows] for name in rows[0]},
-        machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
-        skipped=read_csv(folder.skipped) if folder.skipped.exists() else [],
-        validation=read_validation(folder),
-        probes=read_json(folder.probes) if folder.probes.exists() else None,
-    )
-
-
-def read_validation(folder: RunFolder) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the logits and labels of validation, where they were kept."""
-    if not folder.logits("validation").exists():
-        return None
-    _, labels, logits = read_logits(folder.logits("validation"))
-    return logits, labels
-
-
-def read_logits(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the names, labels and logits that `vit evaluate` kept of a split."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return arrays["ids"], arrays["labels"], arrays["logits"]

@@ -8,11 +8,11 @@ from ..data.datasets import Images
 from ..data.preprocessing import normalize
 from ..data.resident import sized
 from ..randomness import keys_of
-from ..run_folder import read_json, write_json
+from ..run_folder import digest, read_json, read_memory, write_json
 from ..say import Countdown, print_line
 from .comparison_runs import PlannedRun
 from .fresh_processes import FreshProcesses
-from .side_by_side import default_jobs, digest, threads_of_a_training
+from .side_by_side import default_jobs, threads_of_a_training
 
 FEWEST, MOST = 256, 1_000  # images
 PASSES = 75  # over the images, of each model
@@ -43,8 +43,8 @@ def images_for(planned: list[PlannedRun]) -> int:
 
 
 def is_probed(planned: PlannedRun, count: int) -> bool:
-    path = planned.folder.probes
-    return path.exists() and read_json(path)["of"] == facts(planned, count)
+    known = read_memory(planned.folder.probes)
+    return known is not None and known.get("of") == facts(planned, count)
 
 
 def facts(planned: PlannedRun, count: int) -> dict[str, Any]:

@@ -5,7 +5,6 @@ What they are is known by their content: a folder may be moved, and another may 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import file_digest
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ..data.datasets import Dataset, Images
 from ..errors import UserError
 from ..places import expanded
 from ..recipe import Data
-from ..run_folder import RunFolder, read_json
+from ..run_folder import RunFolder, digest, read_memory
 from .inputs import place_to_write
 
 
@@ -147,10 +146,7 @@ def run_of(model: str | Path) -> Path:
 def digest_of_model(model: str | Path, run: Path) -> str:
     """Return what stands for a model: the digest of its file, or its name where it is no file."""
     path = next((path for path in (RunFolder(run).model, expanded(model)) if path.is_file()), None)
-    if path is None:
-        return str(model)
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return digest(path) if path else str(model)
 
 
 def place_of(scored: ScoredImages, manner: str, split: str, out: str | Path | None) -> RunFolder:
@@ -184,11 +180,8 @@ def _is_free(folder: RunFolder, scored: ScoredImages, split: str) -> bool:
     """Return whether there is no evaluation of other images or another model."""
     if not folder.scores(split).exists():
         return True
-    try:
-        scores = read_json(folder.scores(split))
-        return all(scores.get(key) == scored.facts[key] for key in ("images_digest", "model_digest"))
-    except (OSError, ValueError, AttributeError):  # not of ours, or damaged
-        return False
+    scores = read_memory(folder.scores(split)) or {}  # not of ours, or damaged
+    return all(scores.get(key) == scored.facts[key] for key in ("images_digest", "model_digest"))
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from ..at_work import at_work
 from ..errors import UserError
 from ..machine import available_cores, keep_freed_memory
 from ..recipe import Recipe
-from ..run_folder import read_json, write_json
+from ..run_folder import digest, read_json, read_memory, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
 from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
@@ -114,13 +113,8 @@ def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:
 
 
 def is_measured(planned: PlannedRun, folder: Path) -> bool:
-    path = cost_file(folder, planned.model)
-    return path.exists() and read_json(path)["model_digest"] == digest(planned.folder.model)
-
-
-def digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    known = read_memory(cost_file(folder, planned.model))
+    return known is not None and known.get("model_digest") == digest(planned.folder.model)
 
 
 def cost_file(folder: Path, model: str) -> Path:

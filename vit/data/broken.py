@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError, listed
 from ..places import cache_folder
-from ..run_folder import read_json, write_text
+from ..run_folder import read_memory, write_text
 from ..say import Countdown, Say, ignore_line
 from .reading import FORMATS, HEIF, own_warnings
 
@@ -24,10 +24,10 @@ def reasons(images: "Images", say: Say) -> dict[int, str]:
     if not images.store.encoded:
         return {}
     memory = cache_folder() / "decoded" / f"{digest(images)}-{reader()}.json"
-    try:
-        return {int(index): reason for index, reason in read_json(memory).items()}
-    except (OSError, json.JSONDecodeError):
-        found = undecodable(images, say)
+    known = read_memory(memory)
+    if known is not None and all(index.isdecimal() for index in known):
+        return {int(index): str(reason) for index, reason in known.items()}
+    found = undecodable(images, say)
     with suppress(OSError):  # a home that cannot be written costs a look a run
         write_text(memory, json.dumps(found))
     return found

@@ -115,7 +115,7 @@ def read(path: Path) -> Contents | None:
     if not path.exists():
         return None
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Contents(
                 {split: arrays[f"ids_{split}"] for split in SPLITS},
                 {split: arrays[f"digests_{split}"] for split in SPLITS},

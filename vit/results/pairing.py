@@ -12,7 +12,8 @@ from .runs import Run
 def aligned(runs: list[Run]) -> list[Run]:
     """Return runs whose images and classes stand in the order of the first one's.
 
-    Raises UserError for other classes, other images, or images that are labelled otherwise, with their names.
+    Raises UserError for other classes, other images, the same names for others among them, or images that are labelled
+    otherwise, with their names.
     """
     return [runs[0], *(_as(runs[0], run) for run in runs[1:])]
 
@@ -29,12 +30,15 @@ def _as(first: Run, run: Run) -> Run:
     renamed = np.argsort(columns)  # class of this run -> class of the first
     labels = renamed[run.labels][rows]
     _check_labels(first, run, labels)
+    images = None if run.images is None else run.images[rows]
+    _check_images(first, run, images)
     if np.array_equal(rows, np.arange(len(rows))) and np.array_equal(columns, np.arange(len(columns))):
         return run
     logits = run.logits[rows][:, columns]
     validation = run.validation and (run.validation[0][:, columns], renamed[run.validation[1]])
     scores = metrics.scores(logits, labels, classes_of(first))
-    return replace(run, ids=first.ids, labels=labels, logits=logits, scores=scores, validation=validation)
+    kept = {"ids": first.ids, "labels": labels, "images": images}
+    return replace(run, **kept, logits=logits, scores=scores, validation=validation)
 
 
 def _places(wanted: list[str], given: list[str]) -> np.ndarray:
@@ -68,6 +72,17 @@ def _check_labels(first: Run, run: Run, labels: np.ndarray) -> None:
             f"{len(lines):,} test images have different labels; one of the two test sets is wrong\n"
             + "\n".join(listed(lines))
         )
+
+
+def _check_images(first: Run, run: Run, images: np.ndarray | None) -> None:
+    """Refuse images that are called alike and are others; of older runs nobody knows."""
+    if first.images is None or images is None or np.array_equal(first.images, images):
+        return
+    names = first.ids[first.images != images].tolist()
+    raise UserError(
+        f"{len(names):,} test images are others for {_called(run)} than for {_called(first)}, under the same names; "
+        "evaluate both on one test set\n" + "\n".join(listed(names))
+    )
 
 
 def _called(run: Run) -> str:

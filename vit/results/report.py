@@ -1,17 +1,19 @@
 """Results become files for people: a page, its Markdown twin, LaTeX tables, numbers as JSON and CSV, and figures."""
 
 import base64
+import re
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
-from ..run_folder import csv_text, write_csv, write_json, write_text
+from ..run_folder import csv_text, json_text, write_texts
 from . import literature, numbers, plots, wording
 from .pages import templates
 
 MOST_SKIPPED_SHOWN = 100
 FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory", "latex")
+HTML = re.compile(r"<(?=[A-Za-z/!?])")
 SECTIONS = {
     "verdict": "Verdict",
     "fairness": "Was it fair?",
@@ -34,13 +36,11 @@ def write(folder: Path, results: dict[str, Any], pictures: dict[str, str]) -> No
     `pictures` are the images of the galleries, as data: addresses by their names.
     """
     figures = plots.figures(results)
-    for name, svg in figures.items():
-        write_text(folder / "figures" / f"{name}.svg", svg)
     told = told_of(results, figures, pictures)
-    for template in ("report.html", "report.md", "tables.tex"):
-        write_text(folder / template, render(template, told))
-    write_csv(folder / "results.csv", numbers.accuracies_table(results))
-    write_json(folder / "results.json", results)
+    texts = {"results.json": json_text(results), "results.csv": csv_text(numbers.accuracies_table(results))}
+    texts |= {template: render(template, told) for template in ("report.html", "report.md", "tables.tex")}
+    texts |= {f"figures/{name}.svg": svg for name, svg in figures.items()}
+    write_texts({folder / name: text for name, text in texts.items()})
 
 
 def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str, str]) -> dict[str, Any]:
@@ -72,8 +72,11 @@ def render(template: str, told: dict[str, Any]) -> str:
 
 
 def in_a_cell(value: Any) -> Any:
-    """Escape the character that would end a cell of a Markdown table."""
-    return value.replace("|", r"\|") if isinstance(value, str) else value
+    """Return a text that neither ends its cell of a Markdown table, nor begins HTML, a link or code."""
+    if not isinstance(value, str):
+        return value
+    line = " ".join(value.splitlines()).replace("|", r"\|").replace("](", r"]\(").replace("`", "'")
+    return HTML.sub("&lt;", line)
 
 
 def unbroken(value: Any) -> Any:

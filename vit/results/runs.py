@@ -22,6 +22,7 @@ class Run:
     curve: dict[str, list[float]]
     machine: str
     skipped: list[dict[str, str]]  # path and reason of files that were left out
+    images: np.ndarray | None = None  # digests of the test images' content, where they were kept
     validation: tuple[np.ndarray, np.ndarray] | None = None  # logits and labels
     probes: dict[str, Any] | None = None
 

@@ -8,6 +8,7 @@ from .comparison import NO_DIFFERENCE
 LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}
+    | dict.fromkeys("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029", " ")
 )
 NAMES = {"vit": "ViT", "cnn": "CNN"}
 

@@ -8,7 +8,7 @@ import torch
 
 from ..machine import processor_name
 from ..places import cache_folder
-from ..run_folder import read_json, write_text
+from ..run_folder import read_memory, write_text
 
 
 def remembered(what: str, device: str, measure: Callable[[], float]) -> float:
@@ -16,11 +16,8 @@ def remembered(what: str, device: str, measure: Callable[[], float]) -> float:
     hardware = torch.cuda.get_device_name() if device == "cuda" else processor_name()
     memory = cache_folder() / "measured.json"
     key = f"{what}: {hardware}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    try:
-        known = read_json(memory)
-    except (OSError, json.JSONDecodeError):
-        known = {}
-    if key not in known:
+    known = read_memory(memory) or {}
+    if not isinstance(known.get(key), int | float):
         known[key] = measure()
         with suppress(OSError):  # a home that cannot be written costs a measurement a run
             write_text(memory, json.dumps(known, indent=2))

@@ -1,0 +1,149 @@
+"""Every verb on a disk that fails, once at each kind of file operation: told in one message, and nothing is lost."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from failing_disk import kinds
+from forked import Vit
+from PIL import Image
+from safetensors import safe_open
+
+RECIPE = """data: {name: folder, path: %s, image_size: 16, workers: 0}
+model: {name: resnet18, width: 8}
+schedule: {epochs: 1, warmup_epochs: 0}
+training: {batch_size: 4, precision: fp32, device: cpu}
+"""
+COMPARISON = "recipes: [%s, %s]\nseeds: 1\nfractions: [1.0]\n"
+
+
+@dataclass
+class Place:
+    """A folder with images, recipes, a run and a report, in which a verb is carried out."""
+
+    root: Path
+
+    def vit(self, arguments: list[str], failing: str | None = None) -> tuple[int | None, str]:
+        notes = self.root.with_suffix(".notes")
+        notes.unlink(missing_ok=True)
+        code = f"import os, failing_disk\nos.chdir({str(self.root)!r})\n"
+        code += f"failing_disk.install({str(self.root) + os.sep!r}, {str(notes)!r}, {failing!r})"
+        return Vit(*arguments, code=code, XDG_CACHE_HOME=str(self.root / "cache")).end()
+
+    def kinds(self) -> list[str]:
+        return kinds(self.root.with_suffix(".notes"))
+
+
+def fill(root: Path) -> None:
+    rng = np.random.default_rng(0)
+    for number in range(36):
+        file = root / ("photos" if number < 30 else "others") / "abc"[number % 3] / f"{number // 3}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (20, 20, 3), np.uint8)).save(file)
+    for name in ("narrow", "other"):
+        (root / f"{name}.yaml").write_text(RECIPE % "photos")
+    (root / "two.yaml").write_text(COMPARISON % ("narrow.yaml", "other.yaml"))
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    place = Place(tmp_path_factory.mktemp("disk") / "place")
+    fill(place.root)
+    for arguments in (
+        ["train", "narrow.yaml", "--out", "run"],
+        ["evaluate", "run"],
+        ["compare", "run", "--quick", "--out", "report"],
+    ):
+        status, said = place.vit(arguments)
+        assert status == 0, said
+    return place
+
+
+@pytest.fixture
+def place(filled: Place, tmp_path: Path) -> Iterator[Callable[[], Place]]:
+    """Return what copies the folder anew."""
+    made = (tmp_path / f"{number}" / "place" for number in range(1_000))
+
+    def copied() -> Place:
+        root = next(made)
+        shutil.copytree(filled.root, root)
+        return Place(root)
+
+    yield copied
+
+
+VERBS = {
+    "train": ["train", "narrow.yaml", "--out", "new"],
+    "finetune": ["finetune", "run", "photos", "schedule.epochs=1", "training.batch_size=4", "--out", "new"],
+    "evaluate": ["evaluate", "run"],
+    "evaluate others": ["evaluate", "run", "others"],
+    "predict": ["predict", "run", "photos/a", "photos/b/1.png"],
+    "compare": ["compare", "two.yaml", "--quick", "--jobs", "1", "--out", "new"],
+    "compare runs": ["compare", "run", "--quick", "--out", "report"],
+    "export": ["export", "run", "--to", "timm", "--out", "new.safetensors"],
+    "check": ["check", "narrow.yaml", "--out", "page.html"],
+    "find-lr": ["find-lr", "narrow.yaml", "--steps", "10", "--out", "new.png"],
+    "bench": [
+        "bench",
+        "train",
+        "--models",
+        "resnet18@32",
+        "--against",
+        "timm",
+        "--rounds",
+        "1",
+        "--seconds",
+        "0",
+        "--out",
+        "new.json",
+    ],
+}
+
+
+def whole(file: Path) -> bool:
+    """Return whether a file can be read as what it is called."""
+    if file.suffix == ".json":
+        json.loads(file.read_text())
+    elif file.suffix == ".npz":
+        with np.load(file) as arrays:
+            _ = {name: arrays[name] for name in arrays}
+    elif file.suffix == ".safetensors":
+        with safe_open(file, "np") as tensors:
+            _ = tensors.keys()
+    return file.stat().st_size > 0 or file.name.endswith(".lock")
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_an_operation_that_fails_is_told_and_nothing_is_lost(place: Callable[[], Place], verb: str) -> None:
+    arguments = VERBS[verb]
+    first = place()
+    status, said = first.vit(arguments)
+    assert status == 0, said
+    complete = {file.relative_to(first.root) for file in first.root.rglob("*") if file.is_file()}
+    for kind in first.kinds():
+        here = place()
+        before = {file: file.read_bytes() for file in here.root.rglob("*") if file.is_file()}
+        status, said = here.vit(arguments, kind)
+        told = f"{kind}: status {status}\n{said}"
+        after = {file for file in here.root.rglob("*") if file.is_file()}
+        assert before.keys() <= after, told
+        assert not [file for file in after if file.name.startswith("new-")], told
+        assert all(whole(file) for file in after), told
+        if status == 0:  # it was not needed: a cache, a lock
+            missing = complete - {file.relative_to(here.root) for file in after}
+            assert all(file.parts[0] == "cache" for file in missing), told
+        else:
+            assert status == 2, told
+            assert said.count("vit: ") == 1 and "Traceback" not in said, told
+            status, said = here.vit(again(arguments, here.root))
+            assert status == 0, f"{kind}, then again: status {status}\n{said}"
+
+
+def again(arguments: list[str], root: Path) -> list[str]:
+    begun = arguments[0] in ("train", "finetune") and (root / "new" / "recipe.yaml").exists()
+    return [*arguments, "--resume"] if begun else arguments
