@@ -42,6 +42,7 @@ def carry_out(arguments: tuple[str, ...], environment: dict[str, str], printed: 
     for stream in (1, 2):
         os.dup2(descriptor, stream)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a server's children ignore Ctrl-C
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it would be ignored
     torch.set_num_threads(1)
     sys.argv = ["vit", *arguments]
     exec(code, {})

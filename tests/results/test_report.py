@@ -1,5 +1,6 @@
 """The report's files, from results that are kept."""
 
+import errno
 import json
 import re
 from collections import defaultdict
@@ -23,6 +24,35 @@ def test_a_bar_in_a_name_ends_no_cell_of_a_markdown_table(tmp_path: Path) -> Non
     for table in tables:
         columns = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
         assert len(columns) == 1, table
+
+
+def test_names_from_files_are_no_markup(tmp_path: Path) -> None:
+    results = json.loads(KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca<b>[x](y)"'))
+    results["title"] = "two\n\\input{secrets} 50 %"
+    results["data"]["skipped"] = [{"path": "a`b.png", "reason": "cut\n\n# off <script>alert(1)</script>"}]
+    report.write(tmp_path, results, defaultdict(str))
+    written = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "`a'b.png`: cut  # off &lt;script>alert(1)&lt;/script>\n" in written
+    assert "eca&lt;b>[x]\\(y)" in written and "<script" not in written and "](y)" not in written
+    tables = (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert tables.startswith(r"% two \textbackslash{}input\{secrets\} 50 \%, ")
+
+
+def test_a_disk_that_is_full_leaves_the_former_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = json.loads(KEPT.read_text(encoding="utf-8"))
+    report.write(tmp_path, results, defaultdict(str))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    real, calls = Path.write_text, iter(range(1_000))
+
+    def full(self: Path, *more: str, **options: str) -> int:
+        if next(calls) == len(before) - 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return real(self, *more, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        report.write(tmp_path, results | {"title": "another"}, defaultdict(str))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
 @pytest.mark.parametrize(("epochs", "told"), [(6, True), (50, True), (51, False), (100, False)])
