@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-RANDOM = re.compile(r"[0-9a-f]{8,}|\d{4,}")  # parts of names that are others every time
+ANY = re.compile(r"[0-9a-f]{8,}|\d+|(?<=figures/)\S+")  # in names: what is another every time, or for every figure
 WRITING = ("w", "a", "x", "+")
 
 
@@ -25,7 +25,7 @@ def install(below: str, notes: str, failing: str | None = None) -> None:
         name = os.path.abspath(os.fsdecode(path)) if isinstance(path, str | bytes | os.PathLike) else ""
         if not name.startswith(below):
             return
-        kind = f"{what} {RANDOM.sub('#', name.removeprefix(below))}"
+        kind = f"{what} {ANY.sub('#', name.removeprefix(below))}"
         if kind not in seen:
             seen.add(kind)
             os.write(note_to, f"{kind}\n".encode())

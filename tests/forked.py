@@ -7,7 +7,9 @@ import sys
 import tempfile
 
 context = multiprocessing.get_context("forkserver")
-context.set_forkserver_preload(["vit.commands.train", "vit.commands.evaluate"])
+context.set_forkserver_preload(
+    [f"vit.commands.{verb}" for verb in ("train", "evaluate", "compare", "export")] + ["timm"]
+)
 
 
 class Vit:

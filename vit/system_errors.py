@@ -5,6 +5,9 @@ One rule for all verbs: where such an error ends a command, its reader is told t
 
 import errno
 
+from .machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
+
+OUT_OF_MEMORY = "out of memory: end what else uses it, or take smaller images, smaller batches or a smaller model"
 ADVICE = {
     errno.ENOSPC: "free some space there, then give the command again (a training with --resume)",
     errno.EDQUOT: "free some of the quota, then give the command again (a training with --resume)",
@@ -32,6 +35,10 @@ NOT_WRITTEN = (
 
 def told_to_mend(error: BaseException) -> str | None:
     """Return what an error of the system says and what helps, or None for one that is not of the system."""
+    if is_out_of_shared_memory(error):
+        return OUT_OF_SHARED_MEMORY
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
     if isinstance(error, OSError):
         return _of_files(error)
     if isinstance(error, UnicodeError):

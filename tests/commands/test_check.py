@@ -70,6 +70,13 @@ def test_broken_and_uneven_data_are_named(photo_folder: Path, tmp_path: Path) ->
     assert any(first.name in remark for remark in findings.remarks)
 
 
+def test_images_of_which_a_crop_shows_nothing_are_named(photo_folder: Path, tmp_path: Path) -> None:
+    place = shutil.copytree(photo_folder, tmp_path / "photos")
+    Image.new("RGB", (30_000, 1), "red").save(next(place.glob("*")) / "line.png")
+    (told,) = [line for line in check(place, out=tmp_path / "out").remarks if "as long as wide" in line]
+    assert told.startswith("1 image is more than 10 times as long as wide: of ") and "line.png (30,000 x 1)" in told
+
+
 def test_a_missing_folder_is_refused() -> None:
     with pytest.raises(UserError, match="neither a file nor a shipped recipe"):
         check("nowhere")

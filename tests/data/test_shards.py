@@ -14,7 +14,7 @@ from PIL import Image
 import vit
 from vit.data import datasets
 from vit.data.shard_names import gaps, split_of
-from vit.data.shards import gathered, sharded
+from vit.data.shards import sharded
 from vit.errors import UserError
 from vit.recipe import Data
 from vit.run_folder import RunFolder, read_csv, read_json
@@ -279,14 +279,16 @@ def test_everything_in_and_beside_shards_is_used_or_named_with_its_reason(tmp_pa
     (tmp_path / "gone.tar").symlink_to("nowhere")
     (tmp_path / "link").symlink_to(tmp_path)
     (tmp_path / "classes.txt").write_text("cat\ndog\n")
-    source, passed_over = gathered(str(tmp_path))
+    source = sharded(path=str(tmp_path))
     assert source.splits["train"].ids == ("cat/0.png", "dog/../../cat/2.png", "dog/1.PNG")
-    inside = {name.removeprefix("A.TAR: "): why for name, why in passed_over.items() if name.startswith("A.TAR: ")}
+    inside = {
+        name.removeprefix("A.TAR: "): why for name, why in source.passed_over.items() if name.startswith("A.TAR: ")
+    }
     assert set(inside) == {*others, "dog/6.png", "dog/7.png", "dog/8.png", "c.png"}
     assert inside["cat/3.svg"] == "no image in a format that is read (.svg)"
     assert inside["dog/6.png"] == "a link to 1.PNG, which is not followed"
     assert inside["dog/.4.png"] == inside["__MACOSX/._5.png"] == "hidden"
-    beside = {name: why for name, why in passed_over.items() if name.removeprefix("A.TAR: ") not in inside}
+    beside = {name: why for name, why in source.passed_over.items() if name.removeprefix("A.TAR: ") not in inside}
     assert beside == {
         "b.tar.gz": "compressed; unpack it to .tar",
         "read.me": "no tar file",

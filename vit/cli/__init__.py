@@ -15,14 +15,12 @@ import typer
 
 from .. import processes
 from ..errors import Interrupted, UserError
-from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..say import outlive_reader, print_line
 from ..system_errors import told_to_mend
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside
 DONE, FAULT_OF_OURS, MENDABLE, INTERRUPTED = 0, 1, 2, 130
-OUT_OF_MEMORY = "out of memory: end what else uses it, or take smaller images, smaller batches or a smaller model"
 SECONDS_FOR_THE_FIRST = 2.0  # of several processes, to tell a mistake that all of them make
 
 
@@ -63,7 +61,7 @@ def all_written(status: int) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stdout.fileno())  # what is left goes nowhere
         if isinstance(error, BrokenPipeError):  # its reader has what it wanted
             return status
-        print(f"vit: the answer cannot be written to stdout: {error.strerror}", file=sys.stderr)
+        print_line(f"vit: the answer cannot be written to stdout: {error.strerror}")
         return MENDABLE
 
 
@@ -79,10 +77,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return DONE  # the reader of our output has left
     except Exception as error:
-        if is_out_of_shared_memory(error):
-            return _told(UserError(OUT_OF_SHARED_MEMORY), arguments)
-        if is_out_of_memory(error):
-            return _told(UserError(OUT_OF_MEMORY), arguments)
         if told := told_to_mend(error):
             return _told(UserError(told), arguments)
         traceback.print_exc()
@@ -105,7 +99,7 @@ def _told_by_another(error: UserError | Interrupted) -> int:
         return DONE
     with suppress(KeyboardInterrupt):  # those who started this process end it so
         time.sleep(SECONDS_FOR_THE_FIRST)
-        print(f"vit: process {processes.rank()}: {error}", file=sys.stderr)
+        print_line(f"vit: process {processes.rank()}: {error}")
     return MENDABLE
 
 

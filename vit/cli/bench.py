@@ -56,7 +56,7 @@ def models(
     ] = None,
     precision: Annotated[Precision, typer.Option()] = Precision.auto,
     device: Annotated[Device, typer.Option()] = Device.auto,
-    seconds: Annotated[float, typer.Option(min=0.0, help="a round, about")] = 3.0,
+    seconds: Annotated[float, typer.Option(min=0.01, help="a round, about")] = 3.0,
     rounds: Rounds = 5,
     out: File = None,
 ) -> None:

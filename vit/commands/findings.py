@@ -9,6 +9,7 @@ import numpy as np
 
 from ..data import audit, passed_over
 from ..data.datasets import Dataset, Images
+from ..data.preprocessing import MOST_ELONGATED, elongated
 from ..data.stores import Chain
 from ..recipe import Data
 
@@ -84,6 +85,7 @@ def findings_of(dataset: Dataset, everything: Images, looks: audit.Looks, sectio
     faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
     noted = [f"not used: {line}" for line in passed_over.in_words(dataset.passed_over)]
     noted += [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
+    noted += remark_on_shapes(everything, looks)
     if broken and section.on_error == "skip":
         noted.append(f"{len(broken):,} files cannot be decoded and will be left out (data.on_error=skip)")
     sizes = looks.sizes[looks.decoded]
@@ -132,6 +134,18 @@ def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[
         told = f"{across:,} of them across splits, {other:,} under two labels"
         found.append(f"{len(near):,} pairs of images are nearly the same, {told}")
     return found
+
+
+def remark_on_shapes(images: Images, looks: audit.Looks) -> list[str]:
+    places = np.flatnonzero(looks.decoded)
+    long = places[elongated(looks.sizes[places])]
+    if not len(long):
+        return []
+    width, height = looks.sizes[long[0]]
+    return [
+        f"{len(long):,} image{'s are' if len(long) > 1 else ' is'} more than {MOST_ELONGATED} times as long as wide: "
+        f"of {images.ids[long[0]]} ({width:,} x {height:,}) a model sees the middle alone"
+    ]
 
 
 def remarks(classes: Sequence[str], counts: np.ndarray) -> list[str]:

@@ -113,7 +113,7 @@ def train_in(run: RunFolder, recipe: Recipe, resume: bool, quiet: bool, weights:
     if first:
         module = finished_module(recipe, run, start, learner, placement)
         described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
-        write_results(run, recipe, start, data, module, described)
+        write_results(run, recipe, start, data, module, engine.record.rows, described)
         experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
         say(waiting.in_words(described["waiting_share"], recipe, data.small))
         score = main_score(task.scores)
@@ -159,13 +159,20 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents
 
 
 def write_results(
-    run: RunFolder, recipe: Recipe, start: Start, data: Dataset, module: nn.Module, described: dict[str, Any]
+    run: RunFolder,
+    recipe: Recipe,
+    start: Start,
+    data: Dataset,
+    module: nn.Module,
+    epochs: list[dict[str, Any]],
+    described: dict[str, Any],
 ) -> None:
     """Write the model, and then the summary, which says that the run has ended; raises UserError for a full disk."""
     if not run.is_there():
         raise run.removed()
     try:
         checkpoint.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
+        write_csv(run.metrics, epochs)  # on a disk that was full, an epoch's rows may be missing
         write_json(run.summary, described)
     except OSError as error:
         raise UserError(f"{not_written(run.model, error)}; free some space, then end the run with --resume") from error

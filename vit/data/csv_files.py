@@ -14,11 +14,10 @@ import numpy as np
 from ..errors import UserError, nearest
 from .datasets import Images, Source
 from .folders import in_order
-from .split_names import SPLIT_FOLDERS
+from .split_names import SPLIT_FOLDERS, SPLITS
 from .stores import Files
 
 BETWEEN_LABELS = "|"
-SPLITS = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
 LABELS = {"label", "labels"}
 COLUMNS = {"path", "split", *LABELS}
 ALLOWED = f"path,label or path,labels (several, with {BETWEEN_LABELS} between), and split where it is known"

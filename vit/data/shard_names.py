@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError, listed
-from .split_names import SPLIT_FOLDERS
+from .split_names import SPLITS
 
-SPLIT_OF = {name: split for split, names in SPLIT_FOLDERS.items() for name in (split, *names)}
 CLASSES = "classes.txt"
 MOST_SHARDS = 1_000_000  # of one numbering
 MOST_MISSING = 10  # times as many as there are: more, and the numbers are dates, say, and count nothing
@@ -123,4 +122,4 @@ def common_folder(shards: Sequence[Path]) -> Path:
 def split_of(shard: Path) -> str:
     """Return the split that a part of a shard's name, or a folder around it, names; train where none does."""
     words = [word for part in reversed(shard.parts) for word in re.split(r"[-_.]", part.lower())]
-    return next((SPLIT_OF[word] for word in words if word in SPLIT_OF), "train")
+    return next((SPLITS[word] for word in words if word in SPLITS), "train")

@@ -8,7 +8,7 @@ image of a step: a run goes on exactly, in as many processes as there are.
 import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BufferedReader
 from pathlib import Path
@@ -76,12 +76,6 @@ def sharded(*, path: str | None = None) -> Source:
     A shard belongs to the split that a part of its name or its folder names, else to train. Raises UserError for shards
     that are missing or cut short, and for images without a class.
     """
-    source, passed_over = gathered(path)
-    return replace(source, passed_over=passed_over)
-
-
-def gathered(path: str | None) -> tuple[Source, dict[str, str]]:
-    """Return what `sharded` does, and what is passed over in and beside the shards, by name with the reason."""
     if path is None:
         raise UserError("data.path is missing: name the folder of tar files, or them as train-{000..146}.tar")
     found, passed_over = shard_files(path)
@@ -102,7 +96,7 @@ def gathered(path: str | None) -> tuple[Source, dict[str, str]]:
         )
     present = [split for split in SPLIT_FOLDERS if split in by_split]
     images = {split: images_of(by_split[split], contents, classes, split) for split in present}
-    return Source(classes, images), passed_over
+    return Source(classes, images, passed_over=passed_over)
 
 
 def listed_with_reasons(passed_over: Mapping[str, str]) -> list[str]:
