@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import os
 import random
 import shutil
 import signal
@@ -180,6 +181,21 @@ def test_a_signal_saves_and_says_how_to_go_on(tmp_path: Path, end: signal.Signal
     position = saved["position"]
     assert saved["global_step"] == position["epoch"] * 18 + position["batch"]
     assert not run.model.exists()
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_all_processes_of_a_training_saves(photo_root: Path, tmp_path: Path, end: signal.Signals) -> None:
+    """A terminal sends Ctrl-C, and systemd and SLURM send SIGTERM, to the loading processes too."""
+    run = RunFolder(tmp_path / "run")
+    data = ["data.name=folder", f"data.path={photo_root}", "data.image_size=32", "data.workers=2"]
+    settings = [*data, "schedule.epochs=500", "schedule.warmup_epochs=0", "training.batch_size=4"]
+    training = Vit("train", "digits_vit", *settings, "--out", str(run.path), code="import os; os.setsid()")
+    wait_for(training.process, run.metrics.exists)
+    os.killpg(training.process.pid or 0, end)
+    status, errors = training.end()
+    assert status == 130 and "continue with:" in errors, errors
+    assert "Traceback" not in errors and "exited unexpectedly" not in errors
+    torch.load(run.last_checkpoint, weights_only=True)
 
 
 def test_a_checkpoint_that_is_damaged_is_named(digits_run: RunFolder, tmp_path: Path) -> None:

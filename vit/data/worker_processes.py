@@ -36,10 +36,12 @@ class ProcessLoader(DataLoader):
             pin_memory=torch.cuda.is_available() and most >= batch_size,
             # Forked, a worker starts at once and ends with its process, even inside one that a server forked.
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+            worker_init_fn=leave_signals_to_others,
         )
 
     def __iter__(self) -> Iterator[Any]:
         loading = super().__iter__()
+        end_by_force(loading)
         try:
             yield from self.pieces.joined(loading)
         except UserError as error:  # a process sends its traceback with the message
@@ -93,6 +95,22 @@ class Pieces(Sampler):
                 yield whole
                 whole, done = [], 0
             self._sizes.pop(0)
+
+
+def leave_signals_to_others(worker: int) -> None:
+    """Let a loading process go on when a signal is sent to all: the one that trains saves its step, and ends it then.
+
+    It ends by itself when that process is there no more.
+    """
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+
+
+def end_by_force(loading: Any) -> None:
+    """Let torch and Python, where they would end a loading process by SIGTERM, which it does not hear, kill it."""
+    for worker in getattr(loading, "_workers", []):
+        worker._popen.terminate = worker._popen.kill
 
 
 def ended_for_shared_memory(loading: Any) -> bool:
