@@ -2,6 +2,8 @@
 
 import errno
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +49,13 @@ def wait_until(seen: Callable[[], object]) -> None:
     while not seen():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize("verb", [["train", "digits_vit"], ["finetune", "model", "photos"]])
+def test_a_second_command_is_refused_at_once(busy, verb: list[str]) -> None:
+    code = f"import sys; from vit.cli import run; print(run({[*verb, '--out', str(busy[0])]}), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "2 False\n" and REFUSED in done.stderr
 
 
 def test_a_second_command_is_refused_until_the_first_has_ended(busy, tmp_path: Path) -> None:

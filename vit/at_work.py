@@ -39,6 +39,12 @@ def at_work(folder: Path, patience_seconds: float = 0.0) -> Iterator[None]:
                 place.rmdir()
 
 
+def refuse_at_work(folder: Path) -> None:
+    """Raise UserError where another command is at work in a folder: at once, before anything is loaded for this one."""
+    if processes.is_first() and (folder / LOCK).exists() and (lock := locked(folder, 0.0)):
+        lock.release()
+
+
 def locked(folder: Path, patience_seconds: float) -> "FileLock | None":
     """Return the lock of a folder, taken, or None where there can be none."""
     from filelock import FileLock, Timeout  # here, since commands that write nothing need none

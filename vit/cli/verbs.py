@@ -10,6 +10,7 @@ import typer
 
 from .. import __version__, processes
 from .. import recipe as recipes
+from ..at_work import refuse_at_work
 from ..errors import UserError
 from ..places import expanded
 from ..say import print_line, print_result
@@ -47,7 +48,7 @@ def train(
 ) -> None:
     """Train a model; writes a run folder."""
     overrides = parse_overrides(settings or [])
-    _check_first(recipe, overrides)
+    _check_first(recipe, overrides, out)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
     with importing():
@@ -68,7 +69,7 @@ def finetune(
     overrides = parse_overrides(settings or [])
     of_the_model = {key for key in overrides if key.startswith("model.")}  # known when the weights are read
     rest = {key: value for key, value in overrides.items() if key not in of_the_model}
-    _check_first("finetune_vit", {"schedule.warmup_epochs": 0, "schedule.epochs": 1_000_000} | rest)
+    _check_first("finetune_vit", {"schedule.warmup_epochs": 0, "schedule.epochs": 1_000_000} | rest, out)
     if resume and out is None:
         raise UserError("--resume continues the run in --out DIR: say which")
     with importing():
@@ -227,10 +228,12 @@ def _print_once(result: object) -> None:
         print_result(result)
 
 
-def _check_first(recipe: str, overrides: dict) -> None:
+def _check_first(recipe: str, overrides: dict, out: Path | str | None = None) -> None:
     from ..commands.inputs import load_recipe
 
     load_recipe(recipe, overrides)
+    if out is not None:
+        refuse_at_work(expanded(out))
 
 
 def _comparisons() -> list[str]:
