@@ -64,7 +64,7 @@ def evaluate(
     logits = gather_rows(predict_logits(loaded.module, loader, device), share)
     scores = metrics.scores(logits, images.labels, list(loaded.classes)) | scored.facts
     if processes.is_first():
-        _write(folder, split, images, logits, scores)
+        scores = _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder, remark_on(scored))
 
 
@@ -115,9 +115,12 @@ def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.nda
     return np.concatenate(batches)
 
 
-def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> None:
+def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> dict[str, Any]:
+    """Write both files, and return the scores with what ties them to the logits."""
     ids = np.array(images.ids)
     replace_file(
         folder.logits(split), lambda path: np.savez_compressed(path, ids=ids, labels=images.labels, logits=logits)
     )
-    write_json(folder.scores(split), scores | {"logits_digest": digest(folder.logits(split))})
+    scores = scores | {"logits_digest": digest(folder.logits(split))}
+    write_json(folder.scores(split), scores)
+    return scores
