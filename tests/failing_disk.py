@@ -16,7 +16,7 @@ WRITING = ("w", "a", "x", "+")
 def install(below: str, notes: str, failing: str | None = None) -> None:
     """Let operations on names below a folder be noted, a line for each kind; those of the failing kind raise OSError.
 
-    A kind is what is done to which file: "open r run/recipe.yaml".
+    A kind is what is done to which file: "read run/recipe.yaml".
     """
     seen: set[str] = set()
     note_to = os.open(notes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

@@ -3,6 +3,8 @@
 import re
 import signal
 
+# What asks a process to end: Ctrl-C, a system or scheduler, a closed terminal, which Windows does not tell.
+ASKING = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 LACK_OF_MEMORY = "most likely for lack of memory"
 CRASHES = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
 OF_A_WORKER = re.compile(r"DataLoader worker \(pid (?P<pid>\d+)\) is killed by signal: (?P<name>[^.]*)")

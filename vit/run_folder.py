@@ -174,7 +174,7 @@ def read_memory(path: Path) -> dict[str, Any] | None:
     return known if isinstance(known, dict) else None
 
 
-def digest(path: Path) -> str:
+def digest_of_file(path: Path) -> str:
     """Return what stands for a file's content."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,7 @@ A recipe is checked against these options without importing torch: a `Lazy` entr
 
 import ast
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
@@ -18,7 +18,7 @@ from .errors import nearest
 
 PACKAGE = Path(__file__).parent
 REQUIRED = object()
-MOST_SHOWN = 100  # characters of what was given
+MOST_SHOWN, MOST_OF_A_FILE = 100, 60  # characters of what was given: by its reader, or by a file
 TYPES = {"Literal": Literal, "Any": Any, "Annotated": Annotated, "Field": Field}  # that options are written with
 
 
@@ -117,6 +117,17 @@ def plain(message: str) -> str:
     """Return pydantic's message as a part of a sentence: "should be a valid integer"."""
     message = message.removeprefix("Value error, ").removeprefix("Input ").split(", unable to")[0]
     return message.replace("valid tuple", "list").lower()
+
+
+def lines_of(error: ValidationError) -> Iterator[str]:
+    """Yield what pydantic found in a file, a line each: where, what, and what was given."""
+    for found in error.errors(include_url=False, include_context=False):
+        place = ".".join(map(str, found["loc"]))
+        given = (
+            "" if found["type"] in ("missing", "extra_forbidden") else f", given {found['input']!r:.{MOST_OF_A_FILE}}"
+        )
+        told = "is no key of it" if found["type"] == "extra_forbidden" else plain(found["msg"])
+        yield f"{place}: {told}{given}"
 
 
 def named_options(entry: Any) -> Any:

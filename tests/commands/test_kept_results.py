@@ -12,7 +12,7 @@ import vit
 from vit.commands.comparison_runs import name_finished
 from vit.commands.kept_results import read_runs
 from vit.errors import UserError
-from vit.run_folder import RunFolder, digest, read_json, write_json
+from vit.run_folder import RunFolder, digest_of_file, read_json, write_json
 
 OTHER = "resnet_se"  # the model whose files take another's place
 
@@ -32,7 +32,7 @@ def changed_logits(run: RunFolder, split: str, **arrays: np.ndarray) -> None:
         values = dict(kept) | arrays
     np.savez_compressed(run.logits(split), **values)
     scores = read_json(run.scores(split))
-    write_json(run.scores(split), scores | {"logits_digest": digest(run.logits(split))})
+    write_json(run.scores(split), scores | {"logits_digest": digest_of_file(run.logits(split))})
 
 
 def nan_logits(run: RunFolder, split: str) -> None:

@@ -228,7 +228,7 @@ def _print_once(result: object) -> None:
         print_result(result)
 
 
-def _check_first(recipe: str, overrides: dict, out: Path | str | None = None) -> None:
+def _check_first(recipe: str, overrides: dict, out: Path | None = None) -> None:
     from ..commands.inputs import load_recipe
 
     load_recipe(recipe, overrides)

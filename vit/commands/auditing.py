@@ -38,10 +38,12 @@ def audited(data: Data, folder: Path) -> dict[str, Any]:
     sizes = [len(dataset.split(name)) for name in SPLITS]
     of = sha256(f"{digest(everything)} {sizes}".encode() + everything.labels.tobytes()).hexdigest()
     kept = folder / "audits" / f"{of[:16]}.json"
-    if read_memory(kept) is None:
+    known = read_memory(kept)
+    if known is None:
         looks = audit.look(everything, print_line)
         write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything)))
-    return read_json(kept)
+        known = read_json(kept)
+    return known
 
 
 def not_looked(images: int) -> dict[str, Any]:

@@ -80,9 +80,8 @@ def compare_in(
     """Carry out a comparison in a folder where nobody else is at work."""
     planned = plan(comparison, folder)
     check_same_data(planned)
-    read_runs(
-        [p for p in planned if p.folder.scores("test").exists()]
-    )  # what is damaged is told before the rest trains
+    finished = [p for p in planned if p.folder.scores("test").exists()]
+    read_runs(finished)  # what is damaged is told before the rest trains
     if comparison.protocol == "same_recipe":
         check_same_settings(planned)
     try:

@@ -15,7 +15,7 @@ from ..data.datasets import Images
 from ..data.loading import evaluation_loader
 from ..machine import keep_freed_memory
 from ..results import metrics
-from ..run_folder import RunFolder, digest, replace_file, write_json
+from ..run_folder import RunFolder, digest_of_file, replace_file, write_json
 from ..training.precision import available_device
 from ..training.sharding import gather_rows, join_processes
 from .answering import ready
@@ -121,6 +121,6 @@ def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, sc
     replace_file(
         folder.logits(split), lambda path: np.savez_compressed(path, ids=ids, labels=images.labels, logits=logits)
     )
-    scores = scores | {"logits_digest": digest(folder.logits(split))}
+    scores = scores | {"logits_digest": digest_of_file(folder.logits(split))}
     write_json(folder.scores(split), scores)
     return scores

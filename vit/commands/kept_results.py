@@ -14,7 +14,8 @@ from ..data.contents import Contents
 from ..errors import UserError, listed
 from ..results import metrics
 from ..results.runs import Run
-from ..run_folder import RunFolder, digest, read_csv, read_json, read_memory
+from ..run_folder import RunFolder, digest_of_file, read_csv, read_json, read_memory
+from ..table import lines_of
 from .comparison_runs import PlannedRun
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -82,8 +83,9 @@ def read_run(planned: PlannedRun) -> Run:
     surroundings = checked(Surroundings, folder.environment)
     ids, labels, logits = read_logits(folder, "test")
     scores = checked(Scores, folder.scores("test"))
+    model = digest_of_file(folder.model) if folder.model.exists() else None
     check_scores(folder, scores, labels, logits)
-    check_belongs(folder, "test", scores)
+    check_belongs(folder, "test", scores, model)
     return Run(
         model=planned.model,
         fraction=planned.fraction,
@@ -98,7 +100,7 @@ def read_run(planned: PlannedRun) -> Run:
         machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
         skipped=read_csv(folder.skipped) if folder.skipped.exists() else [],
         images=images and images_of(folder, images, ids, scores),
-        validation=read_validation(folder, logits.shape[1]),
+        validation=read_validation(folder, logits.shape[1], model),
         probes=read_memory(folder.probes),
     )
 
@@ -123,7 +125,7 @@ def read_logits(folder: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray, 
     return ids, labels, logits
 
 
-def read_validation(folder: RunFolder, classes: int) -> tuple[np.ndarray, np.ndarray] | None:
+def read_validation(folder: RunFolder, classes: int, model: str | None) -> tuple[np.ndarray, np.ndarray] | None:
     """Return the logits and labels of validation, where they were kept."""
     if not folder.logits("validation").exists():
         return None
@@ -134,7 +136,7 @@ def read_validation(folder: RunFolder, classes: int) -> tuple[np.ndarray, np.nda
             f"{anew(folder, 'validation')}"
         )
     if folder.scores("validation").exists():
-        check_belongs(folder, "validation", checked(Scores, folder.scores("validation")))
+        check_belongs(folder, "validation", checked(Scores, folder.scores("validation")), model)
     return logits, labels
 
 
@@ -153,8 +155,8 @@ def read_curve(path: Path) -> dict[str, list[float]]:
 def images_of(folder: RunFolder, images: Contents, ids: np.ndarray, scores: dict[str, Any]) -> np.ndarray:
     """Return the digests of the content of the test images, in the order of their names [N]."""
     kept = images.digests["test"]
-    told = scores.get("images_digest") or contents.digest_of_all(kept)
-    if not np.array_equal(images.ids["test"], ids) or told != contents.digest_of_all(kept):
+    others = scores.get("images_digest") not in (None, contents.digest_of_all(kept))
+    if others or not np.array_equal(images.ids["test"], ids):
         raise UserError(
             f"{folder.logits('test')} is not of the images that {folder.path} set apart; {anew(folder, 'test')}"
         )
@@ -173,11 +175,14 @@ def check_scores(folder: RunFolder, scores: dict[str, Any], labels: np.ndarray, 
         raise UserError(f"{path}: {', '.join(other)} do not follow from the logits beside it; {anew(folder, 'test')}")
 
 
-def check_belongs(folder: RunFolder, split: str, scores: dict[str, Any]) -> None:
-    """Refuse logits that were not written with these scores, and scores of another model than the run's."""
-    if scores.get("logits_digest") not in (None, digest(folder.logits(split))):
+def check_belongs(folder: RunFolder, split: str, scores: dict[str, Any], model: str | None) -> None:
+    """Refuse logits that were not written with these scores, and scores of another model than the run's.
+
+    `model` is the digest of the run's model file, where there is one.
+    """
+    if scores.get("logits_digest") not in (None, digest_of_file(folder.logits(split))):
         raise UserError(f"{folder.logits(split)} was not written with {folder.scores(split)}; {anew(folder, split)}")
-    if folder.model.exists() and scores.get("model_digest") not in (None, digest(folder.model)):
+    if model and scores.get("model_digest") not in (None, model):
         raise UserError(f"{folder.scores(split)} is of another model than {folder.model}; {anew(folder, split)}")
 
 
@@ -187,8 +192,7 @@ def checked(kind: type[Part], path: Path) -> dict[str, Any]:
     try:
         kind.model_validate(values)
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, found['loc'])) or 'all'}: {found['msg']}" for found in error.errors()]
-        raise UserError(f"{path}: {'; '.join(wrong[:3])}; {ADVICE}") from error
+        raise UserError(f"{path}: {'; '.join(lines_of(error))}; {ADVICE}") from error
     return values
 
 

@@ -8,7 +8,7 @@ from ..data.datasets import Images
 from ..data.preprocessing import normalize
 from ..data.resident import sized
 from ..randomness import keys_of
-from ..run_folder import digest, read_json, read_memory, write_json
+from ..run_folder import digest_of_file, read_json, read_memory, write_json
 from ..say import Countdown, print_line
 from .comparison_runs import PlannedRun
 from .fresh_processes import FreshProcesses
@@ -48,7 +48,7 @@ def is_probed(planned: PlannedRun, count: int) -> bool:
 
 
 def facts(planned: PlannedRun, count: int) -> dict[str, Any]:
-    return {"model_digest": digest(planned.folder.model), "at_most": count}
+    return {"model_digest": digest_of_file(planned.folder.model), "at_most": count}
 
 
 def probe_one(planned: PlannedRun, count: int, threads: int) -> None:

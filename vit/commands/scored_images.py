@@ -18,7 +18,7 @@ from ..data.datasets import Dataset, Images
 from ..errors import UserError
 from ..places import expanded
 from ..recipe import Data
-from ..run_folder import RunFolder, digest, read_memory
+from ..run_folder import RunFolder, digest_of_file, read_memory
 from .inputs import place_to_write
 
 
@@ -146,7 +146,7 @@ def run_of(model: str | Path) -> Path:
 def digest_of_model(model: str | Path, run: Path) -> str:
     """Return what stands for a model: the digest of its file, or its name where it is no file."""
     path = next((path for path in (RunFolder(run).model, expanded(model)) if path.is_file()), None)
-    return digest(path) if path else str(model)
+    return digest_of_file(path) if path else str(model)
 
 
 def place_of(scored: ScoredImages, manner: str, split: str, out: str | Path | None) -> RunFolder:

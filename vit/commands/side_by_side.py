@@ -10,7 +10,7 @@ from ..at_work import at_work
 from ..errors import UserError
 from ..machine import available_cores, keep_freed_memory
 from ..recipe import Recipe
-from ..run_folder import digest, read_json, read_memory, write_json
+from ..run_folder import digest_of_file, read_json, read_memory, write_json
 from .compare_progress import CompareProgress
 from .comparison_runs import PlannedRun, not_finished
 from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
@@ -102,7 +102,7 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
         recompute_activations(loaded.module)
     choose_kernels(loaded.module, size, precision, device)
     timings = measure(loaded.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
-    told = {"family": kind, "model_digest": digest(planned.folder.model), "train_precision": precision}
+    told = {"family": kind, "model_digest": digest_of_file(planned.folder.model), "train_precision": precision}
     return told | asdict(timings)
 
 
@@ -114,7 +114,7 @@ def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:
 
 def is_measured(planned: PlannedRun, folder: Path) -> bool:
     known = read_memory(cost_file(folder, planned.model))
-    return known is not None and known.get("model_digest") == digest(planned.folder.model)
+    return known is not None and known.get("model_digest") == digest_of_file(planned.folder.model)
 
 
 def cost_file(folder: Path, model: str) -> Path:

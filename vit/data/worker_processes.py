@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
+from ..endings import ASKING
 from ..errors import UserError
 from ..machine import OUT_OF_SHARED_MEMORY, available_cores, free_shared_memory_bytes, is_out_of_shared_memory
 
@@ -102,21 +103,24 @@ def leave_signals_to_others(worker: int) -> None:
 
     It ends by itself when that process is there no more.
     """
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    for number in ASKING:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def end_by_force(loading: Any) -> None:
     """Let torch and Python, where they would end a loading process by SIGTERM, which it does not hear, kill it."""
-    for worker in getattr(loading, "_workers", []):
+    for worker in processes_of(loading):
         worker._popen.terminate = worker._popen.kill
 
 
 def ended_for_shared_memory(loading: Any) -> bool:
     """Return whether a process ended by SIGBUS: torch says so only where it hears of it before it misses the answer."""
-    workers = getattr(loading, "_workers", [])
-    return sys.platform != "win32" and any(worker.exitcode == -signal.SIGBUS for worker in workers)
+    return sys.platform != "win32" and any(worker.exitcode == -signal.SIGBUS for worker in processes_of(loading))
+
+
+def processes_of(loading: Any) -> list[Any]:
+    """Return torch's loading processes behind an iterator; none where this process loads by itself."""
+    return getattr(loading, "_workers", [])
 
 
 def room(size: int, part: Tensor) -> Tensor:

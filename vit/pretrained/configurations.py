@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
-from .header import Count, Deviation, Mean, Positive, Size, distinct, lines_of, refuse
+from ..table import lines_of
+from .header import Count, Deviation, Mean, Positive, Size, distinct, refuse
 
 UNSET: Any = None  # is not there
 ModulePath = Annotated[str, Field(pattern=r"^[\w.]{1,80}$")]

@@ -14,11 +14,10 @@ from .. import timm_options
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, listed
 from ..models import MODELS, SUPPLIED
-from ..table import check_options, plain
+from ..table import check_options, lines_of
 
 FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
 MOST_PIXELS = 2**26  # of an image as the model takes it, and as it is resized before its crop
-MOST_SHOWN = 60  # characters of a wrong value
 USUAL_SIZE = 1_024  # of timm's options that no tensor shows: pixels of windows and images, and the like
 
 
@@ -134,14 +133,6 @@ def _numbers(value: Any) -> Iterator[float]:
             yield from _numbers(item)
     elif isinstance(value, int | float) and not isinstance(value, bool):
         yield abs(value)
-
-
-def lines_of(error: ValidationError) -> Iterator[str]:
-    for found in error.errors(include_url=False, include_context=False):
-        place = ".".join(map(str, found["loc"]))
-        given = "" if found["type"] in ("missing", "extra_forbidden") else f", given {found['input']!r:.{MOST_SHOWN}}"
-        told = "is no key of it" if found["type"] == "extra_forbidden" else plain(found["msg"])
-        yield f"{place}: {told}{given}"
 
 
 def refuse(source: object, lines: list[str]) -> None:

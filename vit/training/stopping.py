@@ -6,8 +6,7 @@ import threading
 from types import FrameType
 
 from .. import processes
-
-HEARD = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has none
+from ..endings import ASKING
 
 
 class StopSignals:
@@ -19,7 +18,7 @@ class StopSignals:
 
     def listen(self) -> None:
         if threading.current_thread() is threading.main_thread():  # no other may hear signals
-            heard = [number for number in HEARD if signal.getsignal(number) is not signal.SIG_IGN]
+            heard = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]
             self._former = {number: signal.signal(number, self._hear) for number in heard}
 
     def leave(self) -> None:
