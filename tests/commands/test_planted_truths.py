@@ -8,7 +8,8 @@ import pytest
 
 import vit
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.results import metrics
+from vit.run_folder import RunFolder, read_json, write_json
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "training.batch_size": 8, "data.image_size": 16}
 
@@ -22,13 +23,15 @@ def trained(folder: Path, name: str, data: Path, seed: int = 0, **changes) -> Pa
 
 
 def rewritten(run: Path, folder: Path, change) -> Path:
-    """Copy a run and change the arrays of its test evaluation."""
-    copy = shutil.copytree(run, folder)
-    path = RunFolder(copy).logits("test")
-    with np.load(path) as arrays:
-        values = dict(arrays)
-    np.savez_compressed(path, **change(values))
-    return copy
+    """Copy a run whose test evaluation was of other arrays: scores follow from them, and no images were noted."""
+    copy = RunFolder(shutil.copytree(run, folder))
+    with np.load(copy.logits("test")) as arrays:
+        values = change(dict(arrays))
+    np.savez_compressed(copy.logits("test"), **values)
+    classes = [row["class"] for row in read_json(copy.scores("test"))["per_class"]]
+    write_json(copy.scores("test"), metrics.scores(values["logits"], values["labels"], classes))
+    copy.images.unlink()
+    return copy.path
 
 
 @pytest.fixture(scope="module")
