@@ -50,7 +50,8 @@ def report(comparison: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def timed() -> set[str]:
     """What a clock or a memory counter measures of a model."""
-    return {"train_seconds", "train_images_per_second", "images_per_second", "latency_ms", "peak_memory_bytes"}
+    rates = ("train_images_per_second", "images_per_second", "latency_ms")
+    return {"train_seconds", "peak_memory_bytes", *(f"{rate}{end}" for rate in rates for end in ("", "_low", "_high"))}
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_the_comparison_folder_holds_what_the_contract_says(report: Path, timed:
     assert {"mean", "std", "low", "high", "seeds"} == model["top1"].keys()
     assert [model["family"] for model in results["models"]] == ["vit", "cnn"]
     (pair,) = results["pairs"]
-    assert {"a", "b", "difference", "low", "high", "p_value", "p_adjusted", "verdict"} <= pair.keys()
+    assert {"a", "b", "difference", "low", "high", "p_value", "p_adjusted", "verdict", "winner"} <= pair.keys()
     assert len(results["data_efficiency"]) == 4
 
 

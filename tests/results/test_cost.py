@@ -48,6 +48,29 @@ def test_latency_is_of_one_answer_and_not_of_a_queue(card: SimulatedGPU) -> None
     assert measure(OnCard(card), (1, 1), 8, "cuda").latency_ms == pytest.approx(11)
 
 
+def test_the_spread_of_rounds_holds_the_median_in_95_percent():
+    assert 1 - 2 * 0.5**cost.REPEATS >= 0.95
+
+
+def test_every_time_has_the_spread_of_its_rounds(card: SimulatedGPU, monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds = [0.004, 0.001, 0.003, 0.002, 0.005, 0.012]
+    monkeypatch.setattr(cost, "_rounds", lambda call, device: rounds)
+    timings = measure(OnCard(card), (1, 1), 8, "cuda")
+    latency = timings.latency_ms_low, timings.latency_ms, timings.latency_ms_high
+    assert latency == pytest.approx((1, 3.5, 12))
+    most = max(cost.INFERENCE_BATCH_SIZES)
+    speed = timings.images_per_second_low, timings.images_per_second, timings.images_per_second_high
+    assert speed == pytest.approx((most / 0.012, most / 0.0035, most / 0.001)) and timings.batch_size == most
+    step = timings.train_images_per_second_low, timings.train_images_per_second, timings.train_images_per_second_high
+    assert step == pytest.approx((8 / 0.012, 8 / 0.0035, 8 / 0.001))
+
+
+def test_the_rounds_take_as_long_together_as_they_may(card: SimulatedGPU) -> None:
+    rounds = cost._rounds(lambda: card.queue(starting=0.001, working=0.0), "cuda")
+    calls = int(cost.MEASURED_SECONDS / cost.REPEATS / 0.001)
+    assert len(rounds) == cost.REPEATS and card.now == pytest.approx(0.001 * (3 + calls * cost.REPEATS))
+
+
 def test_what_does_not_fit_is_timed_in_parts_that_do(card: SimulatedGPU) -> None:
     timings = measure(OnCard(card, most=20), (1, 1), 100, "cuda")
     assert timings.train_batch_size == 12 and timings.batch_size in (8, 16)

@@ -127,6 +127,9 @@ def compare(
     quick: Annotated[
         bool, typer.Option("--quick", help="a first look: one seed, all data, no images looked at")
     ] = False,
+    margin: Annotated[
+        float | None, typer.Option(min=0, max=0.99, help="difference of accuracy that matters; 0.01 is a point")
+    ] = None,
 ) -> None:
     """Train several models, or take finished runs; write the report."""
     settings = [source for source in sources if "=" in source and not expanded(source).exists()]
@@ -143,7 +146,9 @@ def compare(
     with importing():
         from ..commands import compare as command
 
-    folder = command.compare(sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster, quick=quick)
+    folder = command.compare(
+        sources, out=out, overrides=overrides, jobs=jobs, cluster=cluster, quick=quick, margin=margin
+    )
     print_result((folder / "report.html").as_posix())
 
 

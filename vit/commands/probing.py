@@ -19,6 +19,7 @@ PASSES = 75  # over the images, of each model
 SHARE_OF_TRAINING = 0.05  # of its multiply-accumulates, more than which looking shall not cost
 BATCH_SIZE = 128
 LOOKED_INSIDE = 64  # images
+FORMAT = 2  # of what is kept: since 2, answers by image
 
 
 def probe(planned: list[PlannedRun], jobs: int | None = None) -> None:
@@ -48,7 +49,7 @@ def is_probed(planned: PlannedRun, count: int) -> bool:
 
 
 def facts(planned: PlannedRun, count: int) -> dict[str, Any]:
-    return {"model_digest": digest_of_file(planned.folder.model), "at_most": count}
+    return {"model_digest": digest_of_file(planned.folder.model), "at_most": count, "format": FORMAT}
 
 
 def probe_one(planned: PlannedRun, count: int, threads: int) -> None:

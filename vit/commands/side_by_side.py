@@ -114,7 +114,9 @@ def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:
 
 def is_measured(planned: PlannedRun, folder: Path) -> bool:
     known = read_memory(cost_file(folder, planned.model))
-    return known is not None and known.get("model_digest") == digest_of_file(planned.folder.model)
+    if known is None or "latency_ms_low" not in known:  # kept before the spread of rounds was
+        return False
+    return known.get("model_digest") == digest_of_file(planned.folder.model)
 
 
 def cost_file(folder: Path, model: str) -> Path:

@@ -20,17 +20,24 @@ RESOLUTIONS = (0.75, 0.5, 0.375, 0.25)  # of the side
 
 
 def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Sequence[str]) -> dict[str, Any]:
-    """Return accuracies on changed images by name and strength, and how many predictions a shift leaves the same."""
+    """Return accuracies on changed images by name and strength, and how many predictions a shift leaves the same.
+
+    `right` tells of each image whether it is known unchanged, and `right_corrupted` in how many of its corruptions.
+    """
     names = list(ids)
     clean, side = predict(images), min(images.shape[1:3])
     right = lambda changed: float(np.mean(predict(changed) == labels))  # noqa: E731
+    rows, known = [], np.zeros(len(images), dtype=int)
+    for name, (kind, _) in CORRUPTIONS.items():
+        answers = np.stack([predict(corrupted(images, names, name, severity)) == labels for severity in SEVERITIES])
+        rows.append({"name": name, "kind": kind, "top1": answers.mean(1).tolist()})
+        known += answers.sum(0)
     return {
         "images": len(images),
         "clean": float(np.mean(clean == labels)),
-        "corruptions": [
-            {"name": name, "kind": kind, "top1": [right(corrupted(images, names, name, s)) for s in SEVERITIES]}
-            for name, (kind, _) in CORRUPTIONS.items()
-        ],
+        "right": (clean == labels).astype(int).tolist(),
+        "right_corrupted": known.tolist(),
+        "corruptions": rows,
         "occlusion": [{"occluded": share, "top1": right(occluded(images, names, share))} for share in OCCLUDED],
         "shift": [
             {"shift": pixels / side, "same": float(np.mean(predict(shifted(images, pixels)) == clean))}

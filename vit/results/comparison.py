@@ -4,6 +4,7 @@ Pure: the same runs give the same results. Timings are the only values that were
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from itertools import combinations
@@ -11,13 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from . import agreement, calibration, data_efficiency, inside, ledger, robustness
+from . import agreement, calibration, data_efficiency, inside, ledger, numbers, robustness, selection
+from .clusters import by_cluster, clusters_of
 from .pairing import aligned
 from .runs import Group, Run, correct_of, mean_score
-from .statistics import PairedTest, accuracy, bootstrap_interval, holm, paired_test
-
-SIGNIFICANCE = 0.05
-NO_DIFFERENCE = "no detectable difference"
+from .statistics import accuracy, paired_test
+from .verdicts import decide, pair_row
 
 
 def compare_runs(
@@ -34,14 +34,20 @@ def compare_runs(
     largest = max(run.fraction for run in runs)
     names = list(dict.fromkeys(run.model for run in runs))
     full = {name: groups[name, largest] for name in names if (name, largest) in groups}
-    models = [_model(name, group, costs[name]) for name, group in full.items()]
-    rivals = rivals_among(models)
+    clusters = clusters_of(runs[0].ids, runs[0].images, audits)
+    models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
+    rivals = selection.rivals_among(models)
+    margin = plan["margin"]
     return {
         "models": models,
         "rivals": rivals,
-        "pairs": _pairs(full),
+        "margin": margin,
+        "selection": selection.of_rivals(full, models, rivals),
+        "pairs": _pairs(
+            {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}, rivals, margin
+        ),
         "data_efficiency": [
-            {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group)}
+            {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group, clusters)}
             for (name, fraction), group in sorted(
                 groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1])
             )
@@ -50,11 +56,13 @@ def compare_runs(
         | {"galleries": _galleries(full, rivals)},
         "curve_fits": _curve_fits(groups, full, rivals),
         "calibration": calibration.of_models(full),
+        "likelihood": calibration.of_rivals(full[rivals[0]], full[rivals[1]]) if rivals else None,
         "robustness": robustness.of_models(full),
+        "under_damage": robustness.of_rivals(full, rivals, margin),
         "inside": inside.of_models(full),
         "time_to_accuracy": _time_to_accuracy(full),
         "ledger": ledger.of_models(full, plan["search"]),
-        "data": _data(runs, largest) | {"audits": audits},
+        "data": _data(runs, largest) | {"audits": audits, "test_clusters": int(clusters.max()) + 1},
         "confusion": {
             name: np.sum([run.scores["confusion"] for run in group], axis=0).tolist() for name, group in full.items()
         },
@@ -65,18 +73,6 @@ def compare_runs(
         "curves": [{"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest],
         "training": _training(runs, costs) | {"left_out": [n for n in names if n not in full]} | plan,
     }
-
-
-def rivals_among(models: list[dict[str, Any]]) -> tuple[str, str] | None:
-    """Return the best ViT and the best CNN on validation, or the best two models where there is one family.
-
-    Chosen on test, the better of many would look better than it is.
-    """
-    ranked = sorted(models, key=lambda model: -model["validation_top1"])
-    best = [next((m["name"] for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
-    if best[0] and best[1]:
-        return best[0], best[1]
-    return (ranked[0]["name"], ranked[1]["name"]) if len(ranked) > 1 else None
 
 
 def _galleries(full: dict[str, Group], rivals: tuple[str, str] | None) -> dict[str, Any] | None:
@@ -112,7 +108,7 @@ def _time_to_accuracy(full: dict[str, Group]) -> dict[str, Any]:
     return {"validation_top1": level, "models": [{"model": name} | way for name, way in ways.items()]}
 
 
-def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
+def _model(name: str, group: Group, cost: dict[str, Any], clusters: np.ndarray) -> dict[str, Any]:
     summary = group[0].summary
     return {
         "name": name,
@@ -120,15 +116,13 @@ def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
         "architecture": summary["model"],
         "parameters": summary["parameters"],
         "macs": summary["macs"],
-        "top1": _top1(group),
+        "top1": _top1(group, clusters),
         "balanced_accuracy": mean_score(group, "balanced_accuracy"),
         "macro_f1": mean_score(group, "macro_f1"),
         "ece": mean_score(group, "ece"),
         "nll": mean_score(group, "nll"),
         "train_seconds": float(np.mean([run.summary["seconds"] for run in group])),
-        "train_images_per_second": cost["train_images_per_second"],
-        "images_per_second": cost["images_per_second"],
-        "latency_ms": cost["latency_ms"],
+        **{key: cost[key] for key in numbers.SPREAD},
         "peak_memory_bytes": _most([run.summary["peak_memory_bytes"] for run in group]),
         "validation_top1": float(np.mean([run.summary["validation_top1"] for run in group])),
         "precision": summary["precision"],
@@ -137,32 +131,17 @@ def _model(name: str, group: Group, cost: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _pairs(full: dict[str, Group]) -> list[dict[str, Any]]:
-    correct = {name: correct_of(group) for name, group in full.items()}
-    couples = list(combinations(full, 2))
-    tests = [paired_test(correct[a], correct[b], pairs=len(couples)) for a, b in couples]
-    adjusted = holm([test.p_value for test in tests])
-    return [
-        {"a": a, "b": b}
-        | asdict(test)
-        | {
-            "p_adjusted": p,
-            "verdict": _verdict(a, b, test, p),
-            "bootstrap": asdict(bootstrap_interval(correct[a], correct[b])),
-        }
-        for (a, b), test, p in zip(couples, tests, adjusted, strict=True)
-    ]
+def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[dict[str, Any]]:
+    """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
+    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
+    leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
+    verdicts = decide(tests, leading, margin)
+    return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
 
 
-def _verdict(a: str, b: str, test: PairedTest, p_adjusted: float) -> str:
-    if p_adjusted >= SIGNIFICANCE:
-        return NO_DIFFERENCE
-    return f"{a if test.difference > 0 else b} is more accurate"
-
-
-def _top1(group: Group) -> dict[str, Any]:
+def _top1(group: Group, clusters: np.ndarray) -> dict[str, Any]:
     correct = correct_of(group)
-    return asdict(accuracy(correct)) | {"seeds": correct.mean(1).tolist()}
+    return asdict(accuracy(by_cluster(correct, clusters))) | {"seeds": correct.mean(1).tolist()}
 
 
 def _most(values: list[int | None]) -> int | None:

@@ -26,11 +26,13 @@ TOPICS: dict[str, Callable[[Run], Any]] = {
 def of_models(full: dict[str, Group], search: dict[str, Any] | None) -> dict[str, Any]:
     """Return the rows of the ledger, and the settings that are equal and that differ, by dotted key.
 
-    Seed and fraction vary by design, and so does what `search` looked for, each model's own recipe.
+    Seeds and fraction vary by design, and so does what `search` looked for, each model's own recipe.
     """
     flat = {name: flattened(group[0].recipe) for name, group in full.items()}
     keys = list(dict.fromkeys(key for values in flat.values() for key in values))
     by_design = {"training.seed", "data.fraction"} | ONLY_WHERE | (SEARCHED if search else set())
+    if all(values.get("data.resample_seed") == values.get("training.seed") for values in flat.values()):
+        by_design |= {"data.resample_seed"}  # with the seed; where a model alone has it, it is a difference
     keys = [key for key in keys if key not in by_design]
     differences = [
         {"key": key, "values": {name: values.get(key) for name, values in flat.items()}}

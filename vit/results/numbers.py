@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 Rows = list[dict[str, Any]]
+TIMED = ("latency_ms", "images_per_second", "train_images_per_second")
+SPREAD = tuple(f"{key}{end}" for key in TIMED for end in ("", "_low", "_high"))
 
 
 def learning_curves(results: dict[str, Any]) -> Rows:
@@ -91,7 +93,7 @@ def receptive_fields(results: dict[str, Any]) -> Rows:
 
 
 def costs_table(results: dict[str, Any]) -> Rows:
-    keys = ("parameters", "macs", "latency_ms", "images_per_second", "train_images_per_second", "train_seconds")
+    keys = ("parameters", "macs", *SPREAD, "train_seconds")
     return [
         {"model": model["name"], "top1_mean": model["top1"]["mean"]}
         | {key: model[key] for key in (*keys, "peak_memory_bytes")}
@@ -102,7 +104,7 @@ def costs_table(results: dict[str, Any]) -> Rows:
 def accuracies_table(results: dict[str, Any]) -> Rows:
     """Return results.csv: one row a model and fraction."""
     models = {model["name"]: model for model in results["models"]}
-    shared = ("family", "parameters", "macs", "latency_ms", "images_per_second", "train_images_per_second")
+    shared = ("family", "parameters", "macs", *SPREAD)
     return [
         {"model": row["model"], "fraction": row["fraction"], "training_images": row["images"]}
         | {f"top1_{key}": row["top1"][key] for key in ("mean", "low", "high", "std")}

@@ -8,11 +8,19 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ..run_folder import csv_text, json_text, write_texts
-from . import literature, numbers, plots, wording
+from . import caveats, formats, literature, numbers, plots, wording
 from .pages import templates
 
 MOST_SKIPPED_SHOWN = 100
 FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory", "latex")
+OUTCOMES = {
+    "better_by_more": "by more than the margin",
+    "better": "by more or less than the margin",
+    "better_by_less": "by less than the margin",
+    "as_good": "as good within the margin",
+    "not_known": "not known",
+    "not_tested": "not tested: one seed",
+}
 HTML = re.compile(r"<(?=[A-Za-z/!?])")
 SECTIONS = {
     "verdict": "Verdict",
@@ -49,11 +57,13 @@ def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str
         "r": results,
         "sections": list(SECTIONS.items()),
         "titles": SECTIONS,
-        "verdict": [_sentence(words) for words in wording.verdict(results)],
-        "findings": [_sentence(words) for words in wording.findings(results)],
-        "caveats": wording.caveats(results),
+        "verdict": wording.verdict(results),
+        "findings": wording.findings(results),
+        "caveats": caveats.caveats(results),
         "families": wording.NAMES,
-        "points": wording.points,
+        "points": formats.points,
+        "margin": formats.margin(results["margin"]),
+        "outcomes": OUTCOMES,
         "figures": figures,
         "downloads": {name: _address(numbers.BEHIND[name](results)) for name in figures},
         "pictures": pictures,
@@ -67,7 +77,7 @@ def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str
 def render(template: str, told: dict[str, Any]) -> str:
     environment = templates(autoescape=template.endswith(".html"))
     environment.finalize = {".md": in_a_cell, ".html": unbroken}.get(Path(template).suffix)
-    environment.filters |= {name: getattr(wording, name) for name in FILTERS} | {"labelled": labelled}
+    environment.filters |= {name: getattr(formats, name) for name in FILTERS} | {"labelled": labelled}
     return environment.get_template(template).render(told)
 
 
@@ -87,10 +97,6 @@ def unbroken(value: Any) -> Any:
 def labelled(svg: str, text: str) -> Markup:
     """Return a figure as a page holds it, with a text for those who do not see it."""
     return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{escape(text)}" ', 1))
-
-
-def _sentence(words: str) -> str:
-    return words[0].upper() + words[1:]
 
 
 def _address(rows: numbers.Rows) -> str:

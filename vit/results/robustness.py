@@ -1,10 +1,15 @@
-"""How much of its accuracy a model keeps on changed images: means of its seeds, beside the same images unchanged."""
+"""How accurate a model is on changed images, with intervals over images and seeds, beside the same images unchanged."""
 
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from .runs import Group, probed
+from .statistics import Estimate, accuracy, mean_of, paired_test
+from .verdicts import decide, pair_row
+
+Seeds = list[dict[str, Any]]  # what was found in each
 
 
 def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
@@ -12,19 +17,43 @@ def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
     return [{"model": name} | _of_seeds(seeds) for name, seeds in probed(full, "robustness").items()]
 
 
-def _of_seeds(seeds: list[dict[str, Any]]) -> dict[str, Any]:
-    top1 = np.array([[row["top1"] for row in seed["corruptions"]] for seed in seeds])  # [seed, corruption, severity]
-    clean = np.array([seed["clean"] for seed in seeds])
-    kept = top1.mean((1, 2)) / np.maximum(clean, 1e-9)
+def of_rivals(full: dict[str, Group], rivals: tuple[str, str] | None, margin: float) -> dict[str, Any] | None:
+    """Return the paired difference of two models' accuracy under corruptions, decided as that on test is."""
+    looks = probed(full, "robustness")
+    if rivals is None or not set(rivals) <= set(looks):
+        return None
+    test = paired_test(*(_tables(looks[name])[1] for name in rivals))
+    return pair_row(rivals, test, decide({rivals: test}, rivals, margin)[rivals], margin)
+
+
+def _tables(seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each image is known unchanged, and in which share of its corruptions: [S, N] each."""
+    changes = sum(len(row["top1"]) for row in seeds[0]["corruptions"])
+    clean, corrupted = (np.array([seed[key] for seed in seeds], dtype=float) for key in ("right", "right_corrupted"))
+    return clean, corrupted / changes
+
+
+def kept(clean: np.ndarray, corrupted: np.ndarray) -> Estimate:
+    """Estimate which share of its accuracy [S, N] is left on corrupted images [S, N]: a ratio, linear about its mean.
+
+    The interval is of the differences that the ratio makes 0 on average (the delta method).
+    """
+    share = float(corrupted.mean() / max(clean.mean(), 1e-9))
+    apart = mean_of((corrupted - share * clean) / max(clean.mean(), 1e-9))
+    return Estimate(share, max(0.0, share + apart.low), share + apart.high, apart.std)
+
+
+def _of_seeds(seeds: Seeds) -> dict[str, Any]:
+    clean, corrupted = _tables(seeds)
     names = [(row["name"], row["kind"]) for row in seeds[0]["corruptions"]]
+    top1 = np.array([[row["top1"] for row in seed["corruptions"]] for seed in seeds])  # [seed, corruption, severity]
     means = dict(zip(names, top1.mean(0), strict=True))
-    kinds = {kind: [row.mean() for (_, of), row in means.items() if of == kind] for _, kind in names}
+    kinds = {kind: [row.mean() for (_, of), row in means.items() if of == kind] for _, kind in means}
     return {
         "images": seeds[0]["images"],
-        "clean": float(clean.mean()),
-        "corrupted": float(top1.mean()),
-        "kept": float(kept.mean()),
-        "kept_std": float(kept.std(ddof=1)) if len(kept) > 1 else None,
+        "clean": asdict(accuracy(clean)),
+        "corrupted": asdict(accuracy(corrupted)),
+        "kept": asdict(kept(clean, corrupted)),
         "corruptions": [
             {"name": name, "kind": kind, "top1": row.tolist(), "mean": float(row.mean())}
             for (name, kind), row in means.items()

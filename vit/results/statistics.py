@@ -1,17 +1,23 @@
-"""What can be said of a difference: intervals over seeds and images, paired tests, and their correction.
+"""What can be said of a mean and of a difference: intervals over seeds and images, and paired tests.
 
 S seeds, N test images. `correct` [S, N] holds 1 where a training of that seed was right on that image.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
+
+from .spread import FEWEST_DISCORDANT, Spread, spread_of
 
 LEVEL = 0.05  # of every test and, as its complement, of every interval
 POWER = 0.8
 RESAMPLES = 2_000
-LEAST_OF_IMAGES = 0.3  # of the variance that they alone give: chosen by simulation, as in tests/results
+FEWEST_SEEDS = 2  # of either model, to tell a difference between models from one between trainings
+FIRM_SEEDS = 3  # from which on small levels can be tested
+MOST_SEEDS = 50  # that anybody would train
+FIRM_FREEDOM = 6.0  # from which on a variance is known well enough to plan by: to a factor of two or so
 
 
 @dataclass(frozen=True)
@@ -26,72 +32,124 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Interval:
-    """The bounds of a 95 % interval."""
+    """The bounds of an interval."""
 
     low: float
     high: float
+
+    def is_within(self, margin: float) -> bool:
+        return -margin < self.low and self.high < margin
 
 
 @dataclass(frozen=True)
 class PairedTest:
-    """The difference a - b of two accuracies on the same images, its 95 % interval and two-sided p-value.
+    """The difference a - b of two models' means on the same images, and how it may have come about.
 
-    `detectable` is the true difference that the test, adjusted for all pairs, would find four times in five.
+    `seeds` of a and of b. With one seed of either nothing is known of the luck of trainings: its interval is of these
+    trainings alone, and no test is made of it.
     """
 
     difference: float
-    low: float
-    high: float
-    p_value: float
-    detectable: float
+    spread: Spread
+    seeds: tuple[int, int]
+    bound: float = np.inf  # of any difference
+
+    @property
+    def decides(self) -> bool:
+        return min(self.seeds) >= FEWEST_SEEDS
+
+    @property
+    def p_value(self) -> float | None:
+        return self.spread.p_value(self.difference) if self.decides else None
+
+    def interval(self, level: float = LEVEL) -> Interval:
+        """Return the interval of confidence 1 - level."""
+        half = self.spread.half_width(level)
+        return Interval(max(self.difference - half, -self.bound), min(self.difference + half, self.bound))
+
+    def detectable(self, level: float = LEVEL) -> float | None:
+        """Return the true difference that such a test finds four times in five.
+
+        None where the variance is known too badly to say. The median of the variance's distribution lies below its
+        mean, and so would half of the answers, if that were not made up for.
+        """
+        freedom = self.spread.whole_freedom
+        if not self.decides or freedom < FIRM_FREEDOM:
+            return None
+        middle = freedom / (2 * special.gammaincinv(freedom / 2, 0.5)) if freedom < 1e6 else 1.0
+        power = stats.t.ppf(POWER, freedom) * self.spread.variance**0.5
+        return float((self.spread.half_width(level) + power) * middle**0.5)
+
+    def needed(self, margin: float, level: float = LEVEL) -> "Needed":
+        """Return with how many seeds, or images, a true difference of `margin` is found four times in five."""
+        fewest = min(self.seeds)
+        counts = np.arange(FIRM_SEEDS, MOST_SEEDS + 1)
+        images = self.spread.count * 2 ** (np.arange(1, 41) / 4)
+        seeds = counts[self._smallest_found(counts, self.spread.count, level) <= margin]
+        enough = images[self._smallest_found(fewest, images, level) <= margin] if fewest >= FIRM_SEEDS else images[:0]
+        return Needed(int(seeds[0]) if len(seeds) else None, round(enough[0]) if len(enough) else None)
+
+    def _smallest_found(self, seeds: Any, images: Any, level: float) -> np.ndarray:
+        """Return the difference found four times in five by so many seeds and images, if they vary as these."""
+        spread, more_seeds, more_images = self.spread, seeds / min(self.seeds), images / self.spread.count
+        of_images = max(0.0, spread.images - spread.answers) / more_images
+        variance = of_images + spread.answers / (more_seeds * more_images) + spread.of_seeds / more_seeds
+        freedom = 2 * (seeds - 1)  # of seeds alone, as where they matter
+        return (stats.t.isf(level / 2, freedom) + stats.t.ppf(POWER, freedom)) * np.sqrt(variance)
+
+
+@dataclass(frozen=True)
+class Needed:
+    """How many seeds of either model, or test images with the seeds there are, would do; None where none would."""
+
+    seeds: int | None
+    images: int | None
 
 
 def accuracy(correct: np.ndarray) -> Estimate:
     """Estimate the accuracy of a model, over the drawing of test images and of seeds.
 
-    The score interval (Wilson 1927) of as many independent images as would give the mean its variance, which has a
-    part from the images and a part from the seeds (see `_spread`), with a t quantile. For one seed the second part is
-    unknown and left out.
+    The score interval (Wilson 1927) of as many independent images as would give the mean its variance, with the
+    quantile of its spread. For one seed the part of the seeds is unknown and left out.
     """
     mean = float(correct.mean())
-    spread = _spread(correct.mean(0), [correct])
+    spread = spread_of(correct.mean(0), [correct])
     effective = mean * (1 - mean) / spread.variance if spread.variance > 0 else correct.shape[1]
-    low, high = score_interval(mean, effective, _quantile(spread.freedom))
-    std = float(correct.mean(1).std(ddof=1)) if len(correct) > 1 else None
-    return Estimate(mean, low, high, std)
+    quantile = spread.half_width(LEVEL) / spread.variance**0.5 if spread.variance > 0 else stats.norm.isf(LEVEL / 2)
+    low, high = score_interval(mean, effective, float(quantile))
+    return Estimate(mean, low, high, deviation_between_seeds(correct))
 
 
-def paired_test(a: np.ndarray, b: np.ndarray, pairs: int = 1) -> PairedTest:
-    """Test whether two models differ in accuracy on the images they both saw; `pairs` of models are tested in all.
+def mean_of(values: np.ndarray) -> Estimate:
+    """Estimate the mean of any measure of images, values [S, N], over the drawing of test images and of seeds."""
+    mean, half = float(values.mean()), spread_of(values.mean(0), [values]).half_width(LEVEL)
+    return Estimate(mean, mean - half, mean + half, deviation_between_seeds(values))
 
-    A t-test of the mean difference, whose variance comes from crossed random effects of images and of seeds
-    (Bouthillier et al. 2021, arXiv:2103.03098: a test that ignores seeds finds differences between reruns).
+
+def deviation_between_seeds(values: np.ndarray) -> float | None:
+    return float(values.mean(1).std(ddof=1)) if len(values) > 1 else None
+
+
+def paired_test(a: np.ndarray, b: np.ndarray) -> PairedTest:
+    """Test whether two models differ in accuracy, [S, N] each, on the images they both saw.
+
+    The variance of the mean difference comes from crossed random effects of images and of seeds (Bouthillier et al.
+    2021, arXiv:2103.03098: a test that ignores seeds finds differences between reruns), and of no fewer images that
+    only one of the models is right on than one each way.
     """
+    return _paired(a, b, FEWEST_DISCORDANT, bound=1.0)
+
+
+def paired_difference(a: np.ndarray, b: np.ndarray) -> PairedTest:
+    """Test whether two models differ in the mean of any measure of images, [S, N] each, such as a likelihood."""
+    return _paired(a, b)
+
+
+def _paired(a: np.ndarray, b: np.ndarray, least: float = 0.0, bound: float = np.inf) -> PairedTest:
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"models were tested on {a.shape[1]} and {b.shape[1]} images; a pair needs the same ones")
     by_image = a.mean(0) - b.mean(0)
-    difference = float(by_image.mean())
-    spread = _spread(by_image, [a, b])
-    error = np.sqrt(spread.variance)
-    half = _quantile(spread.freedom) * error
-    if error == 0:
-        p_value = 1.0 if difference == 0 else 0.0
-    else:
-        p_value = float(2 * stats.t.sf(abs(difference) / error, spread.freedom))
-    detectable = (_quantile(spread.freedom, LEVEL / pairs) + stats.t.ppf(POWER, spread.freedom)) * error
-    return PairedTest(difference, difference - half, difference + half, p_value, float(detectable))
-
-
-def bootstrap_interval(a: np.ndarray, b: np.ndarray, seed: int = 0) -> Interval:
-    """Return the 95 % percentile interval of the difference over resamples of images, the same for both, and of seeds.
-
-    A second opinion: drawing both again counts the chance of single answers twice, so that it is too wide where seeds
-    differ by no more than that (Owen 2007, the pigeonhole bootstrap, doi:10.1214/07-AOAS122).
-    """
-    generator = np.random.default_rng(seed)
-    by_seed = resampled_images([a, b], generator)
-    means = [(means * resampled_seeds(means.shape[1], generator)).sum(1) for means in by_seed]
-    return percentile_interval(means[0] - means[1])
+    return PairedTest(float(by_image.mean()), spread_of(by_image, [a, b], least), (len(a), len(b)), bound)
 
 
 def percentile_interval(resamples: np.ndarray) -> Interval:
@@ -109,70 +167,9 @@ def resampled_images(tables: list[np.ndarray], generator: np.random.Generator) -
     return np.split(means, np.cumsum([len(table) for table in tables])[:-1], axis=1)
 
 
-def resampled_seeds(count: int, generator: np.random.Generator) -> np.ndarray:
-    """Return the weights of seeds drawn again: [R, S], each row summing to 1."""
-    return generator.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Adjust the p-values of several tests so that the chance of any false finding stays at the level (Holm 1979)."""
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, i in enumerate(np.argsort(p_values, kind="stable")):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
 def score_interval(share: float, trials: float, quantile: float) -> tuple[float, float]:
     """Return the interval of a proportion (Wilson 1927); it stays in [0, 1] and holds near both ends."""
     centre = (share + quantile**2 / (2 * trials)) / (1 + quantile**2 / trials)
     spread = share * (1 - share) / trials + quantile**2 / (4 * trials**2)
     half = quantile / (1 + quantile**2 / trials) * np.sqrt(spread)
     return float(min(share, max(0.0, centre - half))), float(max(share, min(1.0, centre + half)))
-
-
-@dataclass(frozen=True)
-class _Spread:
-    """The variance of a mean, and its degrees of freedom."""
-
-    variance: float
-    freedom: float
-
-
-def _spread(by_image: np.ndarray, models: list[np.ndarray]) -> _Spread:
-    """Return the variance of the mean of `by_image` [N] when images and the seeds of `models` [S, N] are random.
-
-    Two crossed random effects: the variance between images by N, and between seeds by S, each of which holds the
-    variance of single answers; that is taken off once (Searle et al. 1992, Variance Components, ch. 5). Satterthwaite's
-    degrees of freedom, in which seeds count for no less than single answers make of them: those that agree by chance
-    would seem to tell more than they do.
-    """
-    images = by_image.var(ddof=1) / len(by_image)
-    seeds = [_seed_parts(correct) for correct in models if len(correct) > 1]
-    beyond = max(0.0, images - sum(part.answers for part in seeds))
-    variance = max(beyond + sum(part.variance for part in seeds), LEAST_OF_IMAGES * images)
-    firm = [(max(part.variance, part.answers), part.freedom) for part in seeds]
-    weights = beyond**2 / (len(by_image) - 1) + sum(part**2 / freedom for part, freedom in firm)
-    total = beyond + sum(part for part, _ in firm)
-    return _Spread(float(variance), float(total**2 / weights) if weights else np.inf)
-
-
-@dataclass(frozen=True)
-class _SeedParts:
-    """Of the mean of one model's seeds: the variance as the seeds show it, and what single answers alone make of it."""
-
-    variance: float
-    answers: float
-    freedom: int
-
-
-def _seed_parts(correct: np.ndarray) -> _SeedParts:
-    count = len(correct)
-    residuals = correct - correct.mean(0) - correct.mean(1, keepdims=True) + correct.mean()
-    answers = (residuals**2).sum() / ((count - 1) * (correct.shape[1] - 1)) / correct.size
-    return _SeedParts(float(correct.mean(1).var(ddof=1) / count), float(answers), count - 1)
-
-
-def _quantile(freedom: float, level: float = LEVEL) -> float:
-    return float(stats.t.ppf(1 - level / 2, freedom))

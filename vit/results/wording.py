@@ -1,224 +1,145 @@
-"""Numbers in words: how the report writes them, and the sentences of its verdict."""
+"""The sentences of the report: its verdict and what else was found, from the fields that decide them."""
 
 from typing import Any
 
-from . import literature
-from .comparison import NO_DIFFERENCE
+from .caveats import caveats, seed_caveats
+from .formats import amount, decimals_for, equals, interval, margin, memory, p_value, percent, points, series
 
-LATEX = str.maketrans(
-    {mark: f"\\{mark}" for mark in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}
-    | dict.fromkeys("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029", " ")
-)
 NAMES = {"vit": "ViT", "cnn": "CNN"}
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def points(value: float) -> str:
-    return f"{round(100 * value, 1) + 0.0:+.1f}".replace("-", "−")  # + 0.0: no negative zero
-
-
-def p_value(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def amount(value: float) -> str:
-    """Return 5826048 as 5.83 M, and 1234 as 1,234."""
-    for unit, size in (("G", 1e9), ("M", 1e6)):
-        if value >= size:
-            return f"{value / size:.3g} {unit}"
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def interval(estimate: dict[str, Any], form: Any = percent) -> str:
-    return f"[{form(estimate['low'])}, {form(estimate['high'])}]"
-
-
-def setting(value: Any) -> str:
-    """Return a recipe's value as its YAML would show it."""
-    if value is None:
-        return "–"
-    if isinstance(value, bool | str):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def latex(text: str) -> str:
-    return text.translate(LATEX)
-
-
-def budget(value: Any) -> str:
-    return value if isinstance(value, str) else amount(value)
-
-
-def words(key: str) -> str:
-    """Return `images_seen` as "images seen"."""
-    return key.replace("macs", "multiply-accumulates").replace("_", " ")
+Model = dict[str, Any]  # rows of results.json
+Pair = dict[str, Any]
 
 
 def verdict(results: dict[str, Any]) -> list[str]:
-    """Return the report's first sentences: accuracy, cost, and the strongest caveat."""
-    rivals, strongest = _rivals(results), caveats(results)[:1]
+    """Return the report's first sentences: accuracy, what the seeds leave open, cost, and the strongest caveat."""
+    rivals = rivals_of(results)
+    of_seeds = seed_caveats(results)
+    strongest = [caveat for caveat in caveats(results) if caveat not in of_seeds][:1]
     if not rivals:
         model = results["models"][0]
-        return [
-            f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test.",
-            *strongest,
-        ]
-    return [_accuracy_sentence(results, *rivals), _cost_sentence(*rivals), *strongest]
+        reached = f"{model['name']} reaches {percent(model['top1']['mean'])} {interval(model['top1'])} on test."
+        return [reached, *of_seeds, *strongest]
+    return [accuracy_sentence(results), *of_seeds, _cost_sentence(*rivals), *strongest]
 
 
 def findings(results: dict[str, Any]) -> list[str]:
     """Return what else is worth knowing before one decides: other pairs, little data, more data, changed images."""
-    rivals = _rivals(results)
+    rivals = rivals_of(results)
     if not rivals:
         return []
     return [
         *_other_pairs(results),
         *_little_data(results, *rivals),
         *_more_data(results, *rivals),
-        *_changed_images(results, *rivals),
+        *_under_damage(results),
+        *_likelihood(results),
     ]
 
 
-def _rivals(results: dict[str, Any]) -> list[dict[str, Any]]:
+def rivals_of(results: dict[str, Any]) -> list[Model]:
     """Return the two models that the verdict is about, or none where there is but one."""
     models = {model["name"]: model for model in results["models"]}
     return [models[name] for name in results["rivals"] or ()]
 
 
-def caveats(results: dict[str, Any]) -> list[str]:
-    """Return what limits the verdict, strongest first."""
-    found = []
-    ledger = results["ledger"]
-    fewest = min(len(model["top1"]["seeds"]) for model in results["models"])
-    if not ledger["only_models_differ"]:
-        keys = [row["key"] for row in ledger["differences"] if not row["key"].startswith("model.")]
-        differ = f"{_series(keys)} differ{'s' * (len(keys) == 1)}"
-        found.append(f"Not a comparison of models alone, because {differ}: the difference may be theirs.")
-    found += [
-        f"{name} has no run on the largest fraction of the data, and is left out."
-        for name in results["training"]["left_out"]
-    ]
-    found += _leaks(results)
-    if fewest == 1:
-        found.append(
-            "One seed only: how much a second training would differ is not known, so intervals are too narrow."
-        )
-    found += _starts(ledger, results["training"].get("starts", {}))
-    found += _short_training(results)
-    if len(results["training"]["machines"]) > 1:
-        found.append(f"The models were trained on different machines: {'; '.join(results['training']['machines'])}.")
-    if results["pairs"]:
-        detectable = max(pair["detectable"] for pair in results["pairs"])
-        images = results["data"]["test_images"]
-        found.append(
-            f"With {images:,} test images and {fewest} seed{'s' * (fewest > 1)} a model, a true difference of "
-            f"{100 * detectable:.1f} points would be found four times in five; smaller ones may go unnoticed."
-        )
-    return found
+def first_pair(results: dict[str, Any]) -> Pair:
+    return next(pair for pair in results["pairs"] if {pair["a"], pair["b"]} == set(results["rivals"]))
 
 
-def _leaks(results: dict[str, Any]) -> list[str]:
-    """Return whose training images are tested on, copies of them included: such a model may only remember."""
-    found = []
-    for audit in results["data"]["audits"]:
-        if audit["leaks"]:
-            count = audit["leaks"]
-            images = f"{count:,} test image{'s are' if count > 1 else ' is'}"
-            found.append(
-                f"{images} among the training images of {_series(audit['models'])}: accuracy there may be memory."
-            )
-    return found
+def accuracy_sentence(results: dict[str, Any]) -> str:
+    pair = first_pair(results)
+    models = {model["name"]: model for model in results["models"]}
+    a, b = models[pair["a"]], models[pair["b"]]
+    decimals = decimals_for(a["top1"]["mean"], b["top1"]["mean"])
+    called = [f"the {NAMES[m['family']]} {m['name']} ({percent(m['top1']['mean'], decimals)})" for m in (a, b)]
+    tests = sum(other["verdict"] != "not_tested" for other in results["pairs"])
+    return _capital(decided(pair, called, results["margin"], decimals, tests))
 
 
-def _short_training(results: dict[str, Any]) -> list[str]:
-    """Return that the models learned for a much shorter time than others took on the same data set."""
-    published = [mark["epochs"] for mark in literature.marks(results)]
-    epochs = [max(row["values"].values()) for row in results["ledger"]["rows"] if row["key"] == "epochs"]
-    if not published or not epochs or 2 * epochs[0] > min(published):
-        return []
-    images = results["data"]["training_images"]
-    return [
-        f"Trained for {epochs[0]} epochs on {images:,} images, where published trainings on this data set take "
-        f"{min(published)} to {max(published)}: a longer training may change the order."
-    ]
+def decided(pair: Pair, called: list[str], least: float, decimals: int = 1, tests: int = 1) -> str:
+    """Return the sentence of what is decided between a and b, called so; `least` is the margin, of so many `tests`."""
+    sign = 1 if pair["difference"] >= 0 else -1
+    ahead, behind = called[::sign]
+    apart = _apart(pair, sign, decimals, tests)
+    match pair["verdict"]:
+        case "better_by_more":
+            return f"{ahead} is more accurate than {behind}, by more than the margin of {margin(least)}: {apart}."
+        case "better_by_less":
+            return f"{ahead} is more accurate than {behind}, but by less than the margin of {margin(least)}: {apart}."
+        case "better":
+            left_open = f"whether by more than the margin of {margin(least)} is not known"
+            return f"{ahead} is more accurate than {behind}: {apart}; {left_open}."
+        case "as_good":
+            return f"{ahead} and {behind} are as good within the margin of {margin(least)}: {apart}."
+        case "not_known":
+            return f"whether {ahead} or {behind} is more accurate is not known: {apart}."
+    more = f"{ahead} was right more often than {behind}" if pair["difference"] else f"{ahead} and {behind} tied"
+    return f"{more} in these trainings, which decides nothing: {apart}."
 
 
-def _series(words: list[str]) -> str:
-    """Return ["a", "b", "c"] as "a, b and c"."""
-    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
-
-
-def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
-    """Return what the models' pretrained weights leave unequal: who had them, whose they were, what began fresh."""
-    found = []
-    pretrained = {row["key"]: row["values"] for row in ledger["differences"]}.get("model.pretrained")
-    if pretrained and all(pretrained.values()):
-        found.append(
-            "The models started from different pretrained weights: what these had seen is part of the difference."
-        )
-    elif pretrained:
-        found.append("Some models started from pretrained weights and others did not.")
-    found += [f"{name} started from {start}." for name, start in starts.items() if start and "start fresh" in start]
-    return found
-
-
-def _accuracy_sentence(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> str:
-    pair = next(p for p in results["pairs"] if {p["a"], p["b"]} == {a["name"], b["name"]})
-    count = len(results["pairs"])
-    ahead, behind = (a, b) if a["top1"]["mean"] >= b["top1"]["mean"] else (b, a)
-    sign = 1 if pair["a"] == ahead["name"] else -1
+def _apart(pair: Pair, sign: int, decimals: int, tests: int) -> str:
+    """Return the difference as seen from the model ahead, with its interval and p-values."""
     low, high = sorted((sign * pair["low"], sign * pair["high"]))
-    tested = f"p {_equals(pair['p_adjusted'])}" + (f", adjusted for {count} pairs" if count > 1 else "")
-    difference = f"{points(sign * pair['difference'])} points [{points(low)}, {points(high)}], {tested}"
-    if pair["verdict"] != NO_DIFFERENCE:
-        return f"{_called(ahead)} is more accurate than {_called(behind)}: {difference}."
-    if low > 0 or high < 0:
-        difference += " (the interval is that of this pair alone)"
-    return f"No detectable difference in accuracy between {_called(ahead)} and {_called(behind)}: {difference}."
+    numbers = f"{points(abs(pair['difference']), decimals)} points [{points(low, decimals)}, {points(high, decimals)}]"
+    if pair["verdict"] == "not_tested":
+        return f"{numbers} (95 % interval over test images alone)"
+    told = f"{numbers} ({100 * (1 - pair['level']):g} % interval)"
+    if pair["verdict"] == "as_good":
+        return f"{told}, by two one-sided tests"
+    told += f", p {equals(pair['p_value'])}"
+    return told + (f" ({p_value(pair['p_adjusted'])} adjusted for {tests} tests)" if tests > 1 else "")
 
 
 def _other_pairs(results: dict[str, Any]) -> list[str]:
-    """Return what the test found over all pairs, where there are more than the one of the first sentence."""
-    pairs = results["pairs"]
-    found = [pair for pair in pairs if pair["verdict"] != NO_DIFFERENCE]
-    if len(pairs) < 2:
+    """Return what is decided of the pairs that the first sentence is not about."""
+    others = [pair for pair in results["pairs"] if {pair["a"], pair["b"]} != set(results["rivals"])]
+    if not others:
         return []
-    if not found:
-        return [f"None of the {len(pairs)} pairs of models differs detectably."]
-    told = "; ".join(pair["verdict"].replace("is more accurate", _than(pair)) for pair in found[:4])
-    more = f"; and {len(found) - 4} more" if len(found) > 4 else ""
-    return [f"Of the {len(pairs)} pairs of models, {len(found)} differ detectably: {told}{more}."]
+    found = [pair for pair in others if pair["winner"]]
+    alike = [f"{pair['a']} and {pair['b']}" for pair in others if pair["verdict"] == "as_good"]
+    untested = sum(pair["verdict"] == "not_tested" for pair in others)
+    told = [f"{pair['winner']} is more accurate than {_loser(pair)}{_size(pair)}" for pair in found[:4]]
+    told += [f"{len(found) - 4} more are told apart"] if len(found) > 4 else []
+    told += [f"as good within the margin are {series(alike[:4])}"] if alike else []
+    told += [f"{untested} cannot be tested with one seed"] if untested else []
+    unknown = len(others) - len(found) - len(alike) - untested
+    told += [f"of {unknown} it is not known" if told else "of none it is known which model is more accurate"] * (
+        unknown > 0
+    )
+    return [f"Of the {len(others)} other pair{'s' * (len(others) > 1)} of models: {'; '.join(told)}."]
 
 
-def _than(pair: dict[str, Any]) -> str:
-    loser = pair["b"] if pair["difference"] > 0 else pair["a"]
-    return f"over {loser}"
+def _loser(pair: Pair) -> str:
+    return pair["b"] if pair["winner"] == pair["a"] else pair["a"]
 
 
-def _equals(value: float) -> str:
-    text = p_value(value)
-    return text if text.startswith("<") else f"= {text}"
+def _size(pair: Pair) -> str:
+    return {"better_by_more": " by more than the margin", "better_by_less": " by less than the margin"}.get(
+        pair["verdict"], ""
+    )
 
 
-def _cost_sentence(a: dict[str, Any], b: dict[str, Any]) -> str:
+def _cost_sentence(a: Model, b: Model) -> str:
     device = a["timed_on"]["device"]
     threads = f", {a['timed_on']['threads']} threads" if device == "cpu" else ""
     told = "; ".join(
-        f"{model['name']} answers one image in {model['latency_ms']:.2g} ms, trains at "
-        f"{amount(model['train_images_per_second'])} images/s and takes {memory(model['peak_memory_bytes'])} for it"
+        f"{model['name']} answers one image in {_timed(model, 'latency_ms', milliseconds)} ms, trains at "
+        f"{_timed(model, 'train_images_per_second', amount)} images/s and takes {memory(model['peak_memory_bytes'])} "
+        "for it"
         for model in (a, b)
     )
     return f"On this machine ({device}{threads}) {told}."
 
 
-def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+def milliseconds(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def _timed(model: Model, key: str, form: Any) -> str:
+    return f"{form(model[key])} [{form(model[f'{key}_low'])}, {form(model[f'{key}_high'])}]"
+
+
+def _little_data(results: dict[str, Any], a: Model, b: Model) -> list[str]:
     rows = {(row["model"], row["fraction"]): row for row in results["data_efficiency"]}
     smallest = min(results["training"]["fractions"])
     if smallest == max(results["training"]["fractions"]) or (a["name"], smallest) not in rows:
@@ -229,31 +150,53 @@ def _little_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) 
 
 
 def _more_data(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Return whether twice the labels would bring more than the other model, where curves were fitted."""
+    """Return what twice the images would bring the better model, where that is earned, or why it is not told."""
     if not results["curve_fits"]:
         return []
-    best = max(a, b, key=lambda model: model["top1"]["mean"])
-    gain = next(row["twice"] for row in results["curve_fits"]["fits"] if row["model"] == best["name"])
-    between = abs(a["top1"]["mean"] - b["top1"]["mean"])
-    than = "more" if gain["gain"] > between else "less"
+    best = max(a, b, key=lambda model: model["top1"]["mean"])["name"]
+    row = next(row for row in results["curve_fits"]["fits"] if row["model"] == best)
+    gain, pair = row["twice"], first_pair(results)
+    if not gain:
+        return [f"What twice the training images would bring {best} is not predicted: {row['reason']}."]
+    told = f"Twice the training images would bring {best} {points(gain['gain'])} points {interval(gain, points)}"
+    least, most = sorted((abs(pair["low"]), abs(pair["high"])))
+    if gain["low"] > most:
+        told += ", more than lies between the two models"
+    elif gain["high"] < least and pair["low"] * pair["high"] > 0:
+        told += ", less than lies between the two models"
+    return [f"{told}, by a fitted curve that foretold the last fraction."]
+
+
+def _under_damage(results: dict[str, Any]) -> list[str]:
+    """Return how accurate both are on damaged images, and then which share of their accuracy that is."""
+    pair = results["under_damage"]
+    if not pair:
+        return []
+    rows = {row["model"]: row for row in results["robustness"]}
+    a, b = rows[pair["a"]], rows[pair["b"]]
+    decimals = decimals_for(a["corrupted"]["mean"], b["corrupted"]["mean"])
+    called = [f"{row['model']} ({percent(row['corrupted']['mean'], decimals)})" for row in (a, b)]
+    kept = series([f"{row['model']} {percent(row['kept']['mean'])} {interval(row['kept'])}" for row in (a, b)])
     return [
-        f"Twice the training images would bring {best['name']} about {points(gain['gain'])} points "
-        f"{interval(gain, points)}, by a fitted curve; that is {than} than the {100 * between:.1f} points "
-        "between the two models."
+        f"On {a['images']:,} test images under noise, blur, weather and digital damage "
+        f"{decided(pair, called, results['margin'], decimals)} Of their accuracy on the same images unchanged, "
+        f"that leaves: {kept}."
     ]
 
 
-def _changed_images(results: dict[str, Any], a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    rows = {row["model"]: row for row in results["robustness"]}
-    if a["name"] not in rows or b["name"] not in rows:
+def _likelihood(results: dict[str, Any]) -> list[str]:
+    """Return whose probabilities fit the test labels better, where a paired test tells."""
+    found = (results["likelihood"] or {}).get("nll")
+    if not found or found["p_value"] is None or not (found["low"] > 0 or found["high"] < 0):
         return []
-    told = " and ".join(f"{m['name']} {percent(rows[m['name']]['kept'])}" for m in (a, b))
-    return [f"Under noise, blur, weather and digital damage, of their accuracy keep: {told}."]
+    a, b = results["rivals"]
+    better = a if found["difference"] < 0 else b
+    low, high = sorted((abs(found["low"]), abs(found["high"])))
+    return [
+        f"The probabilities of {better} fit the test labels better: its negative log-likelihood is lower by "
+        f"{abs(found['difference']):.3f} [{low:.3f}, {high:.3f}] (95 % interval), p {equals(found['p_value'])}."
+    ]
 
 
-def _called(model: dict[str, Any]) -> str:
-    return f"the {NAMES[model['family']]} {model['name']} ({percent(model['top1']['mean'])})"
-
-
-def memory(value: int | None) -> str:
-    return "not known" if value is None else f"{value / 1e6:,.0f} MB"
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]

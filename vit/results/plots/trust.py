@@ -73,7 +73,7 @@ def corruptions(results: dict[str, Any]) -> Figure:
             row = rows.get(model["name"])
             if row:
                 top1 = np.mean([each["top1"] for each in row["corruptions"] if each["kind"] == kind], axis=0)
-                line = [row["clean"], *top1]
+                line = [row["clean"]["mean"], *top1]
                 axes.plot(range(len(line)), line, look["marker"] + "-", color=look["color"], label=model["name"], ms=4)
         axes.set_title(kind, fontsize=10)
         axes.set_xticks(range(6))

@@ -1,0 +1,56 @@
+"""Which two models the verdict is about, and how much luck their choice on validation shares with the test."""
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from .runs import Group, correct_of
+from .spread import spread_of
+
+
+def rivals_among(models: list[dict[str, Any]]) -> tuple[str, str] | None:
+    """Return the best ViT and the best CNN on validation, or the best two models where there is one family.
+
+    Chosen on test, the better of many would look better than it is; on validation it does by as much as its seeds
+    were lucky on both, which `of_rivals` estimates.
+    """
+    ranked = sorted(models, key=lambda model: -model["validation_top1"])
+    best = [next((m["name"] for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
+    if best[0] and best[1]:
+        return best[0], best[1]
+    return (ranked[0]["name"], ranked[1]["name"]) if len(ranked) > 1 else None
+
+
+def of_rivals(
+    full: dict[str, Group], models: list[dict[str, Any]], rivals: tuple[str, str] | None
+) -> list[dict[str, Any]]:
+    """Return for each rival that was chosen among several how far ahead the best of equal models would seem on test.
+
+    `bias` is the mean of the largest of so many normal numbers (Blom 1958), times the part of the luck on validation
+    that comes from seeds, and stays; None where one seed tells nothing of it.
+    """
+    family = {model["name"]: model["family"] for model in models}
+    rows = []
+    for name in rivals or ():
+        among = [other for other in full if family[other] == family[name]]
+        alone = len({family[rival] for rival in rivals or ()}) > 1
+        if len(among) > 1 and alone:
+            rows.append({"model": name, "among": len(among), "bias": _bias([full[other] for other in among])})
+    return rows
+
+
+def _bias(groups: list[Group]) -> float | None:
+    if min(map(len, groups)) < 2:
+        return None
+    tables = [correct_of(group) for group in groups]
+    spreads = [spread_of(table.mean(0), [table]) for table in tables]
+    of_seeds = float(np.mean([spread.of_seeds for spread in spreads]))
+    if of_seeds == 0:
+        return 0.0
+    apart = [spread_of(a.mean(0) - b.mean(0), [a, b]).images / 2 for a, b in pairwise(tables)]
+    validation = groups[0][0].summary["validation_images"]
+    of_images = float(np.mean(apart)) * tables[0].shape[1] / max(1, validation)
+    largest = stats.norm.ppf((len(groups) - 0.375) / (len(groups) + 0.25))
+    return float(largest * of_seeds / np.sqrt(of_seeds + of_images))
