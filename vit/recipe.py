@@ -95,6 +95,7 @@ class Data:
     test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
     fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
     split_seed: Whole = 0  # with the file names, decides every split and subset
+    resample_seed: Whole | None = None  # draws validation and the subset of train instead; test stays split_seed's
     sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
     on_error: Literal["fail", "skip"] = "fail"  # skip: files that cannot be decoded are left out, and listed
     cache: Literal["none", "ram", "disk"] = "none"  # images decoded and resized once: 8/7 of the size for random crops
@@ -238,6 +239,9 @@ class Recipe:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
 
 
+MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
+
+
 @section
 class Comparison:
     recipes: Annotated[list[Text], Field(min_length=1, max_length=MOST_TRAININGS)]
@@ -247,6 +251,9 @@ class Comparison:
     )
     protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"  # own_recipe: learning rate and decay searched for
     trials: Count = 8  # of own_recipe's search, for each model; the first is the recipe as it is
+    margin: PartialFraction = MARGIN  # of accuracy: a difference that matters; models that differ by less are as good
+    # each seed draws validation and the subset of train anew; None: where no split is given and images are few
+    resample: bool | None = None
     overrides: dict[str, Any] = field(default_factory=dict)  # dotted recipe keys, for every recipe
 
     def __post_init__(self) -> None:

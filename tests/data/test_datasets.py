@@ -80,6 +80,17 @@ def test_another_split_seed_cuts_another_test_split():
     assert set(one.test.ids) != set(other.test.ids)
 
 
+def test_a_resample_seed_draws_what_is_not_tested():
+    fixed, first, second = (load("digits", resample_seed=seed, fraction=0.5) for seed in (None, 0, 1))
+    for split in SPLITS:
+        assert first.split(split).ids == fixed.split(split).ids
+    assert second.test.ids == fixed.test.ids
+    assert class_counts(second) == class_counts(fixed)
+    assert set(second.validation.ids) != set(fixed.validation.ids) and set(second.train.ids) != set(fixed.train.ids)
+    assert_disjoint(second)
+    assert load("digits", resample_seed=1, split_seed=1).test.ids == load("digits", split_seed=1).test.ids
+
+
 def test_a_split_keeps_pixels_and_labels_of_its_images():
     dataset = load("digits")
     source = datasets.digits().splits["train"]

@@ -11,7 +11,7 @@ from typing import Any
 from ..at_work import at_work
 from ..data import datasets
 from ..errors import Interrupted, UserError
-from ..recipe import Comparison, Recipe
+from ..recipe import MARGIN, Comparison, Recipe
 from ..results import report
 from ..results.comparison import compare_runs
 from ..results.pairing import aligned
@@ -31,6 +31,7 @@ from .kept_results import read_runs
 from .pictures import picture
 from .probing import probe
 from .recipe_search import search
+from .resampling import resampled, settled
 from .side_by_side import default_jobs, measure_costs, train_side_by_side
 
 AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs
@@ -44,6 +45,7 @@ def compare(
     jobs: int | None = None,
     cluster: str | None = None,
     quick: bool = False,
+    margin: float | None = None,
 ) -> Path:
     """Carry out a comparison, or take finished runs, and return the folder of its report.
 
@@ -52,19 +54,23 @@ def compare(
     lets a Ray cluster train instead, as many at a time as it has room for; each has the threads that it would have
     here, since results on a CPU depend on them, or with a GPU its share of the node's cores. `quick` is a first look:
     one seed, the largest fraction alone, no look at images, changed or not, and none inside the models; what it trains
-    is used by the whole comparison. Raises UserError, with nothing written, for recipes that do not fit together and
-    for a cluster that does not answer.
+    is used by the whole comparison. `margin` is the difference of accuracy that matters, in [0, 1), else the
+    comparison's own. Raises UserError, with nothing written, for recipes that do not fit together and for a cluster
+    that does not answer.
     """
     sources = [sources] if isinstance(sources, str | Path) else list(sources)
+    if margin is not None and not 0 <= margin < 1:
+        raise UserError(f"margin is {margin:g}; allowed: a difference of accuracy, from 0 to less than 1")
     if all(RunFolder(source).recipe.is_file() for source in sources):
         if cluster:
             raise UserError("finished runs are taken as they are; there is nothing to train on a cluster")
-        return compare_finished(sources, out, quick)
+        return compare_finished(sources, out, quick, MARGIN if margin is None else margin)
     if len(sources) > 1:
         raise UserError(
             f"given: {', '.join(map(str, sources))}; allowed: one comparison, or run folders (with recipe.yaml)"
         )
-    comparison = load_comparison(sources[0], overrides)
+    given = {} if margin is None else {"margin": margin}
+    comparison = load_comparison(sources[0], {**(overrides or {}), **given})
     if quick:
         if cluster is None:  # as the whole comparison will: results on a CPU depend on the threads
             jobs = jobs or default_jobs(plan(comparison, Path()))
@@ -78,6 +84,7 @@ def compare_in(
     folder: Path, comparison: Comparison, title: str, jobs: int | None, cluster: str | None, quick: bool
 ) -> Path:
     """Carry out a comparison in a folder where nobody else is at work."""
+    comparison = settled(comparison, folder)
     planned = plan(comparison, folder)
     check_same_data(planned)
     finished = [p for p in planned if p.folder.scores("test").exists()]
@@ -106,7 +113,7 @@ def carry_out(
     planned = plan(comparison, folder, own)
     check_same_settings(planned)
     train(planned, jobs)
-    return planned, {"protocol": comparison.protocol, "search": searched}
+    return planned, {"protocol": comparison.protocol, "search": searched, "margin": comparison.margin}
 
 
 def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAll]:
@@ -125,7 +132,7 @@ def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAl
     return connected(cluster, folder)
 
 
-def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quick: bool) -> Path:
+def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quick: bool, margin: float) -> Path:
     """Write the report of runs that exist; each must have been evaluated on the same test images.
 
     A quick look needs nothing but what the runs kept, and not the images.
@@ -139,7 +146,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     with at_work(folder):
         if not quick:
             probe(planned)
-        conclude(folder, planned, AS_FOUND | {"quick": quick}, "finished runs")
+        conclude(folder, planned, AS_FOUND | {"quick": quick, "margin": margin}, "finished runs")
     return folder
 
 
@@ -149,7 +156,7 @@ def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title
     quick = how["quick"]
     audits = [{"models": []} | not_looked(0)] if quick else audits_of(planned, folder)
     runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
-    results = compare_runs(runs, costs, audits, how)
+    results = compare_runs(runs, costs, audits, how | {"resampled": resampled(planned)})
     results |= {"title": title, "environment": environment()}
     report.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))
 

@@ -10,11 +10,12 @@ from ..data import contents, datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, override
 from ..run_folder import RunFolder
-from ..say import print_line
+from ..say import ignore_line, print_line
 from ..tables import TABLES
 from .inputs import load_recipe
 
-DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")  # they decide which image is where
+# They decide which images are tested, and how many of the others validate; which ones, data.resample_seed may draw.
+DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
     names = names_of(comparison)
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
+        | ({"data.resample_seed": seed} if comparison.resample else {})
         for seed in range(comparison.seeds)
         for fraction in sorted(comparison.fractions, reverse=True)
     ]
@@ -98,7 +100,7 @@ def not_finished(planned: list[PlannedRun]) -> list[PlannedRun]:
 
 
 def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
-    """Return finished runs, those of one recipe under one name: its settings but for seed and fraction are the same.
+    """Return finished runs, those of one recipe under one name: its settings but for seeds and fraction are the same.
 
     Raises UserError for the same model, seed and fraction given twice.
     """
@@ -107,11 +109,18 @@ def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
     for folder in folders:
         recipe = load_recipe(folder.recipe)
         fraction, seed = recipe.data.fraction, recipe.training.seed
-        kind = override(recipe, {"data.fraction": 1.0, "training.seed": 0}, TABLES).to_yaml()
+        drawn = recipe.data.resample_seed is not None
+        varied = {"data.fraction": 1.0, "training.seed": 0, "data.resample_seed": 0 if drawn else None}
+        kind = override(recipe, varied, TABLES).to_yaml()
         if kind not in names:
             names[kind] = unused_name(recipe, set(names.values()))
         run = PlannedRun(names[kind], recipe, fraction, seed, folder)
         twin = next((p for p in planned if (p.model, p.fraction, p.seed) == (run.model, fraction, seed)), None)
+        if twin and twin.recipe.data.resample_seed != recipe.data.resample_seed:
+            raise UserError(
+                f"{folder.path} and {twin.folder.path} differ in data.resample_seed alone; "
+                "trainings of one model are told apart by training.seed: train each with its own"
+            )
         if twin:
             raise UserError(f"{folder.path} and {twin.folder.path} are the same training: settings and seed are equal")
         planned.append(run)
@@ -144,11 +153,18 @@ def check_same_data(planned: list[PlannedRun]) -> None:
     if dataset.test.multilabel:
         raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
-    begun = [(p.folder.path, kept) for p in planned if (kept := contents.read(p.folder.images))]
-    now = contents.contents_of(dataset, print_line) if begun else None
-    for path, kept in begun:
-        assert now is not None
-        contents.check_unchanged(kept, now, str(path), "put them back, or compare anew in another --out")
+    now: dict[int | None, contents.Contents] = {}
+    for p in planned:
+        kept = contents.read(p.folder.images)
+        if kept is None:
+            continue
+        drawn_by = p.recipe.data.resample_seed
+        if drawn_by not in now:
+            section = replace(first.recipe.data, fraction=1.0, resample_seed=drawn_by)
+            own = dataset if drawn_by == first.recipe.data.resample_seed else datasets.load(section, ignore_line)
+            now[drawn_by] = contents.contents_of(own, print_line)
+        advice = "put them back, or compare anew in another --out"
+        contents.check_unchanged(kept, now[drawn_by], str(p.folder.path), advice)
 
 
 def check_same_settings(planned: list[PlannedRun]) -> None:

@@ -63,15 +63,17 @@ def load(data: Data, say: Say = ignore_line) -> Dataset:
     if data.on_error == "skip":
         source, skipped = without_broken(source, say)
     parts = dict(source.splits)
+    drawn_by = data.split_seed if data.resample_seed is None else data.resample_seed  # what is not tested
     missing = [name for name in ("test", "validation") if name not in parts]
     for i, name in enumerate(missing):
         fraction = data.test_fraction if name == "test" else data.validation_fraction
         _check_enough(parts["train"], source.classes, fraction, name, needed=1 + len(missing) - i)
-        chosen = splits.choose(parts["train"].ids, parts["train"].labels, fraction, data.split_seed, name)
+        seed = data.split_seed if name == "test" else drawn_by
+        chosen = splits.choose(parts["train"].ids, parts["train"].labels, fraction, seed, name)
         parts["train"], parts[name] = parts["train"].where(~chosen), parts["train"].where(chosen)
     train = parts["train"]
     if data.fraction < 1:
-        train = train.where(splits.choose(train.ids, train.labels, data.fraction, data.split_seed, "fraction"))
+        train = train.where(splits.choose(train.ids, train.labels, data.fraction, drawn_by, "fraction"))
     return Dataset(
         classes=source.classes,
         train=train,
