@@ -169,7 +169,7 @@ def power(parts: int) -> str:
 
 
 def equivalence(parts: int) -> str:
-    """How often models are called as good within a point: equal ones, ones a point apart, and ones three points apart."""
+    """How often models are called as good within a point: equal ones, and others one and three points apart."""
     rows = []
     for images, count, deviation in product(IMAGES[2:], (3, 5), DEVIATIONS[:3]):
         cells = []

@@ -178,7 +178,7 @@ def _under_damage(results: dict[str, Any]) -> list[str]:
     called = [f"{row['model']} ({percent(row['corrupted']['mean'], decimals)})" for row in (a, b)]
     kept = series([f"{row['model']} {percent(row['kept']['mean'])} {interval(row['kept'])}" for row in (a, b)])
     return [
-        f"On {a['images']:,} test images under noise, blur, weather and digital damage "
+        f"On {a['images']:,} test images under noise, blur, weather and digital damage: "
         f"{decided(pair, called, results['margin'], decimals)} Of their accuracy on the same images unchanged, "
         f"that leaves: {kept}."
     ]
