@@ -65,7 +65,8 @@ def _selection(results: dict[str, Any]) -> list[str]:
     names = {"vit": "ViTs", "cnn": "CNNs"}
     return [
         f"{row['model']} was the best of {row['among']} {names[family[row['model']]]} on validation, whose luck of "
-        f"seeds it keeps on test: were all of them equal, it would seem {100 * row['bias']:.1f} points better than it is."
+        f"seeds it keeps on test: were all of them equal, it would seem {100 * row['bias']:.1f} points better than "
+        "it is."
         for row in results["selection"]
         if row["bias"] is not None and row["bias"] >= 0.0005
     ]
