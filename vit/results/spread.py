@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 FEWEST_DISCORDANT = 2.0  # squared differences of right and wrong: one image each way (Agresti and Min 2005)
 LEAST_OF_DRAWN = 0.6  # of the p-value with a drawn variance: chosen by simulation, tools/simulate_statistics.py
+TINY = 1e-300  # a variance of none, of which a distance is still so many deviations
 DRAWS = (np.arange(200) + 0.5) / 200  # quantiles at which the variance of seeds is drawn
 
 
@@ -83,7 +84,7 @@ class Spread:
         if not self.freedom:
             return np.array([self.variance**0.5])
         drawn = self.seeds * self.freedom / (2 * special.gammaincinv(self.freedom / 2, DRAWS))
-        return np.sqrt(self.images + np.maximum(0.0, drawn - self.answers))
+        return np.sqrt(np.maximum(self.images + np.maximum(0.0, drawn - self.answers), TINY))
 
 
 def spread_of(by_image: np.ndarray, models: Sequence[np.ndarray], least: float = 0.0) -> Spread:
