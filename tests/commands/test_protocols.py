@@ -72,7 +72,7 @@ def test_a_quick_look_trains_less_says_so_and_is_continued(tmp_path: Path) -> No
     assert results["training"]["quick"] and results["training"]["seeds"] == [0]
     assert results["training"]["fractions"] == [0.3] and results["robustness"] == []
     text = (folder / "report.md").read_text()
-    assert "A quick look: one seed" in text and "left out by --quick" in text and "One seed only" in text
+    assert "A quick look: one seed" in text and "left out by --quick" in text and "One seed of every model" in text
     quick_model = next(folder.glob("runs/digits_resnet/*/model.safetensors"))
     written = quick_model.stat().st_mtime_ns
     whole = read_json(vit.compare(comparison, out=folder) / "results.json")
