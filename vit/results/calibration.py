@@ -188,10 +188,12 @@ def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
 
 def of_rivals(a: Group, b: Group) -> dict[str, dict[str, Any]]:
     """Return the paired differences a - b of two models' losses on the same images, with intervals."""
-    seeds_of_a, seeds_of_b = ([Answers.of(run.logits, run.labels) for run in group] for group in (a, b))
-    return {
-        key: _told(paired_difference(_losses(seeds_of_a, key), _losses(seeds_of_b, key))) for key in ("nll", "brier")
+    losses = {"nll": nll_of_images, "brier": brier_of_images}
+    tables = {
+        key: [np.stack([loss(run.logits.astype(np.float64), run.labels) for run in group]) for group in (a, b)]
+        for key, loss in losses.items()
     }
+    return {key: _told(paired_difference(*of_both)) for key, of_both in tables.items()}
 
 
 def _told(test: PairedTest) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from . import literature
-from .formats import margin, series
+from .formats import NAMES, margin, series
+from .selection import first_pair
 from .statistics import FIRM_SEEDS, MOST_SEEDS
 
 
@@ -62,9 +63,8 @@ def _machines(machines: list[str]) -> list[str]:
 def _selection(results: dict[str, Any]) -> list[str]:
     """Return how far ahead a model would seem that is no better than the others it was chosen from."""
     family = {model["name"]: model["family"] for model in results["models"]}
-    names = {"vit": "ViTs", "cnn": "CNNs"}
     return [
-        f"{row['model']} was the best of {row['among']} {names[family[row['model']]]} on validation, whose luck of "
+        f"{row['model']} was the best of {row['among']} {NAMES[family[row['model']]]}s on validation, whose luck of "
         f"seeds it keeps on test: were all of them equal, it would seem {100 * row['bias']:.1f} points better than "
         "it is."
         for row in results["selection"]
@@ -74,7 +74,7 @@ def _selection(results: dict[str, Any]) -> list[str]:
 
 def _power(results: dict[str, Any]) -> list[str]:
     """Return what the test of the first pair can find, or what finding the margin takes where that is not known."""
-    pair = next((p for p in results["pairs"] if {p["a"], p["b"]} == set(results["rivals"] or ())), None)
+    pair = first_pair(results) if results["rivals"] else None
     if pair is None or pair["verdict"] == "not_tested":
         return []
     between = f"between {pair['a']} and {pair['b']}"

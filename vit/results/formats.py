@@ -2,6 +2,7 @@
 
 from typing import Any
 
+NAMES = {"vit": "ViT", "cnn": "CNN"}
 LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}

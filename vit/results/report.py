@@ -60,7 +60,7 @@ def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str
         "verdict": wording.verdict(results),
         "findings": wording.findings(results),
         "caveats": caveats.caveats(results),
-        "families": wording.NAMES,
+        "families": formats.NAMES,
         "points": formats.points,
         "margin": formats.margin(results["margin"]),
         "outcomes": OUTCOMES,

@@ -8,6 +8,7 @@ from scipy import stats
 
 from .runs import Group, correct_of
 from .spread import spread_of
+from .statistics import FEWEST_SEEDS
 
 
 def rivals_among(models: list[dict[str, Any]]) -> tuple[str, str] | None:
@@ -32,17 +33,23 @@ def of_rivals(
     that comes from seeds, and stays; None where one seed tells nothing of it.
     """
     family = {model["name"]: model["family"] for model in models}
-    rows = []
-    for name in rivals or ():
-        among = [other for other in full if family[other] == family[name]]
-        alone = len({family[rival] for rival in rivals or ()}) > 1
-        if len(among) > 1 and alone:
-            rows.append({"model": name, "among": len(among), "bias": _bias([full[other] for other in among])})
-    return rows
+    if rivals is None or family[rivals[0]] == family[rivals[1]]:
+        return []
+    among = {name: [full[other] for other in full if family[other] == family[name]] for name in rivals}
+    return [
+        {"model": name, "among": len(groups), "bias": _bias(groups)}
+        for name, groups in among.items()
+        if len(groups) > 1
+    ]
+
+
+def first_pair(results: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of the two models that the verdict is about, of results that have rivals."""
+    return next(pair for pair in results["pairs"] if {pair["a"], pair["b"]} == set(results["rivals"]))
 
 
 def _bias(groups: list[Group]) -> float | None:
-    if min(map(len, groups)) < 2:
+    if min(map(len, groups)) < FEWEST_SEEDS:
         return None
     tables = [correct_of(group) for group in groups]
     spreads = [spread_of(table.mean(0), [table]) for table in tables]

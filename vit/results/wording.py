@@ -3,9 +3,9 @@
 from typing import Any
 
 from .caveats import caveats, seed_caveats
-from .formats import amount, decimals_for, equals, interval, margin, memory, p_value, percent, points, series
+from .formats import NAMES, amount, decimals_for, equals, interval, margin, memory, p_value, percent, points, series
+from .selection import first_pair
 
-NAMES = {"vit": "ViT", "cnn": "CNN"}
 Model = dict[str, Any]  # rows of results.json
 Pair = dict[str, Any]
 
@@ -40,10 +40,6 @@ def rivals_of(results: dict[str, Any]) -> list[Model]:
     """Return the two models that the verdict is about, or none where there is but one."""
     models = {model["name"]: model for model in results["models"]}
     return [models[name] for name in results["rivals"] or ()]
-
-
-def first_pair(results: dict[str, Any]) -> Pair:
-    return next(pair for pair in results["pairs"] if {pair["a"], pair["b"]} == set(results["rivals"]))
 
 
 def accuracy_sentence(results: dict[str, Any]) -> str:
