@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vit import recipe as recipes
-from vit.commands.inputs import load_recipe
 from vit.data import TRANSFORMS
+from vit.inputs import load_recipe
 from vit.models import create_model
 
 NAMES = recipes.shipped_names()

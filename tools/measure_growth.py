@@ -21,17 +21,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from vit.bench import loading, steps
-from vit.bench.contest import Contest
+from vit.bench.cases import Contest
 from vit.bench.peers import Settings
 from vit.bench.rounds import System, Timed, time_in_turns
 from vit.bench.rows import OURS, speeds
 from vit.bench.steps import Entry
 from vit.commands.bench_data import our_systems, two_photographs
 from vit.errors import UserError
-from vit.results.plots.drawing import COLORS, STYLE, svg
+from vit.hardware.precision import resolve_device, resolve_precision
+from vit.progress import ignore_line
+from vit.report.plots.drawing import COLORS, STYLE, svg
 from vit.run_folder import environment, read_json, write_json, write_text
-from vit.say import ignore_line
-from vit.training.precision import resolve_device, resolve_precision
 
 FOLDER = Path(__file__).parent.parent / "docs" / "growth"
 ROUNDS, SECONDS = 3, 1.0

@@ -20,10 +20,10 @@ from pages import DOCS, machine, renew
 from torch import nn
 
 import vit
-from vit.models.inference import HalfPrecision
-from vit.models.packed_blocks import pack_blocks
-from vit.models.packed_linear import Int8Linear
-from vit.models.token_merging import merge_tokens
+from vit.inference.half_precision import HalfPrecision
+from vit.inference.packed_blocks import pack_blocks
+from vit.inference.token_merging import merge_tokens
+from vit.kernels.packed_linear import Int8Linear
 from vit.run_folder import environment
 
 BATCH_SIZE, ROUNDS = 32, 5

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from pages import DOCS, machine, renew
 
-from vit.commands.inputs import load_recipe
+from vit.inputs import load_recipe
 from vit.run_folder import read_json, write_text
 
 RECIPE, EPOCHS, FRACTION, SEEDS = "cifar10_cpu_vit", 6, 0.16, 3

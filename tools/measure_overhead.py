@@ -23,20 +23,20 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vit.commands.inputs import load_recipe
-from vit.commands.learner import make_learner, make_start
-from vit.data import datasets
-from vit.data.datasets import Dataset
-from vit.data.order import ALONE, Position
+from vit.data.loading.order import ALONE, Position
+from vit.data.sources import datasets
+from vit.data.sources.datasets import Dataset
+from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from vit.inputs import load_recipe
+from vit.progress import ignore_line
 from vit.recipe import Recipe
+from vit.recipe.values import parse_overrides
 from vit.run_folder import RunFolder, environment
-from vit.say import ignore_line
-from vit.settings import parse_overrides
 from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
 from vit.training.optim import make_optimizer, make_schedule
 from vit.training.placement import place
-from vit.training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from vit.training.setup import make_learner, make_start
 from vit.training.task import Classification
 
 EPOCHS_A_TURN = 4  # the first of them uncounted

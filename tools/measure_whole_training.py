@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from vit.commands.inputs import load_recipe
+from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from vit.inputs import load_recipe
 from vit.run_folder import environment
-from vit.training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 
 RECIPE = "cifar10_vit_tiny"
 TRAINING_IMAGES, EVALUATION_IMAGES, CLASSES = 5_000, 1_000, 10

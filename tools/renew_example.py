@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from vit.commands.inputs import load_comparison
+from vit.inputs import load_comparison
 from vit.run_folder import read_json
 
 ROOT = Path(__file__).parent.parent

@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from simulated_answers import Model, answers  # noqa: E402  # pyright: ignore[reportMissingImports]
 
-from vit.results.statistics import LEVEL, accuracy, paired_test  # noqa: E402
-from vit.results.verdicts import decide, holm  # noqa: E402
+from vit.report.statistics import LEVEL, accuracy, paired_test  # noqa: E402
+from vit.report.verdicts import decide, holm  # noqa: E402
 
 IMAGES = (40, 150, 450, 2_000, 10_000)
 SEEDS = (2, 3, 5, 10)

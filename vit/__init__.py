@@ -7,7 +7,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checkpoint import Loaded, create_model, load
     from .commands.compare import compare
     from .commands.evaluate import evaluate
     from .commands.export import export
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from .commands.models import list_models
     from .commands.train import train
     from .errors import UserError
+    from .model import Loaded, create_model, load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -31,15 +31,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Loaded": "vit.checkpoint",
+    "Loaded": "vit.model",
     "UserError": "vit.errors",
     "compare": "vit.commands.compare",
-    "create_model": "vit.checkpoint",
+    "create_model": "vit.model",
     "evaluate": "vit.commands.evaluate",
     "export": "vit.commands.export",
     "finetune": "vit.commands.finetune",
     "list_models": "vit.commands.models",
-    "load": "vit.checkpoint",
+    "load": "vit.model",
     "train": "vit.commands.train",
 }
 

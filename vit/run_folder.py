@@ -17,11 +17,11 @@ from secrets import token_hex
 from typing import Any
 
 from . import __version__
-from .at_work import LOCK
 from .errors import UserError
-from .machine import available_cores, processor_name
+from .folder_lock import LOCK
+from .hardware.machine import available_cores, processor_name
 from .recipe import Recipe, settings_that_differ
-from .settings import read_yaml
+from .recipe.values import read_yaml
 
 UNFINISHED = "new-"  # begins the names of files that are being written
 VERSIONS_KEPT = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")

@@ -6,9 +6,9 @@ from PIL import Image
 
 from vit.cli import run
 from vit.commands.check import check, cost_in_words, show
-from vit.commands.inputs import load_recipe
-from vit.data import datasets
+from vit.data.sources import datasets
 from vit.errors import UserError
+from vit.inputs import load_recipe
 from vit.run_folder import read_json
 
 KINDS = ("leaks", "conflicts", "copies", "near")

@@ -12,11 +12,11 @@ import pytest
 
 import vit
 from vit.commands.compare import pictures_of
-from vit.commands.comparison_runs import names_of
-from vit.commands.inputs import load_recipe
+from vit.comparison.plan import names_of
 from vit.errors import UserError
+from vit.inputs import load_recipe
 from vit.recipe import Comparison
-from vit.results.report import write
+from vit.report.write import write
 from vit.run_folder import read_json
 
 Untimed = Callable[[Path], dict]

@@ -11,16 +11,16 @@ import torch
 from PIL import Image
 
 import vit
-from vit.checkpoint import Architecture, Loaded
 from vit.commands import predict as predict_command
-from vit.commands.answering import ready
-from vit.commands.inputs import load_recipe
-from vit.data import datasets
+from vit.data.decoding.reading import FORMATS
 from vit.data.preprocessing import Preprocessing
-from vit.data.reading import FORMATS
+from vit.data.sources import datasets
 from vit.errors import UserError
-from vit.models.packed_blocks import PackedBlock
-from vit.models.packed_linear import int8_supported
+from vit.inference.packed_blocks import PackedBlock
+from vit.inference.prepare import ready
+from vit.inputs import load_recipe
+from vit.kernels.packed_linear import int8_supported
+from vit.model import Architecture, Loaded
 from vit.run_folder import RunFolder, read_json
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import vit
 from vit.errors import UserError
-from vit.results import metrics
+from vit.report import metrics
 from vit.run_folder import RunFolder, read_json, write_json
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "training.batch_size": 8, "data.image_size": 16}

@@ -16,7 +16,7 @@ from forked import Vit
 
 import vit
 from vit import UserError
-from vit.commands.inputs import load_recipe
+from vit.inputs import load_recipe
 from vit.run_folder import RunFolder, read_json
 from vit.training.placement import place
 from vit.training.sharding import join_processes

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import vit
-from vit.commands import recipe_search
-from vit.commands.recipe_search import factors
+from vit.comparison import search
+from vit.comparison.search import factors
 from vit.errors import UserError
+from vit.recipe.values import read_yaml
 from vit.run_folder import read_json
-from vit.settings import read_yaml
 
 SHORT = "overrides: {schedule.epochs: 2, schedule.warmup_epochs: 1}\n"
 BOTH = ("resnet", "resnet_se")  # as the report calls them
@@ -84,12 +84,12 @@ def test_a_trial_that_diverges_loses_and_ends_nothing(tmp_path: Path, monkeypatc
     """The second trial has a learning rate at which the loss is no number soon."""
     text = "recipes: [digits_resnet]\nseeds: 1\nfractions: [0.3]\nprotocol: own_recipe\ntrials: 2\n" + SHORT
     (tmp_path / "own.yaml").write_text(text)
-    monkeypatch.setattr(recipe_search, "factors", lambda trial: (1e30 if trial else 1.0, 1.0))
+    monkeypatch.setattr(search, "factors", lambda trial: (1e30 if trial else 1.0, 1.0))
     results = read_json(vit.compare(tmp_path / "own.yaml", out=tmp_path / "out") / "results.json")
     rows = results["training"]["search"]["rows"]
     assert [(row["diverged"], row["chosen"]) for row in rows] == [(False, True), (True, False)]
     assert "| diverged |" in (tmp_path / "out" / "report.md").read_text()
-    monkeypatch.setattr(recipe_search, "factors", lambda trial: (1.5, 1.0))
+    monkeypatch.setattr(search, "factors", lambda trial: (1.5, 1.0))
     with pytest.raises(UserError, match="started with other settings"):
         vit.compare(tmp_path / "own.yaml", out=tmp_path / "out")
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from vit.results.report import SECTIONS
+from vit.report.write import SECTIONS
 from vit.run_folder import read_json
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")

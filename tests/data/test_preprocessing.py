@@ -13,8 +13,8 @@ from torchvision import transforms
 from torchvision.transforms import InterpolationMode
 
 from vit.data import preprocessing as preprocessing_module
+from vit.data.decoding.reading import read_image
 from vit.data.preprocessing import BatchNormalizer, Preprocessing, elongated, normalize, to_size
-from vit.data.reading import read_image
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import vit
 from vit import UserError
-from vit.checkpoint import create_model
+from vit.model import create_model
 from vit.models import MODELS, family
 from vit.models.attention import Attention
 from vit.models.drop_path import DropPath

@@ -16,10 +16,10 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import vit
-from vit import checkpoint
-from vit.commands.inputs import load_recipe
+from vit import model as model_file
 from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
+from vit.inputs import load_recipe
 
 MUTATIONS = 150
 ODD: tuple[Any, ...] = (
@@ -31,20 +31,20 @@ ODD: tuple[Any, ...] = (
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("digits_vit", {"model.embed_dim": 16, "model.depth": 1, "model.num_heads": 2})
-    module, architecture = checkpoint.build("vit", recipe.model.options, 3, (8, 8), None)
+    module, architecture = model_file.build("vit", recipe.model.options, 3, (8, 8), None)
     path = tmp_path_factory.mktemp("good") / "model.safetensors"
     means = (0.5, 0.5, 0.5)
-    checkpoint.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((8, 8), means, means), recipe)
+    model_file.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((8, 8), means, means), recipe)
     return path
 
 
 @pytest.fixture(scope="module")
 def good_timm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("digits_vit", {"model": {"name": "timm/test_resnet"}})
-    module, architecture = checkpoint.build("timm/test_resnet", {}, 3, (32, 32), None)
+    module, architecture = model_file.build("timm/test_resnet", {}, 3, (32, 32), None)
     path = tmp_path_factory.mktemp("timm") / "model.safetensors"
     means = (0.5, 0.5, 0.5)
-    checkpoint.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((32, 32), means, means), recipe)
+    model_file.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((32, 32), means, means), recipe)
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 import vit
-from vit.machine import processor_name
+from vit.hardware.machine import processor_name
 
 KEPT = Path(__file__).with_name("golden_losses.json")
 RECIPES = {  # with optimizers that do not enlarge the last bit's noise, in which other machines differ

@@ -4,8 +4,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from vit.commands.inputs import load_recipe
-from vit.data.loading import Loaders
+from vit.data.loading.loaders import Loaders
+from vit.inputs import load_recipe
 from vit.run_folder import clock
 from vit.training.averaging import ExponentialMovingAverage
 from vit.training.loss import Loss

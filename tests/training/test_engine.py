@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from vit.commands.inputs import load_recipe
 from vit.errors import UserError
-from vit.machine import OUT_OF_SHARED_MEMORY
+from vit.hardware.machine import OUT_OF_SHARED_MEMORY
+from vit.inputs import load_recipe
 from vit.run_folder import RunFolder
 from vit.training.engine import fit
 

@@ -11,16 +11,11 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.distributed import DistBackendError
 
 from vit import UserError
-from vit.machine import is_out_of_memory
+from vit.hardware.machine import is_out_of_memory
 from vit.models import create_model
-from vit.models.recomputation import recompute_activations
+from vit.models.activation_checkpointing import recompute_activations
 from vit.recipe import Optimizer
-from vit.training.memory import (
-    bytes_per_image,
-    out_of_memory_message,
-    parts_for,
-    parts_that_fit,
-)
+from vit.training.memory import bytes_per_image, out_of_memory_message, parts_for, parts_that_fit
 
 SIZE = (32, 32)
 MODELS = {

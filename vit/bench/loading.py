@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..data import datasets
-from ..data.datasets import Dataset
-from ..data.loading import make_loaders, preprocessing_of
-from ..data.order import ALONE, Position
+from ..data.loading.loaders import make_loaders, preprocessing_of
+from ..data.loading.order import ALONE, Position
 from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, BatchNormalizer
+from ..data.sources import datasets
+from ..data.sources.datasets import Dataset
 from ..recipe import Recipe
 from .rounds import Work
 

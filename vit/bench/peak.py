@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from ..training.precision import AUTOCAST_TYPES
+from ..hardware.precision import AUTOCAST_TYPES
 from .rounds import Work
 
 SIDES = {"cpu": 2048, "cuda": 8192}  # of square matrices, which fill the device

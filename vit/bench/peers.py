@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from ..errors import UserError
 from ..recipe import Optimizer as OptimizerSettings
 from ..training.optim import make_optimizer
-from .contest import NUM_CLASSES, Contest
+from .cases import NUM_CLASSES, Contest
 from .rows import OURS
 
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-from .. import machine
 from ..errors import UserError
-from ..machine import give_back_freed_memory
-from ..say import Say
+from ..hardware import machine
+from ..hardware.machine import give_back_freed_memory
+from ..progress import Say
 
 Work = Callable[[], int]  # does its work once, and returns how many images that were, or whatever is counted
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from ..machine import keep_freed_memory
-from ..models.inference import HalfPrecision
-from ..training.kernels import choose_kernels
-from ..training.precision import AUTOCAST_TYPES
-from .contest import NUM_CLASSES, Contest
+from ..hardware.machine import keep_freed_memory
+from ..hardware.precision import AUTOCAST_TYPES
+from ..inference.half_precision import HalfPrecision
+from ..kernels.choose import choose_kernels
+from .cases import NUM_CLASSES, Contest
 from .peers import BUILDERS, Contender, Settings, optimizer_of
 from .rounds import Work
 from .rows import OURS

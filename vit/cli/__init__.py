@@ -13,10 +13,10 @@ from typing import Any
 
 import typer
 
-from .. import processes
 from ..errors import Interrupted, UserError
-from ..say import outlive_reader, print_line
-from ..system_errors import told_to_mend
+from ..hardware import processes
+from ..hardware.system_errors import told_to_mend
+from ..progress import outlive_reader, print_line
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__, processes
+from .. import __version__
 from .. import recipe as recipes
-from ..at_work import refuse_at_work
 from ..errors import UserError
+from ..folder_lock import refuse_at_work
+from ..hardware import processes
 from ..places import expanded
-from ..say import print_line, print_result
-from ..settings import parse_overrides
+from ..progress import print_line, print_result
+from ..recipe.values import parse_overrides
 from . import bench
 from .arguments import (
     MODEL_HELP,
@@ -138,7 +139,7 @@ def compare(
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
     if not (Path(sources[0]) / "recipe.yaml").is_file():
-        from ..commands.inputs import load_comparison
+        from ..inputs import load_comparison
 
         load_comparison(sources[0], overrides)
     elif overrides:
@@ -173,7 +174,7 @@ def check(
     out: Out = None,
 ) -> None:
     """Look at data and cost before any training."""
-    from ..commands.inputs import is_data
+    from ..inputs import is_data
 
     overrides = parse_overrides(settings or [])
     if not is_data(source):
@@ -234,7 +235,7 @@ def _print_once(result: object) -> None:
 
 
 def _check_first(recipe: str, overrides: dict, out: Path | None = None) -> None:
-    from ..commands.inputs import load_recipe
+    from ..inputs import load_recipe
 
     load_recipe(recipe, overrides)
     if out is not None:

@@ -10,10 +10,10 @@ from PIL import Image
 from ..bench import loading
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
-from ..data import datasets
+from ..data.sources import datasets
 from ..errors import UserError, nearest
-from ..say import Say, print_line
-from .inputs import load_recipe
+from ..inputs import load_recipe
+from ..progress import Say, print_line
 
 CROP = {"interpolation": "bilinear"}
 

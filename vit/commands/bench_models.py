@@ -7,15 +7,15 @@ from typing import Any
 import torch
 
 from ..bench import peak, peers, steps
-from ..bench.contest import Contest, contest
+from ..bench.cases import Contest, contest
 from ..bench.peers import PEERS, TRAINS, Settings
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
 from ..bench.steps import Entry
 from ..errors import UserError, nearest
-from ..models.counts import count_macs
-from ..say import Say, print_line
-from ..training.precision import resolve_device, resolve_precision
+from ..hardware.precision import resolve_device, resolve_precision
+from ..models.flops import count_macs
+from ..progress import Say, print_line
 
 MODELS = ("vit_small", "vit_tiny/4@32", "resnet50", "resnet50+se", "vit_base")
 PASSES = {"train": 3, "infer": 1}  # a backward pass has the products of two forward ones

@@ -5,15 +5,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import checkpoint
+from .. import model as model_file
 from ..bench import startup
-from ..bench.contest import NUM_CLASSES
+from ..bench.cases import NUM_CLASSES
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import Benchmark, finished, tabulate
 from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from ..say import Say, print_line
+from ..inputs import load_recipe
+from ..progress import Say, print_line
 from .bench_data import two_photographs
-from .inputs import load_recipe
 
 PREDICT, IMPORT, FORWARD = "vit predict MODEL IMAGE", "import torch", "forward pass of one image"
 
@@ -49,10 +49,10 @@ def bench_startup(
 
 def fresh_model(name: str, path: Path) -> Path:
     recipe = load_recipe("imagenet_vit_small")
-    module, architecture = checkpoint.build(name, {}, NUM_CLASSES, recipe.data.image_size, None, say=lambda line: None)
+    module, architecture = model_file.build(name, {}, NUM_CLASSES, recipe.data.image_size, None, say=lambda line: None)
     preprocessing = Preprocessing(recipe.data.image_size, IMAGENET_MEAN, IMAGENET_STD)
     classes = [f"class {i}" for i in range(NUM_CLASSES)]
-    checkpoint.save(path, module, architecture, classes, preprocessing, recipe)
+    model_file.save(path, module, architecture, classes, preprocessing, recipe)
     return path
 
 

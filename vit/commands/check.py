@@ -7,16 +7,17 @@ from typing import Any
 
 from rich.table import Table
 
-from ..data import audit, cache, datasets
-from ..data.datasets import Dataset
-from ..data.loading import preprocessing_of
+from ..audit import fingerprints, page
+from ..audit.findings import SPLITS, Cost, Findings, findings_of, joined_splits
+from ..data.loading import cache
+from ..data.loading.loaders import preprocessing_of
+from ..data.sources import datasets
+from ..data.sources.datasets import Dataset
+from ..inputs import is_data, load_recipe, new_folder
+from ..progress import print_line
 from ..recipe import Data, Recipe, Tuning
 from ..run_folder import clock
-from ..say import print_line
 from ..terminal import as_text, one_line
-from . import check_page
-from .findings import SPLITS, Cost, Findings, findings_of, joined_splits
-from .inputs import is_data, load_recipe, new_folder
 
 MEASURED_STEPS = 3
 PROBE_MACS = {"cpu": 5e10, "cuda": 2e12}  # of one measured step, so that looking stays short
@@ -36,11 +37,11 @@ def check(
     name = source.model.name if isinstance(source, Recipe) else Path(source).stem
     folder = new_folder(out, "checks", name)
     everything = joined_splits(dataset)
-    looks = audit.look(everything, print_line)
+    looks = fingerprints.look(everything, print_line)
     findings = findings_of(dataset, everything, looks, section, folder)
     if recipe and not findings.faults:
         findings = replace(findings, cost=estimate_cost(recipe, dataset))
-    check_page.write(findings, everything, cost_in_words(findings.cost) if findings.cost else "")
+    page.write(findings, everything, cost_in_words(findings.cost) if findings.cost else "")
     return findings
 
 
@@ -50,22 +51,22 @@ def data_section(source: str) -> Data:
 
 
 def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
-    from .. import checkpoint
-    from ..models.counts import count_macs, count_parameters
-    from ..models.recomputation import recompute_activations
-    from ..results.cost import seconds_per_training_image
+    from .. import model as model_file
+    from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+    from ..hardware.timing import seconds_per_training_image
+    from ..models.activation_checkpointing import recompute_activations
+    from ..models.flops import count_macs, count_parameters
     from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
     from ..training.placement import Placement
-    from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-    from .learner import check_batches_of_one
+    from ..training.setup import check_batches_of_one
 
     device = resolve_device(recipe.training.device)
     parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
     precision, _ = resolve_precision(recipe.training.precision, device)
     model, size = recipe.model, recipe.data.image_size
-    start = checkpoint.start_of(model.name, model.pretrained, model.options)
-    module, _ = checkpoint.build(
+    start = model_file.start_of(model.name, model.pretrained, model.options)
+    module, _ = model_file.build(
         model.name, model.options, len(dataset.classes), size, start, model.new_head, dataset.classes
     )
     if recipe.tuning == Tuning():  # else some norms do not learn
@@ -99,14 +100,14 @@ def show(findings: Findings) -> str:
     lines = [_counts(findings), *(f"note: {remark}" for remark in findings.remarks)]
     if findings.cost:
         lines.append(cost_in_words(findings.cost))
-    return "\n".join([*lines, (findings.folder / check_page.PAGE).as_posix()])
+    return "\n".join([*lines, (findings.folder / page.PAGE).as_posix()])
 
 
 def faults_in_words(findings: Findings) -> str:
     """Return what must be mended, the first of it line by line."""
     shown = findings.faults[:MOST_FAULTS_TOLD]
     rest = len(findings.faults) - len(shown)
-    more = [f"  and {rest:,} more, all in {findings.folder / check_page.PAGE}"] * (rest > 0)
+    more = [f"  and {rest:,} more, all in {findings.folder / page.PAGE}"] * (rest > 0)
     return "\n".join([f"{len(findings.faults):,} to mend before training:", *(f"  {line}" for line in shown), *more])
 
 

@@ -8,31 +8,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..at_work import at_work
-from ..data import datasets
+from ..audit.thumbnails import picture
+from ..comparison.audits import audits_of, not_looked
+from ..comparison.kept_results import read_runs
+from ..comparison.local import default_jobs, measure_costs, train_side_by_side
+from ..comparison.plan import PlannedRun, TrainAll, check_same_data, check_same_settings, name_finished, plan
+from ..comparison.probes import probe
+from ..comparison.resampling import resampled, settled
+from ..comparison.search import search
+from ..data.sources import datasets
 from ..errors import Interrupted, UserError
+from ..folder_lock import at_work
+from ..inputs import load_comparison, place_to_write
 from ..recipe import MARGIN, Comparison, Recipe
-from ..results import report
-from ..results.comparison import compare_runs
-from ..results.pairing import aligned
+from ..report import write
+from ..report.build import compare_runs
+from ..report.pairing import aligned
 from ..run_folder import RunFolder, environment, remove_unfinished, write_text
-from . import experiment_log
-from .auditing import audits_of, not_looked
-from .comparison_runs import (
-    PlannedRun,
-    TrainAll,
-    check_same_data,
-    check_same_settings,
-    name_finished,
-    plan,
-)
-from .inputs import load_comparison, place_to_write
-from .kept_results import read_runs
-from .pictures import picture
-from .probing import probe
-from .recipe_search import search
-from .resampling import resampled, settled
-from .side_by_side import default_jobs, measure_costs, train_side_by_side
+from ..training import experiment_log
 
 AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs
 
@@ -124,7 +117,7 @@ def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAl
     # under --no-sync. A node's own environment is the one it was started with, and is checked.
     os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
-        from .cluster import connected
+        from ..comparison.ray_cluster import connected
     except ImportError as error:
         raise UserError(
             "--cluster needs ray: uv sync --extra cluster, or in a clone of the repository: pip install '.[cluster]'"
@@ -158,7 +151,7 @@ def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title
     runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
     results = compare_runs(runs, costs, audits, how | {"resampled": resampled(planned)})
     results |= {"title": title, "environment": environment()}
-    report.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))
+    write.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))
 
 
 def pictures_of(results: dict[str, Any], recipe: Recipe) -> dict[str, str]:

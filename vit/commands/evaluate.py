@@ -9,18 +9,19 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .. import checkpoint, processes
-from ..data import datasets
-from ..data.datasets import Images
-from ..data.loading import evaluation_loader
-from ..machine import keep_freed_memory
-from ..results import metrics
+from .. import model as model_file
+from ..data.loading.loaders import evaluation_loader
+from ..data.sources import datasets
+from ..data.sources.datasets import Images
+from ..evaluation.scored_images import ScoredImages, images_to_score, place_of
+from ..hardware import processes
+from ..hardware.machine import keep_freed_memory
+from ..hardware.precision import available_device
+from ..inference.prepare import ready
+from ..inputs import tell
+from ..report import metrics
 from ..run_folder import RunFolder, digest_of_file, replace_file, write_json
-from ..training.precision import available_device
 from ..training.sharding import gather_rows, join_processes
-from .answering import ready
-from .inputs import tell
-from .scored_images import ScoredImages, images_to_score, place_of
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def evaluate(
     (ids, labels, logits) and <split>.json into `out`, or into the model's run folder, or for other data and for faster
     answers into evaluations/. Raises UserError for classes that the model does not know.
     """
-    loaded = tell(checkpoint.load(model))
+    loaded = tell(model_file.load(model))
     scored = images_to_score(model, loaded, data, split)
     images = scored.images
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from .. import checkpoint
+from .. import model as model_file
 from ..errors import UserError
-from ..pretrained import to_timm, to_transformers
-from .inputs import place_to_write, tell
+from ..export import timm, transformers
+from ..inputs import place_to_write, tell
 
 LOADING = {
     "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
@@ -19,7 +19,7 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
 
     Raises UserError for a model that the library does not have, and for a folder that is not empty.
     """
-    loaded = tell(checkpoint.load(model))
+    loaded = tell(model_file.load(model))
     if not loaded.classes:
         raise UserError(f"{model} names no classes, and there is nothing to export that its library has not")
     folder = place_to_write(out if out is not None else Path("exports") / f"{Path(model).name}-{to}")
@@ -29,7 +29,7 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
     beside = folder.with_name(f"{folder.name}.new")  # renamed when whole
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        {"timm": to_timm, "transformers": to_transformers}[to].write(beside, *parts)
+        {"timm": timm, "transformers": transformers}[to].write(beside, *parts)
         if folder.is_dir():
             folder.rmdir()
         beside.rename(folder)

@@ -10,22 +10,22 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from ..data import datasets
-from ..data.order import ALONE, Position
+from ..data.loading.order import ALONE, Position
+from ..data.sources import datasets
 from ..errors import UserError
+from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from ..inputs import load_recipe, new_folder
+from ..progress import print_line
 from ..recipe import Recipe
-from ..results.plots.learning_rate import learning_rates
+from ..report.plots.learning_rate import learning_rates
 from ..run_folder import write_csv, write_text
-from ..say import print_line
 from ..terminal import plain_console
-from ..training.learning_rate import Batch, course, range_test, suggested
 from ..training.loss import Loss
+from ..training.lr_range_test import Batch, course, range_test, suggested
 from ..training.optim import make_optimizer
 from ..training.placement import Placement
-from ..training.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from ..training.setup import Learner, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 from ..training.task import seed_generators
-from .inputs import load_recipe, new_folder
-from .learner import Learner, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from fnmatch import fnmatch
 
 from ..models import MODELS, PUBLISHED
-from ..table import Lazy
+from ..registry.table import Lazy
 
 
 def list_models(pattern: str = "*") -> list[str]:

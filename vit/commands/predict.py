@@ -10,11 +10,11 @@ from typing import Any
 
 from rich.table import Table
 
-from .. import checkpoint
+from .. import model as model_file
 from ..errors import UserError
-from ..say import Countdown, Say, ignore_line
+from ..inputs import image_files, tell
+from ..progress import Countdown, Say, ignore_line
 from ..terminal import as_text, one_line
-from .inputs import image_files, tell
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def predict(
     `say` is told how far it is. Raises UserError where no file can be read.
     """
     files, unreadable = image_files(paths)
-    loaded = tell(checkpoint.load(model))
+    loaded = tell(model_file.load(model))
     if merge_tokens or precision != "fp32":
-        from .answering import ready
+        from ..inference.prepare import ready
 
         loaded, _ = ready(loaded, merge_tokens, precision, "cpu")
     countdown = Countdown(len(files), "{done:,} of {total:,} images answered; {left} left", say)

@@ -9,34 +9,34 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from .. import checkpoint, processes
-from ..at_work import at_work
-from ..data import contents, datasets
-from ..data.contents import Contents, contents_of
-from ..data.datasets import Dataset
-from ..data.order import Position, Share, training_batches
+from .. import model as model_file
+from ..data.loading.order import Position, Share, training_batches
+from ..data.sources import contents, datasets
+from ..data.sources.contents import Contents, contents_of
+from ..data.sources.datasets import Dataset
 from ..errors import UserError
-from ..machine import keep_freed_memory
-from ..models.counts import count_macs, count_parameters
+from ..folder_lock import at_work
+from ..hardware import processes
+from ..hardware.machine import keep_freed_memory
+from ..hardware.precision import resolve_device, resolve_precision
+from ..inputs import load_recipe, new_folder
+from ..kernels.choose import choose_kernels
+from ..models.flops import count_macs, count_parameters
 from ..pretrained.weights import Weights
+from ..progress import ignore_line, print_line
 from ..recipe import Recipe
 from ..run_folder import RunFolder, environment, remove_unfinished, write_csv, write_json, write_text
-from ..say import ignore_line, print_line
-from ..training import resuming, waiting
+from ..training import data_stalls, experiment_log, resuming
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written
 from ..training.compiling import check_compiler
 from ..training.engine import Engine, fit, make_engine, seed_generators_of_all
-from ..training.kernels import choose_kernels
 from ..training.loss import Loss
 from ..training.placement import Placement, check_together, place
-from ..training.precision import resolve_device, resolve_precision
 from ..training.scores import WORDS, main_score
+from ..training.setup import Learner, Start, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 from ..training.sharding import of_the_first
 from ..training.task import Classification
-from . import experiment_log
-from .inputs import load_recipe, new_folder
-from .learner import Learner, Start, check_batches_of_one, find_parts, make_learner, make_start, read_weights
 
 
 def train(
@@ -115,7 +115,7 @@ def train_in(run: RunFolder, recipe: Recipe, resume: bool, quiet: bool, weights:
         described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
         write_results(run, recipe, start, data, module, engine.record.rows, described)
         experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
-        say(waiting.in_words(described["waiting_share"], recipe, data.small))
+        say(data_stalls.in_words(described["waiting_share"], recipe, data.small))
         score = main_score(task.scores)
         say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}")
         say(f"next: {shlex.join(['vit', 'evaluate', str(run.path)])}")
@@ -171,7 +171,7 @@ def write_results(
     if not run.is_there():
         raise run.removed()
     try:
-        checkpoint.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
+        model_file.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
         write_csv(run.metrics, epochs)  # on a disk that was full, an epoch's rows may be missing
         write_json(run.summary, described)
     except OSError as error:

@@ -5,9 +5,9 @@ Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from o
 
 from typing import TYPE_CHECKING, Any
 
-from .. import timm_options
 from ..errors import UserError, nearest
-from ..table import REQUIRED, Lazy, Table, check_options, options_of
+from ..registry import timm_options
+from ..registry.table import REQUIRED, Lazy, Table, check_options, options_of
 
 if TYPE_CHECKING:
     from torch import nn

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .attention_modules import ATTENTION_MODULES
+from .channel_attention import ATTENTION_MODULES
 from .drop_path import DropPath
 from .strides import thin_out
 

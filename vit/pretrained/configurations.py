@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
-from ..table import lines_of
+from ..registry.table import lines_of
 from .header import Count, Deviation, Mean, Positive, Size, distinct, refuse
 
 UNSET: Any = None  # is not there

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from .. import models
 from ..errors import UserError
 from ..models import MODELS, complete_options
-from ..table import REQUIRED, Lazy
+from ..registry.table import REQUIRED, Lazy
 from .bounds import Bounded
 from .weights import Weights
 

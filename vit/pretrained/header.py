@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from torch import Tensor
 
-from .. import timm_options
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, listed
 from ..models import MODELS, SUPPLIED
-from ..table import check_options, lines_of
+from ..registry import timm_options
+from ..registry.table import check_options, lines_of
 
 FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
 MOST_PIXELS = 2**26  # of an image as the model takes it, and as it is resized before its crop

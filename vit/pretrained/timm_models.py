@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from .. import models, timm_options
+from .. import models
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
 from ..models.vision_transformer import ACTIVATIONS
+from ..registry import timm_options
 from . import configurations, describe, files, header, hub, unwrapping
 from .bounds import Bounded
 from .class_names import names_of

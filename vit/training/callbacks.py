@@ -10,13 +10,13 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import machine
+from ..hardware import machine
 from ..run_folder import clock, write_csv
 from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
+from .data_stalls import WaitingForImages
 from .scores import WORDS, main_score
 from .task import Classification
-from .waiting import WaitingForImages
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
 PLAIN_LINE_WITHIN_EPOCH_SECONDS = 30.0

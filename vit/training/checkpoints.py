@@ -16,10 +16,10 @@ from torch import Tensor
 from ..errors import Interrupted, UserError
 from ..recipe import Training
 from ..run_folder import RunFolder, replace_file
-from .guard import LossGuard
+from .nonfinite import LossGuard
 from .scores import main_score
 from .sharding import any_process, whole
-from .stopping import StopSignals
+from .signals import StopSignals
 from .task import Classification
 
 MOST_OF_THE_TIME = 1 / 20  # spent on writing, unless every step is asked for

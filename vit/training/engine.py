@@ -15,22 +15,22 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 
-from .. import endings, processes
 from ..errors import Interrupted, UserError
-from ..machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
+from ..hardware import endings, processes
+from ..hardware.machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
+from ..hardware.precision import LIGHTNING_NAMES
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
 from .checkpoints import GatheredWeights, KeptWeights, LastCheckpoint, WholeFiles
-from .guard import LossGuard
+from .data_stalls import WaitingForImages
 from .memory import out_of_memory_message
+from .nonfinite import LossGuard
 from .placement import Placement
-from .precision import LIGHTNING_NAMES
 from .resuming import WITHOUT_IT
 from .sharding import ending_together
 from .task import Classification
-from .waiting import WaitingForImages
 
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
     logging.getLogger(name).setLevel(logging.WARNING)

@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import UserError
 from ..models import head_names
-from ..say import Countdown, Say
+from ..progress import Countdown, Say
 
 
 class HeadOnly(nn.Module):

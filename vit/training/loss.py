@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..data.datasets import class_counts
+from ..data.sources.datasets import class_counts
 from ..recipe import Training
 
 

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
 from ..errors import UserError
-from ..machine import free_memory_bytes
+from ..hardware.machine import free_memory_bytes
 from ..models.drop_path import DropPath
 from ..recipe import Optimizer as OptimizerSettings
 from .optim import state_bytes

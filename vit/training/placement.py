@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from .. import processes
 from ..errors import UserError
+from ..hardware import processes
 from ..recipe import Recipe, Training
 
 

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..errors import UserError, listed
 from ..pretrained.pickles import first_reason
 from ..recipe import TIMM, Recipe
+from ..registry.table import plain
 from ..run_folder import RunFolder
-from ..table import plain
 from .optim import make_optimizer
 
 WITHOUT_IT = "without it the run starts anew (delete it)"

@@ -15,9 +15,9 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from .. import processes
-from ..data.order import ALONE, Share
+from ..data.loading.order import ALONE, Share
 from ..errors import UserError
+from ..hardware import processes
 from ..models.layers import blocks
 from .placement import check_gpus
 from .tuning import batch_norms

@@ -10,8 +10,8 @@ from lightning.pytorch.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from ..data.loading import Loaders
-from ..data.order import Position, Share
+from ..data.loading.loaders import Loaders
+from ..data.loading.order import Position, Share
 from ..randomness import derive_seed
 from ..recipe import Recipe
 from .loss import Loss

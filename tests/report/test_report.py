@@ -1,0 +1,75 @@
+"""The report's files, from results that are kept."""
+
+import errno
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from vit.report import caveats, write
+
+DOCS = Path(__file__).parents[2] / "docs"
+KEPT = DOCS / "example" / "results.json"
+
+
+def test_a_bar_in_a_name_ends_no_cell_of_a_markdown_table(tmp_path: Path) -> None:
+    text = KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca|narrow"')
+    write.write(tmp_path, json.loads(text), defaultdict(str))
+    written = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert r"eca\|narrow" in written
+    tables = re.findall(r"(?:^\|.*\n)+", written, flags=re.M)
+    assert len(tables) > 5
+    for table in tables:
+        columns = {len(re.findall(r"(?<!\\)\|", row)) for row in table.splitlines()}
+        assert len(columns) == 1, table
+
+
+def test_names_from_files_are_no_markup(tmp_path: Path) -> None:
+    results = json.loads(KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca<b>[x](y)"'))
+    results["title"] = "two\n\\input{secrets} 50 %"
+    results["data"]["skipped"] = [{"path": "a`b.png", "reason": "cut\n\n# off <script>alert(1)</script>"}]
+    write.write(tmp_path, results, defaultdict(str))
+    written = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "`a'b.png`: cut  # off &lt;script>alert(1)&lt;/script>\n" in written
+    assert "eca&lt;b>[x]\\(y)" in written and "<script" not in written and "](y)" not in written
+    tables = (tmp_path / "tables.tex").read_text(encoding="utf-8")
+    assert tables.startswith(r"% two \textbackslash{}input\{secrets\} 50 \%, ")
+
+
+def test_a_disk_that_is_full_leaves_the_former_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    results = json.loads(KEPT.read_text(encoding="utf-8"))
+    write.write(tmp_path, results, defaultdict(str))
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
+    real, calls = Path.write_text, iter(range(1_000))
+
+    def full(self: Path, *more: str, **options: str) -> int:
+        if next(calls) == len(before) - 1:
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        return real(self, *more, **options)
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space"):
+        write.write(tmp_path, results | {"title": "another"}, defaultdict(str))
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
+
+
+@pytest.mark.parametrize(("epochs", "told"), [(6, True), (50, True), (51, False), (100, False)])
+def test_a_training_much_shorter_than_published_ones_is_told(epochs: int, told: bool) -> None:
+    results = json.loads(KEPT.read_text(encoding="utf-8"))
+    results["data"] |= {"name": "cifar10", "training_images": 15_680, "test_images": 10_000}
+    (row,) = [row for row in results["ledger"]["rows"] if row["key"] == "epochs"]
+    row["values"] = dict.fromkeys(row["values"], epochs)
+    line = (
+        f"Trained for {epochs} epochs on 15,680 images, where published trainings on this data set take 100 to 300: "
+        "a longer training may change the order."
+    )
+    assert (line in caveats.caveats(results)) == told
+
+
+def test_no_line_of_the_page_ends_before_a_percent_sign(tmp_path: Path) -> None:
+    write.write(tmp_path, json.loads(KEPT.read_text(encoding="utf-8")), defaultdict(str))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    verdict = page[page.index('id="verdict"') : page.index('id="fairness"')]
+    assert re.search("[0-9]\N{NO-BREAK SPACE}%", verdict) and not re.search("[0-9] %", verdict)

@@ -1,0 +1,223 @@
+"""The sentences of a report follow from the fields that decide them, and say nothing else."""
+
+from typing import Any
+
+import pytest
+
+from vit.report import caveats, formats, wording
+
+
+def model(name: str, family: str, top1: float, seeds: int = 3, **more: Any) -> dict[str, Any]:
+    timings = {"latency_ms": 3.14, "train_images_per_second": 210.0}
+    timed = {key + end: value * part for key, value in timings.items() for end, part in zip(ENDS, PARTS, strict=True)}
+    return {
+        "name": name,
+        "family": family,
+        "top1": {"mean": top1, "low": top1 - 0.01, "high": top1 + 0.01, "seeds": [top1] * seeds},
+        "peak_memory_bytes": 5e8,
+        "timed_on": {"device": "cpu", "threads": 2},
+    } | (timed | more)
+
+
+ENDS, PARTS = ("", "_low", "_high"), (1.0, 0.9, 1.2)
+
+
+def pair(a: str, b: str, outcome: str, difference: float, winner: str | None = None, **more: Any) -> dict[str, Any]:
+    return {
+        "a": a,
+        "b": b,
+        "difference": difference,
+        "low": difference - 0.011,
+        "high": difference + 0.013,
+        "level": 0.05,
+        "p_value": 0.0123,
+        "p_adjusted": 0.0154,
+        "winner": winner,
+        "verdict": outcome,
+        "seeds": [3, 3],
+        "detectable": 0.021,
+        "needed": {"seeds": 7, "images": 5_432},
+    } | more
+
+
+def results(*pairs: dict[str, Any], seeds: int = 3, **more: Any) -> dict[str, Any]:
+    models = more.pop("models", [model("net", "cnn", 0.8432, seeds), model("trans", "vit", 0.8101, seeds)])
+    return {
+        "models": models,
+        "rivals": ["trans", "net"] if len(models) > 1 else None,
+        "margin": 0.01,
+        "pairs": list(pairs),
+        "selection": [],
+        "ledger": {"only_models_differ": True, "differences": [], "rows": []},
+        "training": {"left_out": [], "starts": {}, "machines": ["this one"], "fractions": [1.0]},
+        "data": {"audits": [], "test_images": 450, "training_images": 1_000, "name": "digits"},
+        "curve_fits": None,
+        "data_efficiency": [],
+        "robustness": [],
+        "under_damage": None,
+        "likelihood": None,
+    } | more
+
+
+NET, TRANS = "the CNN net (84.3 %)", "the ViT trans (81.0 %)"
+ALONE: dict[str, Any] = {"p_adjusted": 0.0123}
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (
+            pair("net", "trans", "better_by_more", 0.033, "net", **ALONE),
+            "The CNN net (84.3 %) is more accurate than the ViT trans (81.0 %), by more than the margin of 1 point: "
+            "+3.3 points [+2.2, +4.6] (95 % interval), p = 0.012.",
+        ),
+        (
+            pair("trans", "net", "better_by_more", -0.033, "net", **ALONE),
+            "The CNN net (84.3 %) is more accurate than the ViT trans (81.0 %), by more than the margin of 1 point: "
+            "+3.3 points [+2.0, +4.4] (95 % interval), p = 0.012.",
+        ),
+        (
+            pair("net", "trans", "better", 0.033, "net", **ALONE),
+            "The CNN net (84.3 %) is more accurate than the ViT trans (81.0 %): +3.3 points [+2.2, +4.6] "
+            "(95 % interval), p = 0.012; whether by more than the margin of 1 point is not known.",
+        ),
+        (
+            pair("net", "trans", "better_by_less", 0.033, "net", **ALONE),
+            "The CNN net (84.3 %) is more accurate than the ViT trans (81.0 %), but by less than the margin of "
+            "1 point: +3.3 points [+2.2, +4.6] (95 % interval), p = 0.012.",
+        ),
+        (
+            pair("net", "trans", "as_good", 0.033, level=0.1, **ALONE),
+            "The CNN net (84.3 %) and the ViT trans (81.0 %) are as good within the margin of 1 point: +3.3 points "
+            "[+2.2, +4.6] (90 % interval), by two one-sided tests.",
+        ),
+        (
+            pair("net", "trans", "not_known", 0.033, **ALONE),
+            "Whether the CNN net (84.3 %) or the ViT trans (81.0 %) is more accurate is not known: +3.3 points "
+            "[+2.2, +4.6] (95 % interval), p = 0.012.",
+        ),
+        (
+            pair("net", "trans", "not_tested", 0.033, p_value=None, p_adjusted=None),
+            "The CNN net (84.3 %) was right more often than the ViT trans (81.0 %) in these trainings, which decides "
+            "nothing: +3.3 points [+2.2, +4.6] (95 % interval over test images alone).",
+        ),
+        (
+            pair("net", "trans", "not_tested", 0.0, p_value=None, p_adjusted=None),
+            "The CNN net (84.3 %) and the ViT trans (81.0 %) tied in these trainings, which decides nothing: +0.0 "
+            "points [−1.1, +1.3] (95 % interval over test images alone).",
+        ),
+    ],
+)
+def test_the_first_sentence(row: dict[str, Any], told: str) -> None:
+    assert wording.accuracy_sentence(results(row)) == told
+
+
+def test_the_first_sentence_is_of_its_own_pair_and_tells_the_raw_and_the_adjusted_p() -> None:
+    models = [model("net", "cnn", 0.8432), model("trans", "vit", 0.8101), model("other", "cnn", 0.79)]
+    rows = [
+        pair("net", "other", "better", 0.052, "net", p_value=0.0002),
+        pair("net", "trans", "better", 0.033, "net", level=0.04),
+        pair("trans", "other", "not_known", 0.02, p_value=0.3, p_adjusted=0.6),
+    ]
+    assert wording.accuracy_sentence(results(*rows, models=models)) == (
+        "The CNN net (84.3 %) is more accurate than the ViT trans (81.0 %): +3.3 points [+2.2, +4.6] (96 % interval), "
+        "p = 0.012 (0.015 adjusted for 3 tests); whether by more than the margin of 1 point is not known."
+    )
+    assert wording.findings(results(*rows, models=models)) == [
+        "Of the 2 other pairs of models: net is more accurate than other; of 1 it is not known."
+    ]
+
+
+def test_a_difference_is_what_a_reader_makes_of_the_accuracies_beside_it() -> None:
+    for a, b in ((0.9926, 0.9843), (0.98546, 0.98504), (0.5, 0.5), (0.99999, 0.99991)):
+        decimals = formats.decimals_for(a, b)
+        first, second = (float(formats.percent(value, decimals).split()[0]) for value in (a, b))
+        apart = float(formats.points(a - b, decimals))
+        assert round(first - second, decimals) == apart and (apart > 0 or a == b)
+
+
+def test_no_model_is_better_by_nothing() -> None:
+    models = [model("net", "cnn", 0.98504), model("trans", "vit", 0.98546)]
+    row = pair("net", "trans", "better_by_less", -0.00042, "trans", low=-0.0008, high=-0.00001, **ALONE)
+    told = wording.accuracy_sentence(results(row, models=models))
+    assert told.startswith("The ViT trans (98.546 %) is more accurate than the CNN net (98.504 %), but by less than")
+    assert "+0.042 points [+0.001, +0.080]" in told
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(0.0499, "0.0499"), (0.05, "0.050"), (0.0501, "0.0501"), (0.0004, "< 0.001"), (None, "–")]
+)
+def test_a_rounded_p_value_stays_on_its_side_of_the_level(value: float | None, told: str) -> None:
+    assert formats.p_value(value) == told
+
+
+def test_one_seed_decides_nothing_and_is_told_whatever_else_limits_the_report() -> None:
+    models = [model("net", "cnn", 0.8432, 1), model("trans", "vit", 0.8101, 5)]
+    untested = pair("net", "trans", "not_tested", 0.033, p_value=None, p_adjusted=None, seeds=[1, 5], detectable=None)
+    ledger = {"only_models_differ": False, "differences": [{"key": "optimizer.lr", "values": {}}], "rows": []}
+    told = wording.verdict(results(untested, models=models, ledger=ledger))
+    assert "which decides nothing" in told[0]
+    assert told[1].startswith("One seed of net: how much another training would differ is not known")
+    assert told[-1].startswith("Not a comparison of models alone, because optimizer.lr differs")
+    everything = " ".join(told + caveats.caveats(results(untested, models=models, ledger=ledger)))
+    assert "p =" not in everything and "four times in five" not in everything and "more accurate" not in everything
+
+
+def test_one_seed_a_model_is_said_only_where_it_is_so() -> None:
+    row = pair("net", "trans", "better", 0.033, "net", seeds=[5, 3])
+    assert not caveats.seed_caveats(results(row, models=[model("net", "cnn", 0.84, 5), model("trans", "vit", 0.8, 3)]))
+    assert caveats.seed_caveats(results(row, seeds=1))[0].startswith("One seed of every model")
+    (warned,) = caveats.seed_caveats(results(row, seeds=2))
+    assert warned.startswith("Two seeds of every model tell little")
+
+
+def test_what_would_be_found_is_of_the_pair_in_the_sentence_or_else_what_it_takes() -> None:
+    other = pair("net", "other", "better", 0.05, detectable=0.07)
+    (found,) = caveats.caveats(results(other, pair("net", "trans", "better", 0.033, "net")))
+    assert found.startswith("A true difference of 2.1 points between net and trans would be found four times in five")
+    (found,) = caveats.caveats(results(pair("net", "trans", "not_known", 0.03, detectable=None)))
+    assert found.endswith(
+        "For one of 1 point, four times in five, about 7 seeds of either on these test images or 5,500 test images "
+        "with these seeds would do."
+    )
+    none = pair("net", "trans", "not_known", 0.03, detectable=None, needed={"seeds": None, "images": None})
+    assert caveats.caveats(results(none))[0].endswith("not even 50 seeds would do.")
+
+
+def test_the_luck_that_a_chosen_model_keeps_is_told() -> None:
+    row = pair("net", "trans", "better", 0.033, "net")
+    chosen = [{"model": "net", "among": 4, "bias": 0.0031}]
+    told = caveats.caveats(results(row, selection=chosen))
+    assert told[0].startswith("net was the best of 4 CNNs on validation") and "seem 0.3 points better" in told[0]
+    assert len(caveats.caveats(results(row, selection=[chosen[0] | {"bias": 0.0001}]))) == 1
+
+
+def test_under_damage_the_accuracy_comes_first_and_the_share_kept_second() -> None:
+    """A model that knows less has less to lose: docs/cifar10 once told of the share alone, and named the worse one."""
+    share = lambda mean: {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}  # noqa: E731
+    rows = [
+        {"model": "trans", "images": 256, "corrupted": share(0.382), "kept": share(0.805)},
+        {"model": "net", "images": 256, "corrupted": share(0.430), "kept": share(0.706)},
+    ]
+    row = pair("trans", "net", "better", -0.048, "net", **ALONE)
+    (told,) = wording.findings(results(pair("net", "trans", "better", 0.03), robustness=rows, under_damage=row))
+    assert told == (
+        "On 256 test images under noise, blur, weather and digital damage: net (43.0 %) is more accurate than trans "
+        "(38.2 %): +4.8 points [+3.5, +5.9] (95 % interval), p = 0.012; whether by more than the margin of 1 point is "
+        "not known. Of their accuracy on the same images unchanged, that leaves: trans 80.5 % [78.5 %, 82.5 %] and "
+        "net 70.6 % [68.6 %, 72.6 %]."
+    )
+
+
+@pytest.mark.parametrize(("low", "high", "winner"), [(-0.09, -0.01, "trans"), (0.01, 0.09, "net"), (-0.01, 0.09, None)])
+def test_a_likelihood_is_named_only_where_its_interval_leaves_zero_out(
+    low: float, high: float, winner: str | None
+) -> None:
+    nll = {"difference": (low + high) / 2, "low": low, "high": high, "p_value": 0.02}
+    told = wording.findings(results(pair("net", "trans", "better", 0.03), likelihood={"nll": nll}))
+    assert [sentence.split()[3] for sentence in told] == ([winner] if winner else [])
+
+
+def test_one_model_alone_is_compared_with_none() -> None:
+    told = wording.verdict(results(models=[model("net", "cnn", 0.8432)], rivals=None))
+    assert told == ["net reaches 84.3 % [83.3 %, 85.3 %] on test."]

@@ -1,0 +1,116 @@
+"""What an audit of a comparison's images found, as its report tells it; kept, since looking takes a while."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from ..audit import fingerprints
+from ..audit.findings import SPLITS, Findings, crosses_splits, findings_of, joined_splits
+from ..data.sources import datasets
+from ..data.sources.broken import digest
+from ..progress import print_line
+from ..recipe import Data
+from ..run_folder import read_json, read_memory, write_json
+from .plan import DATA_KEYS, PlannedRun
+
+MOST_IMAGES = 200_000  # that are looked at unasked
+EXAMPLES = 10
+MOST_GROUPED = 20_000  # names of test images that belong together, kept with every report
+
+
+def audits_of(planned: Sequence[PlannedRun], folder: Path) -> list[dict[str, Any]]:
+    """Return what was found in each set of images that some models had: one row, unless finished runs had several.
+
+    Seeds that draw their training images anew have one: whatever is not tested, some seed may have trained on.
+    """
+    models: dict[tuple, list[str]] = {}
+    sections: dict[tuple, Data] = {}
+    for p in planned:
+        data = p.recipe.data
+        of = (*(getattr(data, key) for key in (*DATA_KEYS, "on_error")), data.resample_seed is not None)
+        sections.setdefault(of, replace(data, fraction=1.0))
+        if p.model not in models.setdefault(of, []):
+            models[of].append(p.model)
+    return [{"models": names} | audited(sections[of], folder) for of, names in models.items()]
+
+
+def audited(data: Data, folder: Path) -> dict[str, Any]:
+    dataset = datasets.load(data)
+    everything = joined_splits(dataset)
+    if len(everything) > MOST_IMAGES:
+        return not_looked(len(everything))
+    sizes = [len(dataset.split(name)) for name in SPLITS]
+    drawn = data.resample_seed is not None and "validation" not in datasets.read_source(data.name, data.path).splits
+    cut = f"{sizes} drawn by seed" if drawn else f"{sizes}"
+    of = sha256(f"{digest(everything)} {cut}".encode() + everything.labels.tobytes()).hexdigest()
+    kept = folder / "audits" / f"{of[:16]}.json"
+    known = read_memory(kept)
+    if known is None or "test_groups" not in known:  # kept before they were looked for
+        looks = fingerprints.look(everything, print_line)
+        write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything), drawn))
+        known = read_json(kept)
+    return known
+
+
+def not_looked(images: int) -> dict[str, Any]:
+    return {"looked": False, "images": images, "leaks": 0}
+
+
+def counted(findings: Findings, images: int, drawn: bool) -> dict[str, Any]:
+    """Return the findings as numbers, with the names of the first of them.
+
+    `drawn` says that validation's images train in other seeds.
+    """
+    learnt = {"train", "validation"} if drawn else {"train"}
+    trained = [group for group in findings.leaks if any(image.split in learnt for image in group)]
+    groups, left_out = groups_of_test(findings)
+    leaked = [image.name for group in trained for image in group if image.split == "test"]
+    near = [pair for pair in findings.near if crosses_splits(pair)]
+    return {
+        "looked": True,
+        "images": images,
+        "leaks": len(leaked),
+        "leaked": leaked[:EXAMPLES],
+        "leaks_of_validation": len(findings.leaks) - len(trained),
+        "near_across_splits": len(near),
+        "near_examples": [[image.name for image in pair] for pair in near[:EXAMPLES]],
+        "conflicts": len(findings.conflicts),
+        "copies": sum(len(group) - 1 for group in findings.copies),
+        "remarks": findings.remarks,
+        "test_groups": groups,
+        "test_groups_left_out": left_out,
+    }
+
+
+def groups_of_test(findings: Findings) -> tuple[list[list[str]], int]:
+    """Return the names of test images that are the same or nearly the same, the largest groups first.
+
+    Also those that are so by a chain of others, of whatever split, as the images of a series are. The second value is
+    how many groups were left out, since they hold more than MOST_GROUPED names.
+    """
+    found = [*findings.leaks, *findings.conflicts, *findings.copies, *findings.near]
+    known: dict[tuple[str, str], int] = {}
+    number = lambda image: known.setdefault((image.split, image.name), len(known))  # noqa: E731
+    links = np.array([(number(group[0]), number(other)) for group in found for other in group[1:]]).reshape(-1, 2)
+    if not len(links):
+        return [], 0
+    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(known), len(known)))
+    chains: dict[int, list[str]] = {}
+    for (split, name), chain in zip(known, connected_components(graph, directed=False)[1].tolist(), strict=True):
+        if split == "test":
+            chains.setdefault(chain, []).append(name)
+    groups = sorted(
+        (sorted(names) for names in chains.values() if len(names) > 1), key=lambda group: (-len(group), group)
+    )
+    kept, room = [], MOST_GROUPED
+    for group in groups:
+        if len(group) <= room:
+            kept.append(group)
+            room -= len(group)
+    return kept, len(groups) - len(kept)

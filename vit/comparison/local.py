@@ -1,0 +1,123 @@
+"""Work in processes of its own: trainings side by side, then each model timed alone."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..folder_lock import at_work
+from ..hardware.machine import available_cores, keep_freed_memory
+from ..recipe import Recipe
+from ..run_folder import digest_of_file, read_json, read_memory, write_json
+from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
+from .plan import PlannedRun, not_finished
+from .progress import CompareProgress
+
+
+def default_jobs(planned: list[PlannedRun]) -> int:
+    """Return one training a core on a CPU, where small models gain most so, and one at a time on a GPU."""
+    import torch
+
+    on_gpu = any(p.recipe.training.device != "cpu" for p in planned) and torch.cuda.is_available()
+    return 1 if on_gpu else min(len(planned), available_cores())
+
+
+def threads_of_a_training(jobs: int) -> int:
+    return max(1, available_cores() // jobs)
+
+
+def train_side_by_side(planned: list[PlannedRun], jobs: int | None) -> None:
+    """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
+    jobs = jobs or default_jobs(planned)
+    threads = threads_of_a_training(jobs)
+    missing = not_finished(planned)
+    with CompareProgress(planned, missing, jobs) as progress, FreshProcesses(jobs) as processes:
+        if missing:
+            processes.one(decide_precision, missing[0], threads)
+        for training, (top1, seconds) in processes.each(train_and_evaluate, missing, threads):
+            progress.finished(training, top1, seconds)
+
+
+def decide_precision(planned: PlannedRun, threads: int) -> str:
+    """Measure what `auto` will be, once and undisturbed, so that every training chooses the same; return it."""
+    import torch
+
+    from ..hardware.precision import resolve_device, resolve_precision
+
+    torch.set_num_threads(threads)
+    training = planned.recipe.training
+    return resolve_precision(training.precision, resolve_device(training.device))[0]
+
+
+def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]:
+    """Return the accuracy, and the seconds that it took to get there."""
+    import torch
+
+    from ..commands.evaluate import evaluate
+    from ..commands.train import train
+
+    start = time.perf_counter()
+    torch.set_num_threads(threads)
+    with at_work(planned.folder.path, SECONDS_TO_STOP):  # of a comparison that was killed, whose training still ends
+        pass
+    try:
+        train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+    except UserError:
+        if planned.judged_on == "test" or not planned.folder.diverged.exists():
+            raise
+        write_json(planned.folder.scores("validation"), {"top1": 0.0, "diverged": True})  # a trial that lost
+        return 0.0, time.perf_counter() - start
+    if planned.judged_on == "test":
+        evaluate(planned.folder.path, split="validation")  # what temperatures are fitted on
+    return evaluate(planned.folder.path, split=planned.judged_on).scores["top1"], time.perf_counter() - start
+
+
+def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str, Any]]:
+    """Time each model once, alone on the machine, after all training is done; return the costs by model."""
+    first = {p.model: p for p in reversed(planned)}
+    missing = [p for p in first.values() if not is_measured(p, folder)]
+    with FreshProcesses(1) as alone:
+        for p, cost in alone.each(measure_cost, missing):
+            write_json(cost_file(folder, p.model), cost)
+    return {model: read_json(cost_file(folder, model)) for model in first}
+
+
+def measure_cost(planned: PlannedRun) -> dict[str, Any]:
+    from .. import model as model_file
+    from ..hardware.precision import AUTOCAST_TYPES, available_device
+    from ..hardware.timing import measure
+    from ..kernels.choose import choose_kernels
+    from ..models import family
+    from ..models.activation_checkpointing import recompute_activations
+
+    loaded = model_file.load(planned.folder.path)
+    summary = read_json(planned.folder.summary)
+    size, precision = loaded.preprocessing.image_size, summary["precision"]
+    device = available_device(planned.recipe.training.device)
+    keep_freed_memory()  # as in a training
+    kind = family(loaded.module)
+    if planned.recipe.training.gradient_checkpointing:
+        recompute_activations(loaded.module)
+    choose_kernels(loaded.module, size, precision, device)
+    timings = measure(loaded.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
+    told = {"family": kind, "model_digest": digest_of_file(planned.folder.model), "train_precision": precision}
+    return told | asdict(timings)
+
+
+def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:
+    """Return how many images a device of a training took at once: a part of its share of a step."""
+    pieces = summary.get("processes", 1) * summary.get("parts", 1)
+    return max(1, min(recipe.training.batch_size, summary["training_images"]) // pieces)
+
+
+def is_measured(planned: PlannedRun, folder: Path) -> bool:
+    known = read_memory(cost_file(folder, planned.model))
+    if known is None or "latency_ms_low" not in known:  # kept before the spread of rounds was
+        return False
+    return known.get("model_digest") == digest_of_file(planned.folder.model)
+
+
+def cost_file(folder: Path, model: str) -> Path:
+    return folder / "costs" / f"{model}.json"

@@ -1,0 +1,65 @@
+"""How far a comparison is: a bar on a terminal, a line a training elsewhere; on stderr."""
+
+import sys
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+from ..run_folder import clock
+from ..terminal import plain_console
+from .plan import PlannedRun
+
+
+class CompareProgress:
+    """Counts the trainings that ended; the time left follows from how long each model took for its work."""
+
+    def __init__(self, planned: list[PlannedRun], missing: list[PlannedRun], jobs: int):
+        self.total, self.left, self.jobs = len(planned), list(missing), jobs
+        self.rates: dict[str, float] = {}  # seconds a unit of work, by model
+        console = plain_console(stderr=True)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}", markup=False),
+        )
+        self.bar = Progress(*columns, console=console) if console.is_terminal else None
+
+    def __enter__(self) -> "CompareProgress":
+        done = self.total - len(self.left)
+        text = f"{len(self.left)} trainings to do, {done} done before; {self.jobs} side by side"
+        print(text if self.left else f"all {done} trainings were done before", file=sys.stderr, flush=True)
+        if self.bar:
+            self.bar.start()
+            self.bar.add_task("training", total=self.total, completed=done, left="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar:
+            self.bar.stop()
+
+    def finished(self, training: PlannedRun, top1: float, seconds: float) -> None:
+        self.left.remove(training)
+        self.rates[training.model] = seconds / training.work()
+        done = self.total - len(self.left)
+        line = f"{training.title()}: {top1:.2%} on {training.judged_on}"
+        left = f"{clock(self._seconds_left())} left"
+        if self.bar:
+            self._say(line)
+            self.bar.update(self.bar.task_ids[0], completed=done, left=left)
+        else:
+            self._say(f"[{done:>{len(str(self.total))}}/{self.total}] {line}; {left}")
+
+    def begun_again(self, training: PlannedRun) -> None:
+        self._say(f"{training.title()}: its worker died; begun again, from its last checkpoint")
+
+    def _say(self, line: str) -> None:
+        if self.bar:
+            self.bar.print(line)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def _seconds_left(self) -> float:
+        typical = sum(self.rates.values()) / len(self.rates)
+        return sum(t.work() * self.rates.get(t.model, typical) for t in self.left) / min(
+            self.jobs, max(1, len(self.left))
+        )

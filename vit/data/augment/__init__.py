@@ -1,0 +1,1 @@
+"""How training images are changed: one by one, in batches, and mixed."""

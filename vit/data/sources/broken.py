@@ -1,0 +1,67 @@
+"""Files that cannot be decoded: looked for once, then refused before anything is written, or left out and listed."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from hashlib import sha256
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from ...errors import UserError, listed
+from ...places import cache_folder
+from ...progress import Countdown, Say, ignore_line
+from ...run_folder import read_memory, write_text
+from ..decoding.reading import FORMATS, HEIF, own_warnings
+
+if TYPE_CHECKING:
+    from .images import Images
+
+AT_ONCE = 500  # files between two looks at the clock
+
+
+def reasons(images: "Images", say: Say) -> dict[int, str]:
+    """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
+    if not images.store.encoded:
+        return {}
+    memory = cache_folder() / "decoded" / f"{digest(images)}-{reader()}.json"
+    known = read_memory(memory)
+    if known is not None and all(index.isdecimal() for index in known):
+        return {int(index): str(reason) for index, reason in known.items()}
+    found = undecodable(images, say)
+    with suppress(OSError):  # a home that cannot be written costs a look a run
+        write_text(memory, json.dumps(found))
+    return found
+
+
+def undecodable(images: "Images", say: Say = ignore_line) -> dict[int, str]:
+    """Decode every image, and return which cannot be, and why; `say` is told how far it is."""
+    found: dict[int, str] = {}
+    countdown = Countdown(len(images), "{done:,} of {total:,} files decoded; {left} left", say)
+    with own_warnings(), ThreadPoolExecutor() as pool:
+        for first in range(0, len(images), AT_ONCE):
+            some = range(first, min(first + AT_ONCE, len(images)))
+            complaints = pool.map(images.complaint, some)
+            found |= {index: reason for index, reason in zip(some, complaints, strict=True) if reason}
+            countdown.tell(some.stop)
+    return found
+
+
+def refuse(complaints: list[str]) -> None:
+    """Raise UserError for images that cannot be decoded, a line for each, where there are any."""
+    if complaints:
+        count = "1 image" if len(complaints) == 1 else f"{len(complaints)} images"
+        advice = "mend or remove them, or leave them out by data.on_error=skip"
+        raise UserError("\n".join([f"{count} cannot be read; {advice}:", *listed(complaints)]))
+
+
+def reader() -> str:
+    """Return what changes when other files can be decoded than before."""
+    return sha256(repr((FORMATS, HEIF, version("pillow"))).encode()).hexdigest()[:8]
+
+
+def digest(images: "Images") -> str:
+    """Return what changes when any of the images does."""
+    whole = sha256()
+    for place in images.places:
+        whole.update(ascii(images.store.facts(int(place))).encode())
+    return whole.hexdigest()[:32]

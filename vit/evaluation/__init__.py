@@ -1,0 +1,1 @@
+"""A trained model scored: on which images, by which logits."""

@@ -1,0 +1,1 @@
+"""What inside of a model its answer comes from."""

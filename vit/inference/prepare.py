@@ -1,0 +1,46 @@
+"""How a loaded model is to answer: exactly, or faster with other last bits or fewer tokens."""
+
+from dataclasses import replace
+
+from ..errors import UserError
+from ..hardware.precision import AUTOCAST_TYPES, resolve_precision
+from ..kernels.packed_linear import Int8Linear, int8_supported
+from ..model import Loaded
+from . import token_merging
+from .half_precision import HalfPrecision
+from .packed_blocks import pack_blocks
+
+PRECISIONS = (*AUTOCAST_TYPES, "int8", "auto")
+
+
+def ready(loaded: Loaded, merge_tokens: int, precision: str, device: str) -> tuple[Loaded, str]:
+    """Return the model as it is to answer, on its device, and what that adds to the name of its results.
+
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "int8" the blocks' linear maps are of
+    that precision, and the rest is of bf16. Raises UserError where that cannot be.
+    """
+    if precision not in PRECISIONS:
+        raise UserError(f"there is no precision {precision} ({', '.join(PRECISIONS)})")
+    loaded.module.to(device)  # first: what is packed for a CPU stays there
+    told = []
+    if merge_tokens:
+        token_merging.merge_tokens(loaded.module, merge_tokens)
+        told.append(f"-{merge_tokens}-merged")
+    if precision == "int8":
+        round_to_int8(loaded, device)
+        dtype = AUTOCAST_TYPES["bf16"]
+    else:
+        precision, _ = resolve_precision(precision, device)
+        dtype = AUTOCAST_TYPES[precision]
+    if dtype is not None:
+        loaded = replace(loaded, module=HalfPrecision(loaded.module, dtype))
+        told.append(f"-{precision}")
+    return loaded, "".join(told)
+
+
+def round_to_int8(loaded: Loaded, device: str) -> None:
+    """Let the linear maps of a model's blocks be of int8; raises UserError where they cannot."""
+    if device != "cpu" or not int8_supported():
+        raise UserError("precision int8 needs a CPU with instructions for it (VNNI); bf16 or auto work everywhere")
+    if not pack_blocks(loaded.module, Int8Linear):
+        raise UserError("precision int8 is for ViTs of `vit models` with GELU; bf16 or auto work for all models")

@@ -1,0 +1,211 @@
+"""What learns in a run, and from what: a module with its start, the part of it that learns, and the batches."""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .. import model as model_file
+from ..data.augment.mixing import as_targets, make_mixing
+from ..data.loading.in_memory import as_it_is
+from ..data.loading.loaders import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
+from ..data.loading.order import Position, Share, training_batches
+from ..data.preprocessing import BatchNormalizer, Preprocessing
+from ..data.sources.datasets import Dataset
+from ..errors import UserError
+from ..hardware.precision import AUTOCAST_TYPES
+from ..model import Architecture
+from ..models.activation_checkpointing import recompute_activations
+from ..models.flops import count_parameters
+from ..pretrained.weights import Weights
+from ..progress import Say
+from ..recipe import Mixing, Recipe
+from . import features, tuning
+from .memory import parts_for
+from .placement import Placement
+from .sharding import most_of_all
+from .task import PrepareBatch
+from .tuning import keep_frozen_statistics
+
+OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
+
+
+@dataclass(frozen=True)
+class Start:
+    """A module before its training, what it is, what its images go through, and a line on the weights it began with."""
+
+    module: nn.Module
+    architecture: Architecture
+    preprocessing: Preprocessing
+    line: str | None
+
+
+@dataclass(frozen=True)
+class Learner:
+    """The part of a module that is trained, its batches of training and validation, and what prepares the former.
+
+    `adapters` must be merged after training; `seconds` were spent on a frozen trunk's features.
+    """
+
+    module: nn.Module
+    loaders: Loaders
+    prepare_batch: PrepareBatch
+    adapters: tuning.Adapters | None
+    parameters: int
+    seconds: float
+
+
+def read_weights(recipe: Recipe) -> Weights | None:
+    """Return the pretrained weights that a recipe names, or None."""
+    return model_file.start_of(recipe.model.name, recipe.model.pretrained, recipe.model.options)
+
+
+def make_start(recipe: Recipe, data: Dataset, weights: Weights | None) -> Start:
+    """Build the recipe's model, with the weights in it."""
+    check_labels(recipe, data)
+    model, size = recipe.model, recipe.data.image_size
+    preprocessing = preprocessing_of(recipe.data, data, weights.preprocessing if weights else None)
+    lines: list[str] = []
+    module, architecture = model_file.build(
+        model.name, model.options, len(data.classes), size, weights, model.new_head, data.classes, lines.append
+    )
+    check_sizes(module, recipe)
+    return Start(module, architecture, preprocessing, lines[0] if lines else None)
+
+
+def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: Say) -> Learner:
+    """Freeze what the recipe keeps, and return what learns; a head alone learns from features computed here."""
+    module, preprocessing = start.module, start.preprocessing
+    parameters = count_parameters(module)
+    adapters = tuning.prepare(module, recipe.tuning)
+    if recipe.training.gradient_checkpointing:
+        recompute_activations(module)
+    learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    say(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
+    began = time.perf_counter()
+    if recipe.tuning.trainable == "head":
+        parts = head_alone(recipe, module, data, preprocessing, device, say)
+    else:
+        prepare_batch = batch_preparation(recipe, preprocessing, len(data.classes))
+        parts = (module, make_loaders(recipe, data, preprocessing, say), prepare_batch)
+    return Learner(*parts, adapters, learning, time.perf_counter() - began)
+
+
+def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
+    mix = make_mixing(recipe.mixing, num_classes)
+    normalize = BatchNormalizer(preprocessing)
+    return lambda images, labels: mix(normalize(images), labels)
+
+
+def check_labels(recipe: Recipe, data: Dataset) -> None:
+    """Refuse settings that need one label an image where there may be several."""
+    if not data.train.multilabel:
+        if recipe.training.monitor in OF_SEVERAL:
+            raise UserError(f"training.monitor={recipe.training.monitor} is for images of several labels")
+        return
+    needed = {
+        "training.loss=bce": recipe.training.loss == "bce",
+        "data.sampling=uniform": recipe.data.sampling == "uniform",
+        f"training.monitor={', '.join(OF_SEVERAL)} or validation_loss": recipe.training.monitor
+        in ("auto", "validation_loss", *OF_SEVERAL),
+    }
+    missing = [setting for setting, there in needed.items() if not there]
+    if missing:
+        raise UserError(f"images of several labels need {'; '.join(missing)}")
+
+
+def check_sizes(module: nn.Module, recipe: Recipe) -> None:
+    """Refuse a lower resolution that the model does not take."""
+    size = recipe.schedule.lower_image_size
+    if size is None:
+        return
+    try:
+        with torch.inference_mode():
+            module.eval()(torch.zeros(1, 3, *size))
+        module.train()
+    except (ValueError, RuntimeError, AssertionError) as error:
+        raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
+
+
+def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts: int, placement: Placement) -> None:
+    """Refuse batches of one image where a norm would see a single value a channel, which has no variance.
+
+    Those of larger batches never do; and the BatchNorms of several GPUs see all of their images together.
+    """
+    processes = placement.world_size
+    batches = training_batches(recipe, data.train, parts, Share(0, processes), Position())
+    together = placement.device == "cuda" and placement.strategy == "ddp"
+    if batches.batch_size > parts * processes or together:
+        return
+    tried = deepcopy(module).train()
+    keep_frozen_statistics(tried)
+    sizes = dict.fromkeys([recipe.schedule.lower_image_size or recipe.data.image_size, recipe.data.image_size])
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            for height, width in sizes:
+                tried(torch.zeros(1, 3, height, width))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UserError(
+            f"a norm of {recipe.model.name} would see one value a channel, which has no variance: "
+            f"batches are of one image, and at {height} x {width} pixels its features are 1 x 1 there "
+            f"({len(data.train)} training images, training.batch_size {recipe.training.batch_size}, "
+            f"{parts} part{'s' * (parts > 1)} a step, {processes} process{'es' * (processes > 1)})\n"
+            f"what helps: {more_at_once(recipe, len(data.train), parts, processes)}; a larger data.image_size; "
+            "or for pretrained weights tuning.freeze_batch_norm=true"
+        ) from error
+
+
+def more_at_once(recipe: Recipe, images: int, parts: int, processes: int) -> str:
+    least = "more training images" if images < recipe.training.batch_size else "a larger training.batch_size"
+    fewer = ", fewer parts by training.accumulate" * (parts > 1) + ", fewer training.devices" * (processes > 1)
+    return least + fewer
+
+
+def head_alone(
+    recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
+) -> tuple[nn.Module, Loaders, PrepareBatch]:
+    """Return the head, loaders of features, and what prepares their batches."""
+    settings = {
+        "augment": bool(recipe.augment),
+        "mixing": recipe.mixing != Mixing(),
+        "schedule.lower_image_size": recipe.schedule.lower_image_size is not None,
+    }
+    left_out = [name for name, there in settings.items() if there]
+    if left_out:
+        say(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
+    found = [
+        features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device, say)
+        for images in (data.train, data.validation)
+    ]
+
+    def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
+        batches = training_batches(recipe, data.train, parts, share, start)
+        held = features.FeaturesByEpoch(*(tensor.to(device) for tensor in found[0].tensors))
+        return DataLoader(held, batch_sampler=batches, collate_fn=as_it_is)
+
+    def validation(share: Share, device: torch.device) -> DataLoader:
+        mine = range(share.rank, len(found[1]), share.world_size)
+        return DataLoader(found[1], batch_size=EVALUATION_BATCH_SIZE, sampler=mine)
+
+    prepare = lambda inputs, labels: (inputs, as_targets(labels, len(data.classes)))  # noqa: E731
+    return features.HeadOnly(module), Loaders(training, validation), prepare
+
+
+def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str, say: Say) -> int:
+    """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
+    parts = recipe.training.accumulate
+    if parts != "auto":
+        return parts
+    images = min(recipe.training.batch_size, len(data.train)) // placement.world_size
+    size, dtype, device = recipe.data.image_size, AUTOCAST_TYPES[precision], placement.device
+    sharing = placement.devices if device == "cpu" else 1
+    count = lambda: parts_for(learner.module, images, size, dtype, recipe.optimizer, device, sharing)  # noqa: E731
+    parts = most_of_all("parts", count, device)
+    say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
+    return parts
