@@ -14,8 +14,9 @@ from forked import Vit, context
 
 import vit
 from vit import UserError
+from vit.files import remove_unfinished, replace_file
 from vit.folder_lock import LOCK, at_work
-from vit.run_folder import RunFolder, remove_unfinished, replace_file
+from vit.run_folder import RunFolder
 
 SMALL = ("digits_vit", "model.depth=1", "schedule.epochs=40", "schedule.warmup_epochs=0")
 COMPARISON = """recipes: [digits_vit, digits_resnet]

@@ -10,7 +10,7 @@ import vit
 from vit import model as model_file
 from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 PREPROCESSING = Preprocessing((12, 8), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), "bilinear", 0.9)
 CLASSES = ("ant", "bee", "čáp")

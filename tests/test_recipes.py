@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from vit import recipe as recipes
-from vit.data import TRANSFORMS
-from vit.inputs import load_recipe
 from vit.models import create_model
+from vit.recipe import load_recipe
+from vit.registry import TRANSFORMS
 
 NAMES = recipes.shipped_names()
 COMPARISONS = [name for name in NAMES if recipes.is_comparison(name)]

@@ -14,7 +14,8 @@ from statistics import mean, stdev
 from typing import Any
 
 import vit
-from vit.run_folder import RunFolder, environment
+from vit.environment import environment
+from vit.run_folder import RunFolder
 
 ROOT = Path(__file__).parent.parent
 FIRST = ("airplane", "automobile", "bird", "cat", "deer")

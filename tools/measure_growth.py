@@ -27,11 +27,12 @@ from vit.bench.rounds import System, Timed, time_in_turns
 from vit.bench.rows import OURS, speeds
 from vit.bench.steps import Entry
 from vit.commands.bench_data import our_systems, two_photographs
+from vit.environment import environment
 from vit.errors import UserError
+from vit.files import read_json, write_json, write_text
 from vit.hardware.precision import resolve_device, resolve_precision
 from vit.progress import ignore_line
 from vit.report.plots.drawing import COLORS, STYLE, svg
-from vit.run_folder import environment, read_json, write_json, write_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "growth"
 ROUNDS, SECONDS = 3, 1.0

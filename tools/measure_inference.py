@@ -20,11 +20,11 @@ from pages import DOCS, machine, renew
 from torch import nn
 
 import vit
+from vit.environment import environment
 from vit.inference.half_precision import HalfPrecision
 from vit.inference.packed_blocks import pack_blocks
 from vit.inference.token_merging import merge_tokens
 from vit.kernels.packed_linear import Int8Linear
-from vit.run_folder import environment
 
 BATCH_SIZE, ROUNDS = 32, 5
 

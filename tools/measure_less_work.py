@@ -15,8 +15,8 @@ from typing import Any
 import yaml
 from pages import DOCS, machine, renew
 
-from vit.inputs import load_recipe
-from vit.run_folder import read_json, write_text
+from vit.files import read_json, write_text
+from vit.recipe import load_recipe
 
 RECIPE, EPOCHS, FRACTION, SEEDS = "cifar10_cpu_vit", 6, 0.16, 3
 PLAIN = "plain"

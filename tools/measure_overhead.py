@@ -26,12 +26,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vit.data.loading.order import ALONE, Position
 from vit.data.sources import datasets
 from vit.data.sources.datasets import Dataset
+from vit.environment import environment
 from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-from vit.inputs import load_recipe
 from vit.progress import ignore_line
-from vit.recipe import Recipe
+from vit.recipe import Recipe, load_recipe
 from vit.recipe.values import parse_overrides
-from vit.run_folder import RunFolder, environment
+from vit.run_folder import RunFolder
 from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
 from vit.training.optim import make_optimizer, make_schedule

@@ -18,9 +18,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from vit.environment import environment
 from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-from vit.inputs import load_recipe
-from vit.run_folder import environment
+from vit.recipe import load_recipe
 
 RECIPE = "cifar10_vit_tiny"
 TRAINING_IMAGES, EVALUATION_IMAGES, CLASSES = 5_000, 1_000, 10

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from vit.run_folder import write_text
+from vit.files import write_text
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -16,8 +16,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from vit.inputs import load_comparison
-from vit.run_folder import read_json
+from vit.files import read_json
+from vit.recipe import load_comparison
 
 ROOT = Path(__file__).parent.parent
 PICTURE_SIZE = "1100,1180"

@@ -12,7 +12,7 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from vit.run_folder import environment
+from vit.environment import environment
 
 ROOT = Path(__file__).parent.parent
 REFERENCES = ("torch", "torchvision", "timm", "transformers", "open_clip_torch")

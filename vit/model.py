@@ -24,14 +24,14 @@ from . import recipe as recipes
 from .data.decoding.reading import read_image
 from .data.preprocessing import Preprocessing
 from .errors import UserError
+from .files import replace_file
 from .pretrained import sources
 from .pretrained.class_names import synonyms
 from .pretrained.fitting import built, fit, options_for
 from .pretrained.header import FORMAT_VERSION
 from .pretrained.weights import Weights
+from .progress import print_line
 from .recipe import Recipe
-from .registry.tables import TABLES
-from .run_folder import replace_file
 
 logger = logging.getLogger("vit")
 
@@ -269,6 +269,13 @@ def load(model: str | Path, **told: Any) -> Loaded:
         architecture=architecture,
         classes=weights.classes or (),
         preprocessing=weights.preprocessing,
-        recipe=None if weights.recipe is None else recipes.parse(dict(weights.recipe), TABLES, where=str(model)),
+        recipe=None if weights.recipe is None else recipes.parse(dict(weights.recipe), where=str(model)),
         notes=notes,
     )
+
+
+def tell(loaded: Loaded) -> Loaded:
+    """Say on stderr what was assumed of weights that were not written here."""
+    if loaded.recipe is None:
+        print_line(loaded.notes)
+    return loaded

@@ -27,3 +27,14 @@ def cache_folder() -> Path:
         return Path.home() / ".cache" / "vit"
     except RuntimeError:
         return Path(tempfile.gettempdir()) / f"vit-{os.getuid()}"
+
+
+def place_to_write(out: str | Path) -> Path:
+    """Return a folder that can be made or written; raises UserError where a file stands in its way, or rights do."""
+    folder = expanded(out)
+    standing = next((place for place in (folder, *folder.absolute().parents) if os.path.lexists(place)), Path("/"))
+    if not standing.is_dir():
+        raise UserError(f"{folder}: {standing} is no folder, and one is needed there; choose another --out")
+    if not os.access(standing, os.W_OK | os.X_OK):
+        raise UserError(f"{folder}: nothing can be written into {standing}; choose another --out")
+    return folder

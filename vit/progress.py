@@ -7,8 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from .run_folder import clock
-
 LINE_EVERY_SECONDS = 5.0
 
 Say = Callable[[str], object]
@@ -71,3 +69,10 @@ class Countdown:
             self._last_line = now
             left = (now - self._start) / done * (self.total - done)
             self.say(self.line.format(done=done, total=self.total, left=clock(left)))
+
+
+def clock(seconds: float) -> str:
+    """Return 75 as 1:15 and 3700 as 1:01:40."""
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

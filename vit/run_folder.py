@@ -1,30 +1,14 @@
-"""The files of a run, by name, and what surrounds them."""
+"""The files of a run, by name, and where a new one is written."""
 
-import csv
-import io
-import json
-import os
-import platform
-import shlex
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from hashlib import file_digest
-from importlib.metadata import version
+from datetime import datetime
 from pathlib import Path
-from secrets import token_hex
-from typing import Any
 
-from . import __version__
 from .errors import UserError
 from .folder_lock import LOCK
-from .hardware.machine import available_cores, processor_name
+from .hardware import processes
+from .places import place_to_write
 from .recipe import Recipe, settings_that_differ
 from .recipe.values import read_yaml
-
-UNFINISHED = "new-"  # begins the names of files that are being written
-VERSIONS_KEPT = ("torch", "torchvision", "timm", "lightning", "albumentations", "numpy", "pillow")
 
 
 class RunFolder:
@@ -89,115 +73,14 @@ class RunFolder:
         return self.path / "evaluation" / f"{split}.npz"
 
 
-def write_json(path: Path, values: Any) -> None:
-    write_text(path, json_text(values))
+def new_folder(out: str | Path | None, root: str, name: str) -> Path:
+    """Return where to write: `out`, or a folder below `root` named by recipe and time. Nothing is made yet.
 
-
-def json_text(values: Any) -> str:
-    return json.dumps(values, indent=2) + "\n"
-
-
-def write_text(path: Path, text: str) -> None:
-    write_texts({path: text})
-
-
-def write_texts(texts: Mapping[Path, str]) -> None:
-    """Write files that belong together, the first of them last: a disk that is full leaves all of the former ones."""
-    with ExitStack() as written:
-        for path, text in texts.items():
-            written.enter_context(replaced(path)).write_text(text, "utf-8", "backslashreplace")
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    write_text(path, csv_text(rows))
-
-
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows under the names of all that any of them has."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(dict.fromkeys(key for row in rows for key in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def replace_file(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside `path`, which takes its place when it is whole."""
-    with replaced(path) as beside:
-        write(beside)
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """Yield a file beside `path`; bring it to the disk and rename it: `path` is old or new, never a half.
-
-    Several may write one file at once: each has its own beside it, and the last one stays.
+    Raises UserError where nothing can be written, and where several processes would each choose a name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{UNFINISHED}{token_hex(4)}-{path.name}")  # some writers look at the ending
-    try:
-        yield beside
-        with beside.open("rb+") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes began to write in a folder and the ones within; nobody else may write there now."""
-    for pattern in (f"{UNFINISHED}????????-*", f"*/{UNFINISHED}????????-*"):
-        for file in folder.glob(pattern):
-            file.unlink(missing_ok=True)
-
-
-def read_json(path: Path) -> Any:
-    """Return what a file holds; raises UserError for one that was cut off, or is no JSON."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}): it was cut off, or changed by hand") from error
-
-
-def read_memory(path: Path) -> dict[str, Any] | None:
-    """Return what is remembered in a file, or None where there is none that can be read: it is found out anew then."""
-    try:
-        known = read_json(path)
-    except (OSError, UserError):
-        return None
-    return known if isinstance(known, dict) else None
-
-
-def digest_of_file(path: Path) -> str:
-    """Return what stands for a file's content."""
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
-
-
-def environment() -> dict[str, Any]:
-    """Return what a number must be read with: hardware, versions, date, command."""
-    import torch
-
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "processor": processor_name(),
-        "cores": available_cores(),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": {"vit": __version__} | {name: version(name) for name in VERSIONS_KEPT},
-    }
-
-
-def clock(seconds: float) -> str:
-    """Return 75 as 1:15 and 3700 as 1:01:40."""
-    minutes, rest = divmod(int(seconds + 0.5), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    out = out if out is not None else processes.announced_folder()
+    if out is not None:
+        return place_to_write(out)
+    if processes.started_outside():
+        raise UserError("several processes write one run: say where with --out DIR")
+    return place_to_write(Path(root) / f"{name}-{datetime.now():%Y%m%d-%H%M%S}")

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 import vit
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 QUICK = {"schedule.epochs": 3, "schedule.warmup_epochs": 1, "data.fraction": 0.5}
 COMPARISON = """recipes: [digits_vit, digits_resnet_se]

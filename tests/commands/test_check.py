@@ -8,8 +8,8 @@ from vit.cli import run
 from vit.commands.check import check, cost_in_words, show
 from vit.data.sources import datasets
 from vit.errors import UserError
-from vit.inputs import load_recipe
-from vit.run_folder import read_json
+from vit.files import read_json
+from vit.recipe import load_recipe
 
 KINDS = ("leaks", "conflicts", "copies", "near")
 

@@ -14,10 +14,9 @@ import vit
 from vit.commands.compare import pictures_of
 from vit.comparison.plan import names_of
 from vit.errors import UserError
-from vit.inputs import load_recipe
-from vit.recipe import Comparison
+from vit.files import read_json
+from vit.recipe import Comparison, load_recipe
 from vit.report.write import write
-from vit.run_folder import read_json
 
 Untimed = Callable[[Path], dict]
 OTHER_VIT = {"schedule.epochs": 3, "schedule.warmup_epochs": 1, "data.fraction": 0.6, "optimizer.lr": 0.001}

@@ -9,7 +9,8 @@ from forked import Vit
 
 import vit
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 ABSURD = {"optimizer.name": "sgd", "optimizer.lr": 1000, "training.clip_norm": None, "training.checkpoint_seconds": 0}
 ABSURD |= {"model.depth": 1}

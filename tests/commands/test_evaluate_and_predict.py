@@ -16,12 +16,13 @@ from vit.data.decoding.reading import FORMATS
 from vit.data.preprocessing import Preprocessing
 from vit.data.sources import datasets
 from vit.errors import UserError
+from vit.files import read_json
 from vit.inference.packed_blocks import PackedBlock
 from vit.inference.prepare import ready
-from vit.inputs import load_recipe
 from vit.kernels.packed_linear import int8_supported
 from vit.model import Architecture, Loaded
-from vit.run_folder import RunFolder, read_json
+from vit.recipe import load_recipe
+from vit.run_folder import RunFolder
 
 
 def test_evaluation_writes_what_the_contract_says(digits_run: RunFolder) -> None:

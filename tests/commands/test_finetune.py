@@ -10,7 +10,8 @@ import vit
 from vit import UserError
 from vit.cli import run as command_line
 from vit.commands.finetune import of_schedule
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 SMALL_VIT = {
     "model": {"name": "vit", "patch_size": 8, "embed_dim": 48, "depth": 3, "num_heads": 3},

@@ -8,8 +8,9 @@ import pytest
 
 import vit
 from vit.errors import UserError
+from vit.files import read_json, write_json
 from vit.report import metrics
-from vit.run_folder import RunFolder, read_json, write_json
+from vit.run_folder import RunFolder
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "training.batch_size": 8, "data.image_size": 16}
 

@@ -16,8 +16,9 @@ from forked import Vit
 
 import vit
 from vit import UserError
-from vit.inputs import load_recipe
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.recipe import load_recipe
+from vit.run_folder import RunFolder
 from vit.training.placement import place
 from vit.training.sharding import join_processes
 

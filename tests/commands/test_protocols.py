@@ -9,8 +9,8 @@ import vit
 from vit.comparison import search
 from vit.comparison.search import factors
 from vit.errors import UserError
+from vit.files import read_json
 from vit.recipe.values import read_yaml
-from vit.run_folder import read_json
 
 SHORT = "overrides: {schedule.epochs: 2, schedule.warmup_epochs: 1}\n"
 BOTH = ("resnet", "resnet_se")  # as the report calls them

@@ -13,8 +13,8 @@ from urllib.request import urlopen
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from vit.files import read_json
 from vit.report.write import SECTIONS
-from vit.run_folder import read_json
 
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 FIGURES = {"accuracy", "confusion", "cost", "learning_curves", "data_efficiency", "reliability", "risk_coverage"}

@@ -10,7 +10,8 @@ from sklearn.datasets import load_digits
 import vit
 from vit.cli import run
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 LABELS = {"even": {0, 2, 4, 6, 8}, "prime": {2, 3, 5, 7}, "above five": {6, 7, 8, 9}}
 SETTINGS = {"data.name": "csv", "training.loss": "bce", "schedule.epochs": 6, "schedule.warmup_epochs": 1}

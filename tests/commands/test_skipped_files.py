@@ -7,7 +7,8 @@ from PIL import Image
 
 import vit
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 RECIPES = "recipes: [digits_vit, digits_resnet]\nseeds: 1\nfractions: [1.0]\n"
 

@@ -13,7 +13,8 @@ from safetensors.torch import load_file
 
 import vit
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "data.fraction": 0.3}
 

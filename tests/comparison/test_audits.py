@@ -10,8 +10,8 @@ from PIL import Image
 from vit.audit.findings import Findings, Seen
 from vit.comparison import audits
 from vit.comparison.audits import audited, groups_of_test
+from vit.files import read_json, write_json
 from vit.recipe import Data
-from vit.run_folder import read_json, write_json
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from vit.comparison import fresh_processes
 from vit.comparison.fresh_processes import FreshProcesses
 from vit.comparison.plan import PlannedRun
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 
 

@@ -12,7 +12,8 @@ import vit
 from vit.comparison.kept_results import read_runs
 from vit.comparison.plan import name_finished
 from vit.errors import UserError
-from vit.run_folder import RunFolder, digest_of_file, read_json, write_json
+from vit.files import digest_of_file, read_json, write_json
+from vit.run_folder import RunFolder
 
 OTHER = "resnet_se"  # the model whose files take another's place
 

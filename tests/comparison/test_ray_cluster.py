@@ -18,7 +18,7 @@ from vit.comparison.plan import plan
 from vit.comparison.ray_nodes import Share, View, check_views, nodes_with_room, share_of_a_training
 from vit.errors import UserError
 from vit.hardware.machine import available_cores
-from vit.inputs import load_comparison
+from vit.recipe import load_comparison
 from vit.run_folder import RunFolder
 
 LOST = "fraction-0.6-seed-1"  # what the cluster trains again, of both models

@@ -14,10 +14,10 @@ from vit.comparison.resampling import has_few_images, settled
 from vit.data.sources import contents
 from vit.data.sources.contents import Contents
 from vit.errors import UserError
-from vit.inputs import load_comparison, load_recipe
-from vit.recipe import Comparison
+from vit.files import read_json
+from vit.recipe import Comparison, load_comparison, load_recipe
 from vit.recipe.values import read_yaml
-from vit.run_folder import RunFolder, read_json
+from vit.run_folder import RunFolder
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1, "training.batch_size": 8, "data.image_size": 16}
 MODELS = ("digits_resnet", "digits_resnet_se")

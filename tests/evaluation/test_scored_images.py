@@ -8,7 +8,8 @@ import pytest
 import vit
 from vit.cli import run as command_line
 from vit.errors import UserError
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.run_folder import RunFolder
 
 SETTINGS = {"data.name": "folder", "data.image_size": 16, "augment": [], "schedule.epochs": 1}
 SETTINGS |= {"schedule.warmup_epochs": 0, "training.batch_size": 8, "data.workers": 0}

@@ -13,7 +13,7 @@ from vit import model as model_file
 from vit.data.decoding.reading import read_image
 from vit.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 CLASSES = ("ant", "bee", "cat", "dog")
 TINY = {"embed_dim": 96, "depth": 2, "num_heads": 3}

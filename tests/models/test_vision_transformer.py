@@ -11,10 +11,11 @@ from torch import Tensor, nn
 import vit
 from vit import UserError
 from vit.model import create_model
-from vit.models import MODELS, family
+from vit.models import family
 from vit.models.attention import Attention
 from vit.models.drop_path import DropPath
 from vit.models.vision_transformer import PatchEmbedding, VisionTransformer, all_tokens
+from vit.registry import MODELS
 
 TIMM_NAMES = {
     "vit_tiny": "vit_tiny_patch16_224",

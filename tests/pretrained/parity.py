@@ -358,7 +358,7 @@ def own_file():
         import vit
         from vit import model as model_file
         from vit.data.preprocessing import Preprocessing
-        from vit.inputs import load_recipe
+        from vit.recipe import load_recipe
 
         options = {"embed_dim": 192, "depth": 3, "num_heads": 3, "registers": 2}
         module = randomize(vit.create_model("vit", num_classes=5, **options)).eval()

@@ -19,7 +19,7 @@ import vit
 from vit import model as model_file
 from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 MUTATIONS = 150
 ODD: tuple[Any, ...] = (

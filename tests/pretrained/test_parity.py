@@ -11,8 +11,8 @@ from pretrained.parity import CASES, RESNETS, Case
 from vit import model as model_file
 from vit.data.decoding.reading import read_image
 from vit.data.preprocessing import Preprocessing
-from vit.models import complete_options
 from vit.pretrained import sources
+from vit.registry import complete_options
 
 BOUND = 1e-5
 HEADER = (

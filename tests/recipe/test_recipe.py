@@ -5,7 +5,6 @@ from vit import recipe as recipes
 from vit.errors import UserError
 from vit.recipe import Comparison, Optimizer, Recipe
 from vit.recipe.values import parse_overrides
-from vit.registry.tables import TABLES
 
 GOOD = {
     "data": {"name": "digits", "image_size": 8},
@@ -29,15 +28,15 @@ def changed(**changes) -> dict:
 
 def mistakes(values: dict) -> list[str]:
     with pytest.raises(UserError) as caught:
-        recipes.parse(values, TABLES, where="r.yaml")
+        recipes.parse(values, where="r.yaml")
     return [line.strip() for line in str(caught.value).splitlines()[1:]]
 
 
 def test_a_recipe_survives_being_written_and_read(tmp_path) -> None:
-    recipe = recipes.parse(GOOD, TABLES)
+    recipe = recipes.parse(GOOD)
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.to_yaml())
-    assert recipes.load(path, {}, TABLES) == recipe
+    assert recipes.load_recipe(path, {}) == recipe
     assert recipe.data.image_size == (8, 8)
     assert recipe.augment == ({"horizontal_flip": {}}, {"random_crop": {"padding": 1}})
 
@@ -89,10 +88,10 @@ TIMM_OPTIMIZER = {"name": "timm/adan", "lr": 0.01, "betas": [0.9, 0.9, 0.99], "c
 
 
 def test_an_optimizer_of_timm_has_its_own_keys() -> None:
-    recipe = recipes.parse(changed(optimizer=TIMM_OPTIMIZER), TABLES)
+    recipe = recipes.parse(changed(optimizer=TIMM_OPTIMIZER))
     assert recipe.optimizer.options == {"betas": [0.9, 0.9, 0.99], "caution": True}
     assert recipe.to_dict()["optimizer"] == TIMM_OPTIMIZER | {"layer_decay": 1.0, "weight_decay": 0.05}
-    assert recipes.parse(recipe.to_dict(), TABLES) == recipe
+    assert recipes.parse(recipe.to_dict()) == recipe
 
 
 @pytest.mark.parametrize(
@@ -105,14 +104,14 @@ def test_an_optimizer_of_timm_has_its_own_keys() -> None:
     ],
 )
 def test_another_optimizer_leaves_the_keys_of_the_first(written: dict, name: str, expected: dict) -> None:
-    recipe = recipes.parse(changed(optimizer=written), TABLES)
-    replaced = recipes.override(recipe, {"optimizer.name": name}, TABLES).to_dict()["optimizer"]
+    recipe = recipes.parse(changed(optimizer=written))
+    replaced = recipes.override(recipe, {"optimizer.name": name}).to_dict()["optimizer"]
     assert replaced == {"layer_decay": 1.0, "weight_decay": 0.05} | expected
 
 
 def test_an_override_reaches_the_options_of_the_new_optimizer() -> None:
     overrides = {"optimizer.name": "timm/lars", "optimizer.momentum": 0.8}
-    recipe = recipes.override(recipes.parse(GOOD, TABLES), overrides, TABLES)
+    recipe = recipes.override(recipes.parse(GOOD), overrides)
     assert recipe.optimizer.options == {"momentum": 0.8}
 
 
@@ -125,19 +124,19 @@ def test_numbers_written_as_yaml_text_are_numbers() -> None:
     # PyYAML reads 5e-4 as text and 5.0e-4 as a number.
     for text in ("5e-4", "5.0e-4"):
         values = changed(optimizer__lr=yaml.safe_load(text))
-        assert recipes.parse(values, TABLES).optimizer.lr == 5e-4
+        assert recipes.parse(values).optimizer.lr == 5e-4
 
 
 def test_a_key_given_twice_is_refused(tmp_path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("data: {name: digits, image_size: 8}\nmodel: {name: vit}\ndata: {name: folder}\n")
     with pytest.raises(UserError, match="given twice: data"):
-        recipes.load(path, {}, TABLES)
+        recipes.load_recipe(path, {})
 
 
 def test_overrides_reach_their_keys_and_nothing_else() -> None:
     overrides = parse_overrides(["schedule.epochs=7", "model.depth=1", "augment=[]", "data.path=a=b"])
-    recipe = recipes.override(recipes.parse(GOOD, TABLES), overrides, TABLES)
+    recipe = recipes.override(recipes.parse(GOOD), overrides)
     assert (recipe.schedule.epochs, recipe.model.options["depth"], recipe.augment) == (7, 1, ())
     assert recipe.data.path == "a=b"
     assert recipe.model.options["embed_dim"] == 24
@@ -151,7 +150,7 @@ def test_an_override_without_a_value_is_refused() -> None:
 def test_a_comparison_takes_its_own_keys_and_hands_on_the_rest(tmp_path) -> None:
     path = tmp_path / "c.yaml"
     path.write_text("recipes: [digits_vit, digits_resnet]\nfractions: [0.5, 1.0]\n")
-    comparison = recipes.load_comparison(path, {"seeds": 2, "schedule.epochs": 1})
+    comparison = recipes.read_comparison(path, {"seeds": 2, "schedule.epochs": 1})
     assert (comparison.seeds, comparison.fractions) == (2, [0.5, 1.0])
     assert comparison.overrides == {"schedule.epochs": 1}
 
@@ -165,7 +164,7 @@ def test_a_comparison_is_closed_too(tmp_path) -> None:
 
 def test_recipe_and_comparison_are_told_apart() -> None:
     with pytest.raises(UserError, match="vit compare compare_digits"):
-        recipes.load("compare_digits", {}, TABLES)
+        recipes.load_recipe("compare_digits", {})
     with pytest.raises(UserError, match="vit train digits_vit"):
         recipes.load_comparison("digits_vit", {})
 
@@ -176,7 +175,7 @@ def test_an_unknown_name_gets_the_nearest() -> None:
 
 
 def test_sections_are_frozen() -> None:
-    recipe = recipes.parse(GOOD, TABLES)
+    recipe = recipes.parse(GOOD)
     assert isinstance(recipe, Recipe)
     with pytest.raises(AttributeError):
         recipe.schedule.epochs = 5  # type: ignore[misc]

@@ -12,7 +12,6 @@ from vit import recipe as recipes
 from vit.errors import UserError
 from vit.recipe import Comparison, Recipe
 from vit.recipe.values import flattened, parse_overrides, read_yaml
-from vit.registry.tables import TABLES
 
 LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)
@@ -71,11 +70,11 @@ def test_every_odd_value_of_every_recipe_ends_in_a_recipe_or_a_message() -> None
     kinds: set[str] = set()
     for name, key, text in mutated([name for name in recipes.shipped_names() if "compare" not in name]):
         found = outcome(
-            lambda name, key, text: recipes.load(name, parse_overrides([f"{key}={text}"]), TABLES), name, key, text
+            lambda name, key, text: recipes.load_recipe(name, parse_overrides([f"{key}={text}"])), name, key, text
         )
         kinds.add(type(found).__name__)
         if isinstance(found, Recipe):
-            assert recipes.parse(found.to_dict(), TABLES) == found, (name, key, text)
+            assert recipes.parse(found.to_dict()) == found, (name, key, text)
         else:
             assert "\n" in found or "not understood" in found, (name, key, text, found)
             assert len(found) < 30_000
@@ -103,7 +102,7 @@ def test_a_file_of_odd_values_ends_in_values_or_a_message(seed: int, tmp_path: P
             place = draw.randrange(len(text))
             text[place : place + draw.randint(0, 6)] = draw.choice(ODD)
         path.write_text("".join(text), encoding="utf-8", errors="surrogatepass")
-        found = outcome(recipes.load, path, {}, TABLES)
+        found = outcome(recipes.load_recipe, path, {})
         assert isinstance(found, Recipe | str)
 
 
@@ -185,10 +184,10 @@ def test_all_wrong_overrides_are_told_at_once() -> None:
 
 
 def test_bytes_of_a_file_name_survive_the_recipe(tmp_path: Path) -> None:
-    recipe = recipes.load("digits_vit", parse_overrides(["data.name=folder", "data.path=caf\udce9"]), TABLES)
+    recipe = recipes.load_recipe("digits_vit", parse_overrides(["data.name=folder", "data.path=caf\udce9"]))
     path = tmp_path / "recipe.yaml"
     path.write_text(recipe.to_yaml(), encoding="utf-8")
-    assert recipes.load(path, {}, TABLES) == recipe
+    assert recipes.load_recipe(path, {}) == recipe
 
 
 @pytest.mark.parametrize(
@@ -214,7 +213,7 @@ def test_bytes_of_a_file_name_survive_the_recipe(tmp_path: Path) -> None:
 )
 def test_an_odd_value_is_told_with_its_path(setting: str, told: str) -> None:
     with pytest.raises(UserError) as caught:
-        recipes.load("digits_vit", parse_overrides([setting]), TABLES)
+        recipes.load_recipe("digits_vit", parse_overrides([setting]))
     assert told in [line.strip() for line in str(caught.value).splitlines()]
 
 

@@ -5,8 +5,8 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from vit.data.loading.loaders import Loaders
-from vit.inputs import load_recipe
-from vit.run_folder import clock
+from vit.progress import clock
+from vit.recipe import load_recipe
 from vit.training.averaging import ExponentialMovingAverage
 from vit.training.loss import Loss
 from vit.training.task import Classification

@@ -11,8 +11,9 @@ from simulated_gpu import SimulatedGPU
 
 import vit
 from vit.data.sources.stores import Files
-from vit.inputs import load_recipe
-from vit.run_folder import RunFolder, read_json
+from vit.files import read_json
+from vit.recipe import load_recipe
+from vit.run_folder import RunFolder
 from vit.training.data_stalls import in_words
 from vit.training.engine import make_engine
 from vit.training.nonfinite import LossGuard

@@ -9,7 +9,7 @@ import torch
 
 from vit.errors import UserError
 from vit.hardware.machine import OUT_OF_SHARED_MEMORY
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 from vit.training.engine import fit
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from ..data.sources.datasets import Images
+from ..files import write_json, write_text
 from ..report.pages import templates
-from ..run_folder import write_json, write_text
 from .findings import SPLITS, Findings, Seen
 from .thumbnails import picture
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.table import Table
 
-from ..run_folder import environment, write_json
+from ..environment import environment
+from ..files import write_json
 from ..terminal import as_text
 from .rounds import Timed
 

@@ -139,7 +139,7 @@ def compare(
     if not sources:
         raise UserError(f"name a comparison first (shipped: {', '.join(_comparisons())})")
     if not (Path(sources[0]) / "recipe.yaml").is_file():
-        from ..inputs import load_comparison
+        from ..recipe import load_comparison
 
         load_comparison(sources[0], overrides)
     elif overrides:
@@ -174,7 +174,7 @@ def check(
     out: Out = None,
 ) -> None:
     """Look at data and cost before any training."""
-    from ..inputs import is_data
+    from ..recipe import is_data
 
     overrides = parse_overrides(settings or [])
     if not is_data(source):
@@ -235,7 +235,7 @@ def _print_once(result: object) -> None:
 
 
 def _check_first(recipe: str, overrides: dict, out: Path | None = None) -> None:
-    from ..inputs import load_recipe
+    from ..recipe import load_recipe
 
     load_recipe(recipe, overrides)
     if out is not None:

@@ -12,8 +12,8 @@ from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
 from ..data.sources import datasets
 from ..errors import UserError, nearest
-from ..inputs import load_recipe
 from ..progress import Say, print_line
+from ..recipe import load_recipe
 
 CROP = {"interpolation": "bilinear"}
 

@@ -11,8 +11,8 @@ from ..bench.cases import NUM_CLASSES
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import Benchmark, finished, tabulate
 from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from ..inputs import load_recipe
 from ..progress import Say, print_line
+from ..recipe import load_recipe
 from .bench_data import two_photographs
 
 PREDICT, IMPORT, FORWARD = "vit predict MODEL IMAGE", "import torch", "forward pass of one image"

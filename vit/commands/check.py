@@ -13,10 +13,9 @@ from ..data.loading import cache
 from ..data.loading.loaders import preprocessing_of
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
-from ..inputs import is_data, load_recipe, new_folder
-from ..progress import print_line
-from ..recipe import Data, Recipe, Tuning
-from ..run_folder import clock
+from ..progress import clock, print_line
+from ..recipe import Data, Recipe, Tuning, is_data, load_recipe
+from ..run_folder import new_folder
 from ..terminal import as_text, one_line
 
 MEASURED_STEPS = 3

@@ -17,14 +17,16 @@ from ..comparison.probes import probe
 from ..comparison.resampling import resampled, settled
 from ..comparison.search import search
 from ..data.sources import datasets
+from ..environment import environment
 from ..errors import Interrupted, UserError
+from ..files import remove_unfinished, write_text
 from ..folder_lock import at_work
-from ..inputs import load_comparison, place_to_write
-from ..recipe import MARGIN, Comparison, Recipe
+from ..places import place_to_write
+from ..recipe import MARGIN, Comparison, Recipe, load_comparison
 from ..report import write
 from ..report.build import compare_runs
 from ..report.pairing import aligned
-from ..run_folder import RunFolder, environment, remove_unfinished, write_text
+from ..run_folder import RunFolder
 from ..training import experiment_log
 
 AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs

@@ -14,13 +14,14 @@ from ..data.loading.loaders import evaluation_loader
 from ..data.sources import datasets
 from ..data.sources.datasets import Images
 from ..evaluation.scored_images import ScoredImages, images_to_score, place_of
+from ..files import digest_of_file, replace_file, write_json
 from ..hardware import processes
 from ..hardware.machine import keep_freed_memory
 from ..hardware.precision import available_device
 from ..inference.prepare import ready
-from ..inputs import tell
+from ..model import tell
 from ..report import metrics
-from ..run_folder import RunFolder, digest_of_file, replace_file, write_json
+from ..run_folder import RunFolder
 from ..training.sharding import gather_rows, join_processes
 
 

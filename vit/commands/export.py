@@ -6,7 +6,8 @@ from pathlib import Path
 from .. import model as model_file
 from ..errors import UserError
 from ..export import timm, transformers
-from ..inputs import place_to_write, tell
+from ..model import tell
+from ..places import place_to_write
 
 LOADING = {
     "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',

@@ -13,12 +13,12 @@ from rich.progress import track
 from ..data.loading.order import ALONE, Position
 from ..data.sources import datasets
 from ..errors import UserError
+from ..files import write_csv, write_text
 from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-from ..inputs import load_recipe, new_folder
 from ..progress import print_line
-from ..recipe import Recipe
+from ..recipe import Recipe, load_recipe
 from ..report.plots.learning_rate import learning_rates
-from ..run_folder import write_csv, write_text
+from ..run_folder import new_folder
 from ..terminal import plain_console
 from ..training.loss import Loss
 from ..training.lr_range_test import Batch, course, range_test, suggested

@@ -8,14 +8,13 @@ from typing import Any
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
 from ..errors import UserError
-from ..inputs import load_recipe, new_folder
 from ..models import family
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe, built
 from ..pretrained.weights import Weights
 from ..progress import print_line
-from ..recipe import TIMM, Recipe
-from ..run_folder import RunFolder
+from ..recipe import TIMM, Recipe, load_recipe
+from ..run_folder import RunFolder, new_folder
 from .train import train
 
 # Steps for so many training images: big_vision's and BiT's (arXiv:1912.11370, section 3.3); 1,000 in the middle is the

@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatch
 
-from ..models import MODELS, PUBLISHED
+from ..registry import MODELS, PUBLISHED
 from ..registry.table import Lazy
 
 

@@ -11,8 +11,9 @@ from typing import Any
 from rich.table import Table
 
 from .. import model as model_file
+from ..data.sources.given import image_files
 from ..errors import UserError
-from ..inputs import image_files, tell
+from ..model import tell
 from ..progress import Countdown, Say, ignore_line
 from ..terminal import as_text, one_line
 

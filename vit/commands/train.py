@@ -14,18 +14,19 @@ from ..data.loading.order import Position, Share, training_batches
 from ..data.sources import contents, datasets
 from ..data.sources.contents import Contents, contents_of
 from ..data.sources.datasets import Dataset
+from ..environment import environment
 from ..errors import UserError
+from ..files import remove_unfinished, write_csv, write_json, write_text
 from ..folder_lock import at_work
 from ..hardware import processes
 from ..hardware.machine import keep_freed_memory
 from ..hardware.precision import resolve_device, resolve_precision
-from ..inputs import load_recipe, new_folder
 from ..kernels.choose import choose_kernels
 from ..models.flops import count_macs, count_parameters
 from ..pretrained.weights import Weights
 from ..progress import ignore_line, print_line
-from ..recipe import Recipe
-from ..run_folder import RunFolder, environment, remove_unfinished, write_csv, write_json, write_text
+from ..recipe import Recipe, load_recipe
+from ..run_folder import RunFolder, new_folder
 from ..training import data_stalls, experiment_log, resuming
 from ..training.callbacks import peak_memory_bytes
 from ..training.checkpoints import not_written

@@ -14,9 +14,9 @@ from ..audit import fingerprints
 from ..audit.findings import SPLITS, Findings, crosses_splits, findings_of, joined_splits
 from ..data.sources import datasets
 from ..data.sources.broken import digest
+from ..files import read_json, read_memory, write_json
 from ..progress import print_line
 from ..recipe import Data
-from ..run_folder import read_json, read_memory, write_json
 from .plan import DATA_KEYS, PlannedRun
 
 MOST_IMAGES = 200_000  # that are looked at unasked

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, Validat
 from ..data.sources import contents
 from ..data.sources.contents import Contents
 from ..errors import UserError, listed
+from ..files import digest_of_file, read_csv, read_json, read_memory
 from ..registry.table import lines_of
 from ..report import metrics
 from ..report.runs import Run
-from ..run_folder import RunFolder, digest_of_file, read_csv, read_json, read_memory
+from ..run_folder import RunFolder
 from .plan import PlannedRun
 
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]

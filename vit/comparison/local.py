@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..files import digest_of_file, read_json, read_memory, write_json
 from ..folder_lock import at_work
 from ..hardware.machine import available_cores, keep_freed_memory
 from ..recipe import Recipe
-from ..run_folder import digest_of_file, read_json, read_memory, write_json
 from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
 from .plan import PlannedRun, not_finished
 from .progress import CompareProgress

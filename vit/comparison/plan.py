@@ -8,10 +8,8 @@ from typing import Any
 
 from ..data.sources import contents, datasets
 from ..errors import UserError
-from ..inputs import load_recipe
 from ..progress import ignore_line, print_line
-from ..recipe import Comparison, Recipe, override
-from ..registry.tables import TABLES
+from ..recipe import Comparison, Recipe, load_recipe, override
 from ..run_folder import RunFolder
 
 # They decide which images are tested, and how many of the others validate; which ones, data.resample_seed may draw.
@@ -111,7 +109,7 @@ def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
         fraction, seed = recipe.data.fraction, recipe.training.seed
         drawn = recipe.data.resample_seed is not None
         varied = {"data.fraction": 1.0, "training.seed": 0, "data.resample_seed": 0 if drawn else None}
-        kind = override(recipe, varied, TABLES).to_yaml()
+        kind = override(recipe, varied).to_yaml()
         if kind not in names:
             names[kind] = unused_name(recipe, set(names.values()))
         run = PlannedRun(names[kind], recipe, fraction, seed, folder)

@@ -7,9 +7,9 @@ import numpy as np
 from ..data.loading.in_memory import sized
 from ..data.preprocessing import normalize
 from ..data.sources.datasets import Images
+from ..files import digest_of_file, read_json, read_memory, write_json
 from ..progress import Countdown, print_line
 from ..randomness import keys_of
-from ..run_folder import digest_of_file, read_json, read_memory, write_json
 from .fresh_processes import FreshProcesses
 from .local import default_jobs, threads_of_a_training
 from .plan import PlannedRun

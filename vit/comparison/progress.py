@@ -4,7 +4,7 @@ import sys
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from ..run_folder import clock
+from ..progress import clock
 from ..terminal import plain_console
 from .plan import PlannedRun
 

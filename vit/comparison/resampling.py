@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..data.sources import datasets
 from ..errors import UserError
-from ..inputs import load_recipe
-from ..recipe import Comparison
+from ..recipe import Comparison, load_recipe
 from ..recipe.values import read_yaml
 from .plan import PlannedRun
 

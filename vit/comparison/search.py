@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from ..inputs import load_recipe
+from ..files import read_json
 from ..randomness import derive_seed
-from ..recipe import Comparison
-from ..run_folder import RunFolder, read_json
+from ..recipe import Comparison, load_recipe
+from ..run_folder import RunFolder
 from .plan import PlannedRun, TrainAll, check_same_settings, names_of
 
 SEED = 1_000  # of every trial; no seed that is compared comes so high

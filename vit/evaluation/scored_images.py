@@ -15,11 +15,11 @@ from ..data.sources import contents, datasets
 from ..data.sources.contents import Contents
 from ..data.sources.datasets import Dataset, Images
 from ..errors import UserError
-from ..inputs import place_to_write
+from ..files import digest_of_file, read_memory
 from ..model import Loaded
-from ..places import expanded
+from ..places import expanded, place_to_write
 from ..recipe import Data
-from ..run_folder import RunFolder, digest_of_file, read_memory
+from ..run_folder import RunFolder
 
 
 @dataclass(frozen=True)

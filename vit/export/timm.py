@@ -8,7 +8,7 @@ from torch import nn
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
-from ..models import complete_options
+from ..registry import complete_options
 
 SAME = 1e-5  # largest difference of logits that an export may have
 POOLS = {"cls": "token", "mean": "avg", "cls_dist": "token"}

@@ -15,9 +15,9 @@ from torch import nn
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
-from ..models import complete_options
 from ..pretrained.families import HF_ACTIVATIONS, INTERPOLATIONS
 from ..pretrained.layouts import Tensors
+from ..registry import complete_options
 
 INSTEAD = "export with --to timm: transformers loads that folder too, through its timm wrapper"
 

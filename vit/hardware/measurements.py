@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import torch
 
+from ..files import read_memory, write_text
 from ..places import cache_folder
-from ..run_folder import read_memory, write_text
 from .machine import processor_name
 
 

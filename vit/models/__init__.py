@@ -1,58 +1,15 @@
-"""Name -> model: plain functions of keywords that return an nn.Module, ready without recipe or Lightning.
-
-Adding a model is adding a line here: `MODELS["mine"] = build_mine` works from outside too.
-"""
+"""Models as plain nn.Modules, ready without recipe or Lightning: images to logits."""
 
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError, nearest
-from ..registry import timm_options
-from ..registry.table import REQUIRED, Lazy, Table, check_options, options_of
+from ..registry import MODELS, SUPPLIED, timm_options
+from ..registry.table import check_options
 
 if TYPE_CHECKING:
     from torch import nn
 
-_vit = "models.vision_transformer:VisionTransformer"
-_resnet = "models.resnet:ResNet"
-SUPPLIED = frozenset({"num_classes", "image_size"})  # by the data, not by a recipe's `model` section
 HEADS = ("head", "head_dist", "fc", "classifier")
-
-MODELS: Table = {
-    # Widths and depths: tables 1 of arXiv:2010.11929 and of arXiv:2106.10270 (tiny, small).
-    "vit": Lazy(_vit, "Vision Transformer of any width, depth and heads"),
-    "vit_tiny": Lazy(_vit, "Vision Transformer, width 192, 12 blocks", embed_dim=192, depth=12, num_heads=3),
-    "vit_small": Lazy(_vit, "Vision Transformer, width 384, 12 blocks", embed_dim=384, depth=12, num_heads=6),
-    "vit_base": Lazy(_vit, "Vision Transformer, width 768, 12 blocks", embed_dim=768, depth=12, num_heads=12),
-    "vit_large": Lazy(_vit, "Vision Transformer, width 1024, 24 blocks", embed_dim=1024, depth=24, num_heads=16),
-    "vit_huge": Lazy(
-        _vit, "Vision Transformer, width 1280, 32 blocks", embed_dim=1280, depth=32, num_heads=16, patch_size=14
-    ),
-    # Depths: table 1 of arXiv:1512.03385; `resnet_cifar` is its section 4.2.
-    "resnet": Lazy(_resnet, "residual network of any blocks, depths and width"),
-    "resnet18": Lazy(_resnet, "residual network, 18 layers", block="basic", depths=(2, 2, 2, 2)),
-    "resnet34": Lazy(_resnet, "residual network, 34 layers", block="basic", depths=(3, 4, 6, 3)),
-    "resnet50": Lazy(_resnet, "residual network, 50 layers with bottlenecks", block="bottleneck", depths=(3, 4, 6, 3)),
-    "resnet_cifar": Lazy(
-        _resnet, "narrow residual network of three stages, for small images", block="basic", depths=(3, 3, 3), width=16
-    ),
-}
-
-
-PUBLISHED = {  # timm's name of the weights that a name of ours stands for
-    "vit_tiny": "vit_tiny_patch16_224.augreg_in21k_ft_in1k",
-    "vit_small": "vit_small_patch16_224.augreg_in21k_ft_in1k",
-    "vit_base": "vit_base_patch16_224.augreg2_in21k_ft_in1k",
-    "vit_large": "vit_large_patch16_224.augreg_in21k_ft_in1k",
-    "resnet18": "resnet18.a1_in1k",
-    "resnet34": "resnet34.a1_in1k",
-    "resnet50": "resnet50.a1_in1k",
-}
-
-
-def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    """Return every option of a model of MODELS that is not its caller's: as given, else preset, else by default."""
-    known = {key: option.default for key, option in options_of(MODELS[name]).items() if key not in SUPPLIED}
-    return {key: value for key, value in known.items() if value is not REQUIRED} | options
 
 
 def create_model(

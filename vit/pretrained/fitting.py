@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from .. import models
 from ..errors import UserError
-from ..models import MODELS, complete_options
+from ..registry import MODELS, complete_options
 from ..registry.table import REQUIRED, Lazy
 from .bounds import Bounded
 from .weights import Weights

@@ -12,8 +12,7 @@ from torch import Tensor
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, listed
-from ..models import MODELS, SUPPLIED
-from ..registry import timm_options
+from ..registry import MODELS, SUPPLIED, timm_options
 from ..registry.table import check_options, lines_of
 
 FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete

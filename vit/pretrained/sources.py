@@ -7,7 +7,7 @@ from typing import Any
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
-from ..models import MODELS, PUBLISHED, complete_options
+from ..registry import MODELS, PUBLISHED, complete_options
 from ..run_folder import RunFolder
 from . import configurations, families, files, header, hub, timm_models, unwrapping
 from .families import Found

@@ -1,5 +1,18 @@
 """What a run is asked for: sections of settings, strictly read from YAML and from the command line."""
 
+from .reading import (
+    find,
+    is_comparison,
+    is_data,
+    load_comparison,
+    load_recipe,
+    override,
+    parse,
+    read_comparison,
+    settings_that_differ,
+    shipped_folder,
+    shipped_names,
+)
 from .sections import (
     MARGIN,
     ONLY_WHERE,
@@ -14,15 +27,6 @@ from .sections import (
     Schedule,
     Training,
     Tuning,
-    find,
-    is_comparison,
-    load,
-    load_comparison,
-    override,
-    parse,
-    settings_that_differ,
-    shipped_folder,
-    shipped_names,
 )
 
 __all__ = [
@@ -41,10 +45,12 @@ __all__ = [
     "Tuning",
     "find",
     "is_comparison",
-    "load",
+    "is_data",
     "load_comparison",
+    "load_recipe",
     "override",
     "parse",
+    "read_comparison",
     "settings_that_differ",
     "shipped_folder",
     "shipped_names",

@@ -2,23 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from ..errors import nearest
-from ..registry import timm_options
-from ..registry.table import Table, check_options, named_options, plain, shown
-
-SUPPLIED_TO_MODELS = frozenset({"num_classes", "image_size"})  # by the data, not by the `model` section
-
-
-class Tables(NamedTuple):
-    """The names that a recipe may use, each with a function whose keywords are the recipe's options."""
-
-    models: Table
-    datasets: Table
-    transforms: Table
+from ..registry import DATASETS, MODELS, SUPPLIED, TRANSFORMS, timm_options
+from ..registry.table import check_options, named_options, plain, shown
 
 
 def schema_mistakes(cls: type, error: ValidationError) -> list[str]:
@@ -60,44 +50,44 @@ def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
     return path, section
 
 
-def check_names(values: Mapping[str, Any], tables: Tables) -> tuple[dict[str, Any], list[str]]:
+def check_names(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Return a recipe's plain values with the options in their functions' types, and what is wrong with the names."""
     checked = dict(values)
-    mistakes = _dataset_mistakes(values.get("data"), tables.datasets)
+    mistakes = _dataset_mistakes(values.get("data"))
     model, steps = values.get("model"), values.get("augment")
     if isinstance(model, dict) and isinstance(model.get("name"), str):
-        options, found = _check_model(model["name"], model["options"], tables.models)
+        options, found = _check_model(model["name"], model["options"])
         checked["model"] = model | {"options": options}
         mistakes += found
     if isinstance(steps, list | tuple) and all(isinstance(step, str | dict) for step in steps):
-        checked["augment"], found = _check_steps([named_options(step) for step in steps], tables.transforms)
+        checked["augment"], found = _check_steps([named_options(step) for step in steps])
         mistakes += found
     return checked, mistakes
 
 
-def _dataset_mistakes(data: Any, datasets: Table) -> list[str]:
+def _dataset_mistakes(data: Any) -> list[str]:
     name = data.get("name", "digits") if isinstance(data, dict) else "digits"
-    if not isinstance(name, str) or name in datasets:  # what is no text is told of with its type
+    if not isinstance(name, str) or name in DATASETS:  # what is no text is told of with its type
         return []
-    return [f"data.name: there is no {name}{nearest(name, datasets)} ({', '.join(datasets)})"]
+    return [f"data.name: there is no {name}{nearest(name, DATASETS)} ({', '.join(DATASETS)})"]
 
 
-def _check_model(name: str, options: dict[str, Any], models: Table) -> tuple[dict[str, Any], list[str]]:
+def _check_model(name: str, options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
     if name.startswith("timm/"):
         return options, timm_options.mistakes(name, options)
-    if name not in models:
-        return options, [f"model.name: there is no {name}{nearest(name, models)} (see `vit models`, or timm/<name>)"]
-    return check_options("model", models[name], name, options, SUPPLIED_TO_MODELS)
+    if name not in MODELS:
+        return options, [f"model.name: there is no {name}{nearest(name, MODELS)} (see `vit models`, or timm/<name>)"]
+    return check_options("model", MODELS[name], name, options, SUPPLIED)
 
 
-def _check_steps(steps: list[dict[str, Any]], transforms: Table) -> tuple[list[dict[str, Any]], list[str]]:
+def _check_steps(steps: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
     mistakes: list[str] = []
     for i, step in enumerate(steps):
         for name, options in step.items():
-            if name not in transforms:
-                guess, allowed = nearest(name, transforms), ", ".join(transforms)
+            if name not in TRANSFORMS:
+                guess, allowed = nearest(name, TRANSFORMS), ", ".join(TRANSFORMS)
                 mistakes.append(f"augment.{i}: there is no {name}{guess} ({allowed})")
             elif isinstance(options, dict):
-                step[name], found = check_options(f"augment.{i}.{name}", transforms[name], name, options)
+                step[name], found = check_options(f"augment.{i}.{name}", TRANSFORMS[name], name, options)
                 mistakes += found
     return steps, mistakes

@@ -3,21 +3,15 @@
 A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
 """
 
-import os
-import shlex
-from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from ..errors import UserError, nearest
+from ..errors import nearest
 from ..registry.table import named_options, no_flag
-from .mistakes import Tables, check_names, schema_mistakes
-from .values import changed, flattened, read_yaml, refuse
 
 S = TypeVar("S")
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
@@ -142,7 +136,7 @@ class Optimizer:
 
     def __post_init__(self) -> None:
         if not self.name.startswith(TIMM) and self.options:
-            raise ValueError(f"{self.name} takes no options but {', '.join(sorted(_names(Optimizer) - {'options'}))}")
+            raise ValueError(f"{self.name} takes no options but {', '.join(sorted(names_of(Optimizer) - {'options'}))}")
         if self.name.startswith(TIMM) and (self.momentum, self.betas) != (Optimizer.momentum, Optimizer.betas):
             raise ValueError(f"momentum and betas of {self.name} are its options, as it takes them")
 
@@ -272,122 +266,9 @@ class Comparison:
         return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)  # type: ignore[arg-type]
 
 
-def shipped_folder() -> Path:
-    """Return where the shipped recipes lie: inside the installed package, or beside it in a checkout."""
-    installed = Path(__file__).parent.parent / "_recipes"
-    return installed if installed.is_dir() else Path(__file__).parent.parent.parent / "recipes"
-
-
-def shipped_names() -> list[str]:
-    return sorted(path.stem for path in shipped_folder().glob("*.yaml"))
-
-
-def find(source: str | Path) -> Path:
-    """Return the file of a recipe given by path or by the name of a shipped one."""
-    path = Path(source)
-    if os.path.isfile(path):  # where Path.is_file raises OSError for a name that is too long
-        return path
-    shipped = shipped_folder() / f"{source}.yaml"
-    if os.path.isfile(shipped):
-        return shipped
-    names = shipped_names()
-    raise UserError(
-        f"{source} is neither a file nor a shipped recipe{nearest(str(source), names)}\nshipped: {', '.join(names)}"
-    )
-
-
-def is_comparison(source: str | Path) -> bool:
-    return "recipes" in read_yaml(find(source))
-
-
-def load(source: str | Path, overrides: Mapping[str, Any], tables: Tables) -> Recipe:
-    """Read a recipe and check every key, the options of its model and of its transforms included.
-
-    Raises UserError with all mistakes, a line each: dotted path, what is wrong, the nearest legal name.
-    """
-    path = find(source)
-    values = _override(read_yaml(path), overrides)
-    if "recipes" in values:
-        raise UserError(f"{path.name} is a comparison; run it with: vit compare {shlex.quote(str(source))}")
-    return parse(values, tables, where=path.name)
-
-
-def parse(values: dict[str, Any], tables: Tables, where: str = "recipe") -> Recipe:
-    """Turn plain values into a checked recipe; raises UserError as `load` does."""
-    values = dict(values)
-    if isinstance(values.get("model"), dict):
-        values["model"] = _gather_options(values["model"], _names(Model) - {"options"})
-    if isinstance(values.get("optimizer"), dict) and _is_timm(values["optimizer"].get("name")):
-        values["optimizer"] = _gather_options(values["optimizer"], OF_ALL_OPTIMIZERS)
-    values, misnamed = check_names(values, tables)
-    recipe, mistakes = _validate(Recipe, values)
-    refuse(mistakes + misnamed, where)
-    assert isinstance(recipe, Recipe)
-    return recipe
-
-
-def override(recipe: Recipe, overrides: Mapping[str, Any], tables: Tables) -> Recipe:
-    """Return a recipe with some of its dotted keys changed, checked again."""
-    return parse(_override(recipe.to_dict(), overrides), tables) if overrides else recipe
-
-
-def load_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Comparison:
-    """Read a comparison; overrides that are not its own keys go to every recipe."""
-    path = find(source)
-    values = read_yaml(path)
-    if "recipes" not in values:
-        raise UserError(f"{path.name} is a recipe, not a comparison; run it with: vit train {shlex.quote(str(source))}")
-    own = {key: value for key, value in overrides.items() if key.split(".")[0] in _names(Comparison)}
-    rest = {key: value for key, value in overrides.items() if key not in own}
-    values = _override(values, own)
-    given = values.get("overrides")
-    if given is None or isinstance(given, dict):  # sections too, each of whose keys is one of the recipes'
-        values["overrides"] = flattened(given or {}) | rest
-    comparison, mistakes = _validate(Comparison, values)
-    refuse(mistakes, path.name)
-    assert isinstance(comparison, Comparison)
-    return comparison
-
-
-def settings_that_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
-    """Return the dotted keys in which two recipes, as plain values, describe another training."""
-    flat_a, flat_b = flattened(a), flattened(b)
-    keys = [key for key in {**flat_a, **flat_b} if flat_a.get(key) != flat_b.get(key)]
-    return [key for key in keys if key not in ONLY_WHERE]
-
-
-def _override(values: dict[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    return changed(_without_replaced_options(values, overrides.get("optimizer.name")), overrides)
-
-
-def _without_replaced_options(values: dict[str, Any], name: Any) -> dict[str, Any]:
-    """Leave out what only the optimizer has that `name` replaces: momentum and betas of ours, any option of timm's."""
-    section = values.get("optimizer")
-    if not isinstance(section, dict) or name in (None, section.get("name")):
-        return values
-    if not _is_timm(name) and not _is_timm(section.get("name")):
-        return values
-    return values | {"optimizer": {key: value for key, value in section.items() if key in OF_ALL_OPTIMIZERS}}
-
-
-def _names(cls: type) -> set[str]:
+def names_of(cls: type) -> set[str]:
+    """Return the keys of a section."""
     return {f.name for f in fields(cls)}
-
-
-def _is_timm(name: Any) -> bool:
-    return isinstance(name, str) and name.startswith(TIMM)
-
-
-def _gather_options(section: dict[str, Any], own: Collection[str]) -> dict[str, Any]:
-    kept = {key: value for key, value in section.items() if key in own}
-    return kept | {"options": {key: value for key, value in section.items() if key not in own}}
-
-
-def _validate(cls: type, values: dict[str, Any]) -> tuple[Any, list[str]]:
-    try:
-        return TypeAdapter(cls).validate_python(values), []
-    except ValidationError as error:
-        return None, schema_mistakes(cls, error)
 
 
 def _plain(value: Any) -> Any:

@@ -1,1 +1,17 @@
 """The names that a recipe may use, each with its function and options; no torch is imported for them."""
+
+from .table import REQUIRED, Lazy, Table
+from .tables import DATASETS, LISTS, MODELS, PUBLISHED, SUPPLIED, TRANSFORMS, complete_options
+
+__all__ = [
+    "DATASETS",
+    "LISTS",
+    "MODELS",
+    "PUBLISHED",
+    "REQUIRED",
+    "SUPPLIED",
+    "TRANSFORMS",
+    "Lazy",
+    "Table",
+    "complete_options",
+]

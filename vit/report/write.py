@@ -7,7 +7,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from ..run_folder import csv_text, json_text, write_texts
+from ..files import csv_text, json_text, write_texts
 from . import caveats, formats, literature, numbers, plots, wording
 from .pages import templates
 

@@ -10,8 +10,9 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..files import write_csv
 from ..hardware import machine
-from ..run_folder import clock, write_csv
+from ..progress import clock
 from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
 from .data_stalls import WaitingForImages

@@ -14,8 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import Interrupted, UserError
+from ..files import replace_file
 from ..recipe import Training
-from ..run_folder import RunFolder, replace_file
+from ..run_folder import RunFolder
 from .nonfinite import LossGuard
 from .scores import main_score
 from .sharding import any_process, whole

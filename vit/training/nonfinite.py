@@ -11,8 +11,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from ..errors import UserError
+from ..files import write_json
 from ..recipe import Recipe
-from ..run_folder import write_json
 from .sharding import any_process
 from .task import Classification
 

@@ -12,7 +12,7 @@ from vit.data.loading.loaders import preprocessing_of
 from vit.data.loading.training_images import TrainingImages
 from vit.data.sources import datasets
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 RAMP = {"augment": [{"randaugment": {"num_ops": 2, "magnitude": 10}}, "horizontal_flip"]}
 RAMP |= {"schedule.epochs": 6, "schedule.warmup_epochs": 0, "schedule.augment_ramp_epochs": 4}

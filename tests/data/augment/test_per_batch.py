@@ -9,12 +9,12 @@ from torch import Tensor
 from torchvision.transforms.v2 import InterpolationMode
 from torchvision.transforms.v2 import functional as F
 
-from vit.data import TRANSFORMS
 from vit.data.augment.batch_changes import brighter, by_amount, more_contrasting, more_saturated, moved, other_hue
 from vit.data.augment.per_batch import STEPS
 from vit.data.augment.per_image import random_erasing as erasing_of_one
 from vit.data.augment.randaugment import operations
 from vit.randomness import Draws, keys_of
+from vit.registry import TRANSFORMS
 from vit.registry.table import Lazy, options_of
 
 HEIGHT, WIDTH = 16, 24

@@ -16,9 +16,8 @@ from vit.data.preprocessing import Preprocessing
 from vit.data.sources import datasets
 from vit.data.sources.datasets import Dataset
 from vit.errors import UserError
-from vit.inputs import load_recipe
 from vit.progress import ignore_line
-from vit.recipe import Recipe
+from vit.recipe import Recipe, load_recipe
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,7 @@ from vit.data.loading.loaders import evaluation_loader, make_loaders, preprocess
 from vit.data.loading.order import ALONE, Position, Share
 from vit.data.sources import datasets
 from vit.errors import UserError
-from vit.inputs import load_recipe
-from vit.recipe import Recipe
+from vit.recipe import Recipe, load_recipe
 
 CPU = torch.device("cpu")
 STEPS = ["random_crop", "horizontal_flip", {"affine": {"degrees": 10}}, "color_jitter", "randaugment"]

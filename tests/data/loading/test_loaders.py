@@ -10,7 +10,6 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vit.data import DATASETS, TRANSFORMS
 from vit.data.decoding.reading import read_image
 from vit.data.loading.loaders import evaluation_loader, make_loaders, preprocessing_of
 from vit.data.loading.order import ALONE, Position
@@ -19,9 +18,8 @@ from vit.data.preprocessing import Preprocessing, normalize, to_size
 from vit.data.sources import datasets, downloads
 from vit.data.sources.datasets import Dataset, Images
 from vit.data.sources.stores import Files, Pixels
-from vit.inputs import load_recipe
-from vit.models import MODELS
-from vit.recipe import Recipe, Tables, parse
+from vit.recipe import Recipe, Tables, load_recipe, parse
+from vit.registry import DATASETS, MODELS, TRANSFORMS
 
 CPU = torch.device("cpu")
 

@@ -18,7 +18,7 @@ from vit.data.loading.order import (
 )
 from vit.data.sources.datasets import Images
 from vit.data.sources.stores import Files
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 IDS = tuple(f"image-{i:03d}" for i in range(50))
 

@@ -12,7 +12,7 @@ from vit.data.loading.threads import ThreadedLoader
 from vit.data.loading.worker_processes import ProcessLoader
 from vit.data.sources import datasets
 from vit.errors import UserError
-from vit.inputs import load_recipe
+from vit.recipe import load_recipe
 
 CPU = torch.device("cpu")
 

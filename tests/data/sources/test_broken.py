@@ -12,8 +12,7 @@ from vit.data.loading.order import Position, Share
 from vit.data.sources import broken, datasets
 from vit.data.sources.datasets import Dataset
 from vit.errors import UserError
-from vit.inputs import load_recipe
-from vit.recipe import Data, Recipe
+from vit.recipe import Data, Recipe, load_recipe
 
 CPU = torch.device("cpu")
 

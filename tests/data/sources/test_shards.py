@@ -16,8 +16,9 @@ from vit.data.sources import datasets
 from vit.data.sources.shard_names import gaps, split_of
 from vit.data.sources.shards import sharded
 from vit.errors import UserError
+from vit.files import read_csv, read_json
 from vit.recipe import Data
-from vit.run_folder import RunFolder, read_csv, read_json
+from vit.run_folder import RunFolder
 
 Files = Mapping[str, bytes]
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from ...recipe import Recipe
+from ...registry import TRANSFORMS
 from ...registry.table import options_of
-from .. import TRANSFORMS
 from ..preprocessing import Preprocessing
 
 Made = TypeVar("Made")

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ...randomness import derive_seed
 from ...recipe import Recipe
-from .. import TRANSFORMS
+from ...registry import TRANSFORMS
 from ..augment.crops import RandomResizedCrop
 from ..augment.epoch_schedule import NamedSteps, Stages
 from ..preprocessing import Preprocessing, to_size

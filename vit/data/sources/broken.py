@@ -8,9 +8,9 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from ...errors import UserError, listed
+from ...files import read_memory, write_text
 from ...places import cache_folder
 from ...progress import Countdown, Say, ignore_line
-from ...run_folder import read_memory, write_text
 from ..decoding.reading import FORMATS, HEIF, own_warnings
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import UserError, listed
+from ...files import replace_file
 from ...hardware.machine import available_cores
 from ...places import cache_folder
 from ...progress import Countdown, Say, ignore_line
-from ...run_folder import replace_file
 from .broken import digest, refuse
 from .datasets import Dataset, Images
 

@@ -12,7 +12,7 @@ from ...errors import UserError, nearest
 from ...places import expanded
 from ...progress import Say, ignore_line
 from ...recipe import Data
-from .. import DATASETS
+from ...registry import DATASETS
 from . import splits
 from .broken import reasons, refuse, undecodable
 from .folders import folder, named

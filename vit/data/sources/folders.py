@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...errors import UserError, nearest
-from .. import DATASETS, LISTS
+from ...registry import DATASETS, LISTS
 from ..decoding import reading
 from .images import Images, Source
 from .passed_over import in_words
