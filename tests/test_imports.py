@@ -39,7 +39,7 @@ FLOORS: dict[str, float] = {
     "__main__": 14,
     "__init__": 14,  # names the public functions of every floor, and imports them when they are used
 }
-EDGE = ("vit.training.", "vit.commands.train")  # where Lightning may stand
+EDGE = ("vit.training.", "vit.hardware.distributed")  # where Lightning may stand
 ONLY_CLUSTER = {"vit.comparison.ray_cluster", "vit.comparison.ray_nodes"}  # where ray may
 
 

@@ -23,11 +23,12 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vit.data.loading.order import ALONE, Position
+from vit.data.loading.order import Position
 from vit.data.sources import datasets
 from vit.data.sources.datasets import Dataset
 from vit.environment import environment
 from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from vit.hardware.processes import ALONE
 from vit.progress import ignore_line
 from vit.recipe import Recipe, load_recipe
 from vit.recipe.values import parse_overrides

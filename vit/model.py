@@ -32,6 +32,7 @@ from .pretrained.header import FORMAT_VERSION
 from .pretrained.weights import Weights
 from .progress import print_line
 from .recipe import Recipe
+from .registry import MODELS, complete_options
 
 logger = logging.getLogger("vit")
 
@@ -178,7 +179,7 @@ def build(
     The options of the architecture follow the weights; a new head drops the representation layer of the old one.
     """
     if weights is None:
-        options = models.complete_options(name, options) if name in models.MODELS else options
+        options = complete_options(name, options) if name in MODELS else options
         architecture = Architecture(name, options, num_classes)
         return _with_stem(architecture.build(image_size), architecture)
     fresh_head = new_head or not weights.num_classes
@@ -254,7 +255,7 @@ def load(model: str | Path, **told: Any) -> Loaded:
     weights = sources.read(model, told)
     size = weights.preprocessing.image_size
     architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
-    own = weights.architecture in models.MODELS  # timm's keep some tensors outside of their weights
+    own = weights.architecture in MODELS  # timm's keep some tensors outside of their weights
     with ExitStack() as stack:
         if own:  # no initial values for what is replaced
             stack.enter_context(torch.device("meta"))

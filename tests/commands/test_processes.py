@@ -17,10 +17,10 @@ from forked import Vit
 import vit
 from vit import UserError
 from vit.files import read_json
+from vit.hardware.distributed import join_processes
 from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 from vit.training.placement import place
-from vit.training.sharding import join_processes
 
 STEPS = 20
 # Each epoch is one step, so that metrics.csv holds every step's loss; 85 images of validation and 359 of test are odd.

@@ -67,7 +67,7 @@ def test_this_machine_has_memory() -> None:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_freed_memory_is_kept_until_it_is_given_back() -> None:
     program = """
-        from vit.machine import give_back_freed_memory, keep_freed_memory
+        from vit.hardware.machine import give_back_freed_memory, keep_freed_memory
 
         def held_megabytes():
             lines = open("/proc/self/status").read().splitlines()

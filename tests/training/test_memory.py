@@ -103,7 +103,7 @@ STEPS = """
 from pathlib import Path
 import torch
 from vit.models import create_model
-from vit.models.recomputation import recompute_activations
+from vit.models.activation_checkpointing import recompute_activations
 from vit.training.memory import bytes_per_image
 
 def peak(num_images):
@@ -170,7 +170,7 @@ def test_parts_of_a_real_model(monkeypatch: pytest.MonkeyPatch) -> None:
 EXHAUSTED = """
 import resource
 import torch
-from vit.machine import is_out_of_memory
+from vit.hardware.machine import is_out_of_memory
 from vit.models import create_model
 
 torch.set_num_threads(1)

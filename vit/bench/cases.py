@@ -8,6 +8,7 @@ from torch import nn
 
 from .. import models
 from ..errors import UserError
+from ..registry import complete_options
 
 NOTATION = re.compile(r"(?P<model>\w+)(/(?P<patch>\d+))?(\+(?P<attention>\w+))?(@(?P<size>\d+))?")
 BATCH_SIZES = {"vit_base": 16, "vit_large": 4, "vit_tiny/4@32": 256}
@@ -28,7 +29,7 @@ class Contest:
     @property
     def shape(self) -> dict[str, Any]:
         """Return every option of the model: widths, depths and so on."""
-        return models.complete_options(self.model, self.options)
+        return complete_options(self.model, self.options)
 
     @property
     def is_vit(self) -> bool:

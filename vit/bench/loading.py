@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from ..data.loading.loaders import make_loaders, preprocessing_of
-from ..data.loading.order import ALONE, Position
+from ..data.loading.order import Position
 from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, BatchNormalizer
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
+from ..hardware.processes import ALONE
 from ..recipe import Recipe
 from .rounds import Work
 

@@ -55,12 +55,13 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     from ..hardware.timing import seconds_per_training_image
     from ..models.activation_checkpointing import recompute_activations
     from ..models.flops import count_macs, count_parameters
+    from ..training.checks import check_batches_of_one, check_optimizer
     from ..training.memory import bytes_per_image
     from ..training.optim import state_bytes
     from ..training.placement import Placement
-    from ..training.setup import check_batches_of_one
 
     device = resolve_device(recipe.training.device)
+    check_optimizer(recipe, device)
     parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
     precision, _ = resolve_precision(recipe.training.precision, device)
     model, size = recipe.model, recipe.data.image_size

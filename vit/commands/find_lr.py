@@ -10,21 +10,23 @@ import numpy as np
 import torch
 from rich.progress import track
 
-from ..data.loading.order import ALONE, Position
+from ..data.loading.order import Position
 from ..data.sources import datasets
 from ..errors import UserError
 from ..files import write_csv, write_text
 from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
+from ..hardware.processes import ALONE
 from ..progress import print_line
 from ..recipe import Recipe, load_recipe
 from ..report.plots.learning_rate import learning_rates
 from ..run_folder import new_folder
 from ..terminal import plain_console
+from ..training.checks import check_batches_of_one, check_optimizer
 from ..training.loss import Loss
 from ..training.lr_range_test import Batch, course, range_test, suggested
 from ..training.optim import make_optimizer
 from ..training.placement import Placement
-from ..training.setup import Learner, check_batches_of_one, find_parts, make_learner, make_start, read_weights
+from ..training.setup import Learner, find_parts, make_learner, make_start, read_weights
 from ..training.task import seed_generators
 
 
@@ -58,6 +60,7 @@ def find_lr(
         raise UserError(f"learning rates from {lowest:g} to {highest:g}: give two above 0, the lower one first")
     folder = new_folder(out, "learning-rates", name)
     device = resolve_device(recipe.training.device)
+    check_optimizer(recipe, device)
     precision, _ = resolve_precision(recipe.training.precision, device)
     data = datasets.load(recipe.data, print_line)
     datasets.check_readable(data.train)

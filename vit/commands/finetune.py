@@ -8,6 +8,7 @@ from typing import Any
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
 from ..errors import UserError
+from ..folder_lock import at_work
 from ..models import family
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe, built
@@ -15,7 +16,7 @@ from ..pretrained.weights import Weights
 from ..progress import print_line
 from ..recipe import TIMM, Recipe, load_recipe
 from ..run_folder import RunFolder, new_folder
-from .train import train
+from ..training.run import run_training
 
 # Steps for so many training images: big_vision's and BiT's (arXiv:1912.11370, section 3.3); 1,000 in the middle is the
 # short schedule of vision_transformer's README, 0.2 points below 10,000 steps on CIFAR-10.
@@ -53,8 +54,9 @@ def finetune(
     recipe, choices = choose(str(model), weights, data, overrides)
     if not quiet:
         print_line(show(choices, overrides))
-    out = new_folder(out, "runs", f"finetune-{Path(model).name}-{Path(data).name}")
-    return train(recipe, out=out, resume=resume, quiet=quiet, weights=weights)
+    run = RunFolder(new_folder(out, "runs", f"finetune-{Path(model).name}-{Path(data).name}"))
+    with at_work(run.path):
+        return run_training(run, recipe, resume=resume, quiet=quiet, weights=weights)
 
 
 def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, list[Choice]]:

@@ -21,8 +21,8 @@ from ..progress import outlive_reader
 from .plan import PlannedRun
 
 PRELOADED = [  # what a task would import by itself, every time
-    "vit.commands.train",
-    "vit.commands.evaluate",
+    "vit.training.run",
+    "vit.evaluation.evaluate",
     "vit.comparison.probes",
     "vit.explain.internals",
     "vit.robustness.changes",

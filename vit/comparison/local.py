@@ -55,15 +55,15 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
     """Return the accuracy, and the seconds that it took to get there."""
     import torch
 
-    from ..commands.evaluate import evaluate
-    from ..commands.train import train
+    from ..evaluation.evaluate import evaluate
+    from ..training.run import run_training
 
     start = time.perf_counter()
     torch.set_num_threads(threads)
-    with at_work(planned.folder.path, SECONDS_TO_STOP):  # of a comparison that was killed, whose training still ends
-        pass
+    run = planned.folder
     try:
-        train(planned.recipe, out=planned.folder.path, resume=planned.folder.recipe.exists(), quiet=True)
+        with at_work(run.path, SECONDS_TO_STOP):  # of a comparison that was killed, whose training still ends
+            run_training(run, planned.recipe, resume=run.recipe.exists(), quiet=True)
     except UserError:
         if planned.judged_on == "test" or not planned.folder.diverged.exists():
             raise

@@ -5,10 +5,22 @@ torchrun, SLURM and Lightning's launcher each set environment variables; a proce
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 TOLD = "VIT_RUN_"  # begins what tells the processes that Lightning starts where the first one writes, and what it chose
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which of several processes this is: each takes its part of every step, and of every evaluation."""
+
+    rank: int = 0
+    world_size: int = 1
+
+
+ALONE = Share()
 
 
 def is_first() -> bool:

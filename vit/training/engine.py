@@ -17,6 +17,7 @@ from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Str
 
 from ..errors import Interrupted, UserError
 from ..hardware import endings, processes
+from ..hardware.distributed import ending_together
 from ..hardware.machine import OUT_OF_SHARED_MEMORY, is_out_of_memory, is_out_of_shared_memory
 from ..hardware.precision import LIGHTNING_NAMES
 from ..recipe import Recipe
@@ -29,7 +30,6 @@ from .memory import out_of_memory_message
 from .nonfinite import LossGuard
 from .placement import Placement
 from .resuming import WITHOUT_IT
-from .sharding import ending_together
 from .task import Classification
 
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
-
 from ..errors import UserError
 from ..hardware import processes
+from ..hardware.distributed import check_gpus
 from ..recipe import Recipe, Training
 
 
@@ -45,20 +44,6 @@ def place(training: Training, device: str) -> Placement:
         )
     strategy = {"auto": "ddp"}.get(training.strategy, training.strategy) if several else "single"
     return Placement(device, devices, nodes, strategy)
-
-
-def check_gpus(devices: int, device: str) -> None:
-    """Refuse more processes of a node than it has GPUs."""
-    if device == "cpu" or devices <= torch.cuda.device_count():
-        return
-    there = torch.cuda.device_count()
-    if processes.started_by_slurm():
-        advice = f"ask SLURM for --gpus-per-node={devices}, and for none by task: each process looks for its own"
-    elif processes.started_outside():
-        advice = f"start {there}, or set CUDA_VISIBLE_DEVICES= for the processor"
-    else:
-        advice = f"training.devices={there}, or training.device=cpu"
-    raise UserError(f"{devices} processes on this machine need as many GPUs, and torch sees {there} here; {advice}")
 
 
 def check_together(recipe: Recipe, placement: Placement, precision: str) -> None:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -13,11 +12,12 @@ from .. import model as model_file
 from ..data.augment.mixing import as_targets, make_mixing
 from ..data.loading.in_memory import as_it_is
 from ..data.loading.loaders import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
-from ..data.loading.order import Position, Share, training_batches
+from ..data.loading.order import Position, training_batches
 from ..data.preprocessing import BatchNormalizer, Preprocessing
 from ..data.sources.datasets import Dataset
-from ..errors import UserError
+from ..hardware.distributed import most_of_all
 from ..hardware.precision import AUTOCAST_TYPES
+from ..hardware.processes import Share
 from ..model import Architecture
 from ..models.activation_checkpointing import recompute_activations
 from ..models.flops import count_parameters
@@ -25,13 +25,10 @@ from ..pretrained.weights import Weights
 from ..progress import Say
 from ..recipe import Mixing, Recipe
 from . import features, tuning
+from .checks import check_labels, check_sizes
 from .memory import parts_for
 from .placement import Placement
-from .sharding import most_of_all
 from .task import PrepareBatch
-from .tuning import keep_frozen_statistics
-
-OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
 
 
 @dataclass(frozen=True)
@@ -99,72 +96,6 @@ def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes:
     mix = make_mixing(recipe.mixing, num_classes)
     normalize = BatchNormalizer(preprocessing)
     return lambda images, labels: mix(normalize(images), labels)
-
-
-def check_labels(recipe: Recipe, data: Dataset) -> None:
-    """Refuse settings that need one label an image where there may be several."""
-    if not data.train.multilabel:
-        if recipe.training.monitor in OF_SEVERAL:
-            raise UserError(f"training.monitor={recipe.training.monitor} is for images of several labels")
-        return
-    needed = {
-        "training.loss=bce": recipe.training.loss == "bce",
-        "data.sampling=uniform": recipe.data.sampling == "uniform",
-        f"training.monitor={', '.join(OF_SEVERAL)} or validation_loss": recipe.training.monitor
-        in ("auto", "validation_loss", *OF_SEVERAL),
-    }
-    missing = [setting for setting, there in needed.items() if not there]
-    if missing:
-        raise UserError(f"images of several labels need {'; '.join(missing)}")
-
-
-def check_sizes(module: nn.Module, recipe: Recipe) -> None:
-    """Refuse a lower resolution that the model does not take."""
-    size = recipe.schedule.lower_image_size
-    if size is None:
-        return
-    try:
-        with torch.inference_mode():
-            module.eval()(torch.zeros(1, 3, *size))
-        module.train()
-    except (ValueError, RuntimeError, AssertionError) as error:
-        raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
-
-
-def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts: int, placement: Placement) -> None:
-    """Refuse batches of one image where a norm would see a single value a channel, which has no variance.
-
-    Those of larger batches never do; and the BatchNorms of several GPUs see all of their images together.
-    """
-    processes = placement.world_size
-    batches = training_batches(recipe, data.train, parts, Share(0, processes), Position())
-    together = placement.device == "cuda" and placement.strategy == "ddp"
-    if batches.batch_size > parts * processes or together:
-        return
-    tried = deepcopy(module).train()
-    keep_frozen_statistics(tried)
-    sizes = dict.fromkeys([recipe.schedule.lower_image_size or recipe.data.image_size, recipe.data.image_size])
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for height, width in sizes:
-                tried(torch.zeros(1, 3, height, width))
-    except ValueError as error:
-        if "more than 1 value per channel" not in str(error):
-            raise
-        raise UserError(
-            f"a norm of {recipe.model.name} would see one value a channel, which has no variance: "
-            f"batches are of one image, and at {height} x {width} pixels its features are 1 x 1 there "
-            f"({len(data.train)} training images, training.batch_size {recipe.training.batch_size}, "
-            f"{parts} part{'s' * (parts > 1)} a step, {processes} process{'es' * (processes > 1)})\n"
-            f"what helps: {more_at_once(recipe, len(data.train), parts, processes)}; a larger data.image_size; "
-            "or for pretrained weights tuning.freeze_batch_norm=true"
-        ) from error
-
-
-def more_at_once(recipe: Recipe, images: int, parts: int, processes: int) -> str:
-    least = "more training images" if images < recipe.training.batch_size else "a larger training.batch_size"
-    fewer = ", fewer parts by training.accumulate" * (parts > 1) + ", fewer training.devices" * (processes > 1)
-    return least + fewer
 
 
 def head_alone(

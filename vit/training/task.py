@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from ..data.loading.loaders import Loaders
-from ..data.loading.order import Position, Share
+from ..data.loading.order import Position
+from ..hardware.processes import Share
 from ..randomness import derive_seed
 from ..recipe import Recipe
 from .loss import Loss

@@ -11,11 +11,12 @@ import torch
 from vit.data.loading import cache
 from vit.data.loading.cache import AsInEvaluation, Covering, MappedArrays
 from vit.data.loading.loaders import Loaders, make_loaders, preprocessing_of
-from vit.data.loading.order import ALONE, Position
+from vit.data.loading.order import Position
 from vit.data.preprocessing import Preprocessing
 from vit.data.sources import datasets
 from vit.data.sources.datasets import Dataset
 from vit.errors import UserError
+from vit.hardware.processes import ALONE
 from vit.progress import ignore_line
 from vit.recipe import Recipe, load_recipe
 

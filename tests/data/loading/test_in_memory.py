@@ -7,9 +7,10 @@ from torch.utils.data import DataLoader
 
 from vit.data.loading import in_memory
 from vit.data.loading.loaders import evaluation_loader, make_loaders, preprocessing_of
-from vit.data.loading.order import ALONE, Position, Share
+from vit.data.loading.order import Position
 from vit.data.sources import datasets
 from vit.errors import UserError
+from vit.hardware.processes import ALONE, Share
 from vit.recipe import Recipe, load_recipe
 
 CPU = torch.device("cpu")

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from vit.data.decoding.reading import read_image
 from vit.data.loading.loaders import evaluation_loader, make_loaders, preprocessing_of
-from vit.data.loading.order import ALONE, Position
+from vit.data.loading.order import Position
 from vit.data.loading.training_images import Steps, TrainingImages
 from vit.data.preprocessing import Preprocessing, normalize, to_size
 from vit.data.sources import datasets, downloads
 from vit.data.sources.datasets import Dataset, Images
 from vit.data.sources.stores import Files, Pixels
+from vit.hardware.processes import ALONE
 from vit.recipe import Recipe, Tables, load_recipe, parse
 from vit.registry import DATASETS, MODELS, TRANSFORMS
 

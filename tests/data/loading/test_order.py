@@ -7,9 +7,7 @@ import pytest
 
 from vit import UserError
 from vit.data.loading.order import (
-    ALONE,
     Position,
-    Share,
     TrainingBatches,
     balanced_order,
     sharded_order,
@@ -18,6 +16,7 @@ from vit.data.loading.order import (
 )
 from vit.data.sources.datasets import Images
 from vit.data.sources.stores import Files
+from vit.hardware.processes import ALONE, Share
 from vit.recipe import load_recipe
 
 IDS = tuple(f"image-{i:03d}" for i in range(50))

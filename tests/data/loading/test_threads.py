@@ -7,11 +7,12 @@ import torch
 from torch.utils.data import DataLoader
 
 from vit.data.loading.loaders import make_loaders, preprocessing_of
-from vit.data.loading.order import ALONE, Position, Share
+from vit.data.loading.order import Position
 from vit.data.loading.threads import ThreadedLoader
 from vit.data.loading.worker_processes import ProcessLoader
 from vit.data.sources import datasets
 from vit.errors import UserError
+from vit.hardware.processes import ALONE, Share
 from vit.recipe import load_recipe
 
 CPU = torch.device("cpu")

@@ -8,10 +8,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from vit.data.loading.loaders import make_loaders, preprocessing_of
-from vit.data.loading.order import Position, Share
+from vit.data.loading.order import Position
 from vit.data.sources import broken, datasets
 from vit.data.sources.datasets import Dataset
 from vit.errors import UserError
+from vit.hardware.processes import Share
 from vit.recipe import Data, Recipe, load_recipe
 
 CPU = torch.device("cpu")

@@ -13,13 +13,14 @@ from torch.utils.data import BatchSampler, DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from ...errors import UserError
+from ...hardware.processes import ALONE, Share
 from ...progress import Say, ignore_line
 from ...recipe import Data, Recipe
 from ..preprocessing import Preprocessing
 from ..sources.datasets import Dataset, Images
 from . import cache
 from .in_memory import ResidentEvaluation, ResidentTraining, as_it_is, fits, trainable
-from .order import ALONE, Position, Share, training_batches
+from .order import Position, training_batches
 from .threads import ThreadedLoader
 from .training_images import TrainingImages
 from .worker_processes import ProcessLoader

@@ -10,23 +10,13 @@ import numpy as np
 from torch.utils.data import Sampler
 
 from ...errors import UserError
+from ...hardware.processes import Share
 from ...randomness import derive_seed
 from ...recipe import Recipe
 from ..sources.datasets import Images
 
 SHARDS_AT_ONCE = 8  # whose images are mixed
 Order = Callable[[int], np.ndarray]  # epoch -> places of images, in the order they are seen
-
-
-@dataclass(frozen=True)
-class Share:
-    """Which of several processes this is: each takes its part of every step, and of every evaluation."""
-
-    rank: int = 0
-    world_size: int = 1
-
-
-ALONE = Share()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,88 @@
+"""A model and a split become logits on disk, and the scores that follow from them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from .. import model as model_file
+from ..data.loading.loaders import evaluation_loader
+from ..data.sources import datasets
+from ..data.sources.datasets import Images
+from ..files import digest_of_file, replace_file, write_json
+from ..hardware import processes
+from ..hardware.distributed import gather_rows, join_processes
+from ..hardware.machine import keep_freed_memory
+from ..hardware.precision import available_device
+from ..inference.prepare import ready
+from ..model import tell
+from ..report import metrics
+from ..run_folder import RunFolder
+from .scored_images import ScoredImages, images_to_score, place_of
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `vit evaluate` found, and where it wrote it."""
+
+    scores: dict[str, Any]
+    folder: RunFolder
+    scored: ScoredImages
+
+
+def evaluate(
+    model: str | Path,
+    data: str | Path | None = None,
+    *,
+    split: str = "test",
+    merge_tokens: int = 0,
+    precision: str = "fp32",
+    out: str | Path | None = None,
+) -> Evaluation:
+    """Evaluate a model on a split of its own data, or on the folder or dataset `data`, every image once.
+
+    With `merge_tokens` every block of a ViT merges so many pairs of tokens; `precision` is "fp32", which is exact, or
+    "bf16", "fp16" or "auto", the fastest here. A folder without splits is evaluated whole.
+    The processes that torchrun or SLURM started share the images, whatever their number. Writes evaluation/<split>.npz
+    (ids, labels, logits) and <split>.json into `out`, or into the model's run folder, or for other data and for faster
+    answers into evaluations/. Raises UserError for classes that the model does not know.
+    """
+    loaded = tell(model_file.load(model))
+    scored = images_to_score(model, loaded, data, split)
+    images = scored.images
+    device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
+    if device == "cpu":
+        keep_freed_memory()
+    loaded, manner = ready(loaded, merge_tokens, precision, device)
+    datasets.check_readable(images)
+    folder = place_of(scored, manner, split, out)
+    workers = loaded.recipe.data.workers if loaded.recipe else "auto"
+    share = join_processes(device)
+    loader = evaluation_loader(images, loaded.preprocessing, workers, scored.small, share)
+    logits = gather_rows(predict_logits(loaded.module, loader, device), share)
+    scores = metrics.scores(logits, images.labels, list(loaded.classes)) | scored.facts
+    if processes.is_first():
+        scores = _write(folder, split, images, logits, scores)
+    return Evaluation(scores, folder, scored)
+
+
+def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.ndarray:
+    """Return the logits [N, C] of every image of a loader, in its order."""
+    with torch.inference_mode():
+        batches = [module(inputs.to(device)).float().cpu().numpy() for inputs, _ in loader]
+    return np.concatenate(batches)
+
+
+def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> dict[str, Any]:
+    """Write both files, and return the scores with what ties them to the logits."""
+    ids = np.array(images.ids)
+    replace_file(
+        folder.logits(split), lambda path: np.savez_compressed(path, ids=ids, labels=images.labels, logits=logits)
+    )
+    scores = scores | {"logits_digest": digest_of_file(folder.logits(split))}
+    write_json(folder.scores(split), scores)
+    return scores
