@@ -1,10 +1,11 @@
 """What several tests share: real photographs, folders cut from them, and modules with every weight drawn anew."""
 
+import logging
 import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +25,17 @@ def seeded() -> None:
     """Let every test that uses torch draw the same numbers, whichever tests ran before."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What the package logs meanwhile, a text a record."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logging.getLogger("vit").addHandler(handler)
+    yield lines
+    logging.getLogger("vit").removeHandler(handler)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 import vit
-from vit import model as model_file
 from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
+from vit.model import Model, assemble
 from vit.recipe import load_recipe
 
 PREPROCESSING = Preprocessing((12, 8), (0.1, 0.2, 0.3), (0.5, 0.6, 0.7), "bilinear", 0.9)
@@ -19,10 +19,10 @@ CLASSES = ("ant", "bee", "čáp")
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
     recipe = load_recipe("digits_vit", {"data.image_size": [12, 8], "model.drop_path": 0.1})
-    module, architecture = model_file.build("vit", recipe.model.options, 3, (12, 8), None)
+    module, architecture, _ = assemble("vit", recipe.model.options, 3, (12, 8), None)
     torch.nn.init.normal_(module.get_parameter("head.weight"))
     path = tmp_path / "model.safetensors"
-    model_file.save(path, module, architecture, CLASSES, PREPROCESSING, recipe)
+    Model(module, architecture, CLASSES, PREPROCESSING, recipe=recipe).save(path)
     return path
 
 

@@ -31,7 +31,6 @@ from vit.environment import environment
 from vit.errors import UserError
 from vit.files import read_json, write_json, write_text
 from vit.hardware.precision import resolve_device, resolve_precision
-from vit.progress import ignore_line
 from vit.report.plots.drawing import COLORS, STYLE, svg
 
 FOLDER = Path(__file__).parent.parent / "docs" / "growth"
@@ -93,7 +92,7 @@ def arguments(entry: Entry) -> dict[str, Any]:
 def measured(system: System) -> Timed | None:
     """Return what was measured, or None where it failed: for want of memory, say."""
     try:
-        return time_in_turns([system], ROUNDS, ignore_line)[system.name]
+        return time_in_turns([system], ROUNDS)[system.name]
     except UserError as error:
         print(str(error).splitlines()[-1], flush=True)
         return None

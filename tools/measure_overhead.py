@@ -29,7 +29,6 @@ from vit.data.sources.datasets import Dataset
 from vit.environment import environment
 from vit.hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from vit.hardware.processes import ALONE
-from vit.progress import ignore_line
 from vit.recipe import Recipe, load_recipe
 from vit.recipe.values import parse_overrides
 from vit.run_folder import RunFolder
@@ -37,7 +36,7 @@ from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
 from vit.training.optim import make_optimizer, make_schedule
 from vit.training.placement import place
-from vit.training.setup import make_learner, make_start
+from vit.training.setup import make_learner, make_model
 from vit.training.task import Classification
 
 EPOCHS_A_TURN = 4  # the first of them uncounted
@@ -64,7 +63,7 @@ class Work:
 
     def learner(self):
         L.seed_everything(self.recipe.training.seed, verbose=False)
-        return make_learner(self.recipe, make_start(self.recipe, self.data, None), self.data, self.device, ignore_line)
+        return make_learner(self.recipe, make_model(self.recipe, self.data, None), self.data, self.device)
 
     def loss(self) -> Loss:
         return Loss(self.recipe.training, len(self.data.classes), self.data.train.labels)
@@ -76,7 +75,7 @@ def ours(work: Work) -> float:
     with tempfile.TemporaryDirectory() as folder:
         run = RunFolder(Path(folder))
         placement = place(work.recipe.training, work.device)
-        engine = make_engine(work.recipe, run, placement, work.precision, 1, [], 0.0, quiet=True)
+        engine = make_engine(work.recipe, run, placement, work.precision, 1, [], 0.0)
         watch = Stopwatch()
         engine.trainer.callbacks.append(watch)  # pyright: ignore[reportAttributeAccessIssue]
         task = Classification(learner.module, work.recipe, work.loss(), learner.loaders, learner.prepare_batch, batches)

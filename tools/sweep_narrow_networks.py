@@ -280,19 +280,19 @@ def distances(found: tuple[Any, Any], expected: tuple[Any, Any], draw: Any) -> t
 
 def network(shape: Shape) -> Any:
     """Build it; torch is imported in the child alone."""
-    from vit.models import create_model
+    from vit.models import build
 
     kind, size = shape.network, shape.size
     if kind.startswith("timm/"):
-        return create_model(kind, num_classes=5, image_size=size)
+        return build(kind, num_classes=5, image_size=size)
     if kind == "vit":
         options = {"embed_dim": shape.width, "depth": 1, "num_heads": max(1, shape.width // 16), "patch_size": 8}
-        return create_model("vit", num_classes=5, image_size=size, **options)
+        return build("vit", num_classes=5, image_size=size, **options)
     depths = (1, 1, 1) if kind == "resnet_cifar" else (1, 1, 1, 1)
     block = "bottleneck" if kind == "resnet_bottleneck" else "basic"
     options = asdict(shape) | {"depths": depths, "block": block}
     chosen = {key: options[key] for key in ("width", "attention", "depths", "block")}
-    return create_model("resnet", num_classes=5, image_size=size, **chosen)
+    return build("resnet", num_classes=5, image_size=size, **chosen)
 
 
 if __name__ == "__main__":

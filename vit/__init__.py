@@ -6,6 +6,8 @@ The public names below are imported when they are first used: `import vit` alone
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .messages import begin_to_speak
+
 if TYPE_CHECKING:
     from .commands.compare import compare
     from .commands.evaluate import evaluate
@@ -14,11 +16,11 @@ if TYPE_CHECKING:
     from .commands.models import list_models
     from .commands.train import train
     from .errors import UserError
-    from .model import Loaded, create_model, load
+    from .model import Model, create_model, load
 
 __version__ = "0.1.0"
 __all__ = [
-    "Loaded",
+    "Model",
     "UserError",
     "compare",
     "create_model",
@@ -31,7 +33,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Loaded": "vit.model",
+    "Model": "vit.model",
     "UserError": "vit.errors",
     "compare": "vit.commands.compare",
     "create_model": "vit.model",
@@ -42,6 +44,8 @@ _HOMES = {
     "load": "vit.model",
     "train": "vit.commands.train",
 }
+
+begin_to_speak()
 
 
 def __getattr__(name: str) -> Any:

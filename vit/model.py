@@ -1,18 +1,20 @@
-"""The model file: weights, architecture, classes, preprocessing and recipe in one safetensors file.
+"""A model with all that it means, and its file: weights, architecture, classes, preprocessing, output and recipe.
 
-It is enough for every verb, and holds no pickle: reading it runs no code. What others wrote is read by `pretrained`.
+The file is one of safetensors. It is enough for every verb, and holds no pickle: reading it runs no code. What others
+wrote is read by `pretrained`.
 """
 
 import json
 import logging
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save_file
@@ -20,21 +22,21 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from . import models
-from . import recipe as recipes
 from .data.decoding.reading import read_image
 from .data.preprocessing import Preprocessing
 from .errors import UserError
 from .files import replace_file
 from .pretrained import sources
 from .pretrained.class_names import synonyms
-from .pretrained.fitting import built, fit, options_for
+from .pretrained.fitting import built, load_into, options_for
 from .pretrained.header import FORMAT_VERSION
+from .pretrained.start import Start
 from .pretrained.weights import Weights
-from .progress import print_line
-from .recipe import Recipe
+from .probabilities import Output, probabilities
+from .recipe import Recipe, parse
 from .registry import MODELS, complete_options
 
-logger = logging.getLogger("vit")
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,24 +48,31 @@ class Architecture:
     num_classes: int
 
     def build(self, image_size: tuple[int, int]) -> nn.Module:
-        return models.create_model(self.name, num_classes=self.num_classes, image_size=image_size, **self.options)
+        """Return a module of this architecture with fresh weights."""
+        return models.build(self.name, num_classes=self.num_classes, image_size=image_size, **self.options)
+
+    def settled_in(self, module: nn.Module) -> "Architecture":
+        """Return it with what the module chose where an option left the choice to it: a stem for the image size."""
+        return replace(self, options=self.options | getattr(module, "settled_options", {}))
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """A model ready to use: `module` in eval mode, its `classes` in order, and the `transform` of its images.
+class Model:
+    """A module and what it means: training makes it, its file holds it, and every other verb takes it.
 
     A published model without named classes has `classes` of no length: its outputs are features or an embedding. One
-    that was not trained here has no `recipe`.
+    that was not trained here has no `recipe`. `start` tells of weights from elsewhere; None: it began from nothing, or
+    is a file of this package.
     """
 
-    source: str
     module: nn.Module
     architecture: Architecture
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    recipe: Recipe | None
-    notes: str  # what was taken for the weights of others, assumed, and left aside
+    output: Output = "softmax"
+    recipe: Recipe | None = None
+    start: Start | None = None
+    source: str = "this model"  # as messages call it
 
     @cached_property
     def class_numbers(self) -> dict[str, int]:
@@ -86,9 +95,9 @@ class Loaded:
     ) -> list[dict[str, Any]]:
         """Return, for every image file, {"path", "classes": names, "probabilities"}, the likeliest `top` first.
 
-        The probabilities of a model that learned by bce are each class's own, and do not add up to 1. Where
-        `unreadable` is given, it is told of every image that cannot be read, and the others are answered; `done` is
-        told how many files are behind.
+        The probabilities of a model whose images may have several labels are each label's own, and do not add up to 1.
+        Where `unreadable` is given, it is told of every image that cannot be read, and the others are answered; `done`
+        is told how many files are behind.
 
         Raises UserError, naming the file, for an image that cannot be read, and for a model without classes.
         """
@@ -100,18 +109,8 @@ class Loaded:
             some, inputs = self._inputs(paths[start : start + batch_size], unreadable)
             if done is not None:
                 done(min(start + batch_size, len(paths)))
-            if not some:
-                continue
-            with torch.inference_mode():
-                logits = self.module(inputs.to(next(self.module.parameters()).device)).float()
-            if not logits.isfinite().all():
-                raise UserError(
-                    f"{self.source} answers {some[0]} and others beside it with NaN: its weights are damaged"
-                )
-            several = self.recipe is not None and self.recipe.training.loss == "bce"  # every class by itself
-            best = (logits.sigmoid() if several else logits.softmax(-1)).topk(min(top, len(self.classes)))
-            for path, values, indices in zip(some, best.values.tolist(), best.indices.tolist(), strict=True):
-                rows.append({"path": str(path), "classes": [self.classes[i] for i in indices], "probabilities": values})
+            if some:
+                rows += self._rows(some, self._logits(inputs), top)
         return rows
 
     def _inputs(
@@ -132,6 +131,35 @@ class Loaded:
             inputs.append(self.transform(image))
         return some, torch.stack(inputs) if inputs else torch.empty(0)
 
+    @torch.inference_mode()
+    def _logits(self, inputs: Tensor) -> np.ndarray:
+        device = next(self.module.parameters()).device
+        return self.module(inputs.to(device)).float().cpu().numpy()
+
+    def _rows(self, paths: Sequence[Path], logits: np.ndarray, top: int) -> list[dict[str, Any]]:
+        if not np.isfinite(logits).all():
+            raise UserError(f"{self.source} answers {paths[0]} and others beside it with NaN: its weights are damaged")
+        values = probabilities(logits.astype(np.float64), self.output)
+        best = np.argsort(-values, axis=1, kind="stable")[:, :top]
+        return [
+            {"path": str(path), "classes": [self.classes[i] for i in places], "probabilities": row[places].tolist()}
+            for path, row, places in zip(paths, values, best, strict=True)
+        ]
+
+    def save(self, path: Path) -> None:
+        """Write the model file; a failure leaves the old one whole."""
+        assert self.recipe is not None
+        description = {
+            "format_version": FORMAT_VERSION,
+            "architecture": asdict(self.architecture),
+            "classes": list(self.classes),
+            "preprocessing": asdict(self.preprocessing),
+            "output": self.output,
+            "recipe": self.recipe.to_dict(),
+        }
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))
+
 
 def create_model(
     name: str,
@@ -140,88 +168,52 @@ def create_model(
     image_size: int | tuple[int, int] = 224,
     pretrained: bool | str | Path | None = None,
     new_head: bool = False,
-    say: Callable[[str], object] = logger.info,
     **options: Any,
 ) -> nn.Module:
-    """Build a model by name, with fresh weights or with pretrained ones.
+    """Build a module by name, with fresh weights or with pretrained ones.
 
     `pretrained` is True for the weights published under the name, or whatever `vit.load` takes. `new_head` gives leave
-    to replace a head of other classes; `say` is told which weights were taken, and which part is new.
+    to replace a head of other classes; which weights were taken, and which part is new, is logged.
 
     Images [B, 3, height, width] to logits [B, num_classes]. Raises UserError for an unknown name or option, for sizes
     that do not fit together, and for weights that do not fit the model.
     """
     size = (image_size, image_size) if isinstance(image_size, int) else (image_size[0], image_size[1])
-    weights = start_of(name, pretrained, options)
-    module, _ = build(name, options, num_classes, size, weights, new_head, say=say)
+    weights = sources.read_start(name, pretrained, options)
+    module, _, start = assemble(name, options, num_classes, size, weights, new_head)
+    if start is not None:
+        logger.info(start.in_words())
     return module
 
 
-def start_of(name: str, pretrained: bool | str | Path | None, options: dict[str, Any]) -> Weights | None:
-    """Return the weights that a model starts from, or None; True stands for those published under the model's name."""
-    if not pretrained:
-        return None
-    return sources.read_published(name) if pretrained is True else sources.read(pretrained, options)
-
-
-def build(
+def assemble(
     name: str,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     num_classes: int,
     image_size: tuple[int, int],
     weights: Weights | None,
     new_head: bool = False,
     classes: Sequence[str] | None = None,
-    say: Callable[[str], object] = logger.info,
-) -> tuple[nn.Module, Architecture]:
-    """Return a module with the weights in it, or fresh where there are none, and what it is.
+) -> tuple[nn.Module, Architecture, Start | None]:
+    """Return a module with the weights in it, or fresh where there are none; what it is; and what it begins with.
 
     The options of the architecture follow the weights; a new head drops the representation layer of the old one.
     """
+    given = dict(options)
     if weights is None:
-        options = complete_options(name, options) if name in MODELS else options
-        architecture = Architecture(name, options, num_classes)
-        return _with_stem(architecture.build(image_size), architecture)
-    fresh_head = new_head or not weights.num_classes
-    complete = options_for(name, options, weights)
-    if fresh_head and "representation_size" in complete:
-        complete["representation_size"] = options.get("representation_size", 0)
+        architecture = Architecture(name, complete_options(name, given) if name in MODELS else given, num_classes)
+        module = architecture.build(image_size)
+        return module, architecture.settled_in(module), None
+    complete = options_for(name, given, weights)
+    if (new_head or not weights.num_classes) and "representation_size" in complete:
+        complete["representation_size"] = given.get("representation_size", 0)
     module = built(weights, name, num_classes, image_size, complete)
-    module, architecture = _with_stem(module, Architecture(name, complete, num_classes))
+    architecture = Architecture(name, complete, num_classes).settled_in(module)
     weights = weights.at(image_size, complete.get("patch_size", weights.options.get("patch_size", 0)))
-    say(fit(module, weights, new_head, classes))
-    return module, architecture
+    return module, architecture, load_into(module, weights, new_head, classes)
 
 
-def _with_stem(module: nn.Module, architecture: Architecture) -> tuple[nn.Module, Architecture]:
-    """Return the module, and the architecture with the stem that it chose for the image size."""
-    if architecture.options.get("stem") == "auto":
-        stem = "7x7" if module.get_parameter("conv1.weight").shape[-1] == 7 else "3x3"
-        architecture = replace(architecture, options=architecture.options | {"stem": stem})
-    return module, architecture
-
-
-def save(
-    path: Path,
-    module: nn.Module,
-    architecture: Architecture,
-    classes: Sequence[str],
-    preprocessing: Preprocessing,
-    recipe: Recipe,
-) -> None:
-    """Write the model file; a failure leaves the old one whole."""
-    description = {
-        "format_version": FORMAT_VERSION,
-        "architecture": asdict(architecture),
-        "classes": list(classes),
-        "preprocessing": asdict(preprocessing),
-        "recipe": recipe.to_dict(),
-    }
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))
-
-
-class Undrawn(TorchFunctionMode):
+class NoInitialValues(TorchFunctionMode):
     """Draw no normal values: on the meta device that takes torch two seconds of imports, for nothing."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
@@ -229,6 +221,38 @@ class Undrawn(TorchFunctionMode):
         if function in (Tensor.normal_, nn.init.normal_):
             return args[0] if args else kwargs["tensor"]
         return function(*args, **kwargs)
+
+
+def load(model: str | Path, **user_options: Any) -> Model:
+    """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
+
+    `user_options` are options of the architecture that a bare file leaves open, `activation` or `num_heads`. The
+    module is in eval mode; what was assumed of weights from elsewhere is logged. Raises UserError for what is not
+    there, not whole, of no known family, or not to be fetched.
+    """
+    weights = sources.read(model, user_options)
+    size = weights.preprocessing.image_size
+    own = weights.architecture in MODELS  # timm's keep some tensors outside of their weights
+    with ExitStack() as stack:
+        if own:  # no initial values for what is replaced
+            stack.enter_context(torch.device("meta"))
+            stack.enter_context(NoInitialValues())
+        module = built(weights, weights.architecture, weights.num_classes, size, weights.options)
+    start = load_into(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
+    if not own:
+        check_answer(module.eval(), weights)
+    if weights.recipe is None:
+        logger.info(start.in_words())
+    return Model(
+        module=models.in_its_layout(module).eval(),
+        architecture=Architecture(weights.architecture, weights.options, weights.num_classes),
+        classes=weights.classes or (),
+        preprocessing=weights.preprocessing,
+        output=weights.output,
+        recipe=None if weights.recipe is None else parse(dict(weights.recipe), where=str(model)),
+        start=start if weights.recipe is None else None,
+        source=str(model),
+    )
 
 
 def check_answer(module: nn.Module, weights: Weights) -> None:
@@ -244,39 +268,3 @@ def check_answer(module: nn.Module, weights: Weights) -> None:
         ) from error
     if count and shape != [1, count]:
         raise UserError(f"{weights.source}: {weights.architecture} answers with {shape}, not with {count} logits")
-
-
-def load(model: str | Path, **told: Any) -> Loaded:
-    """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
-
-    `told` are options of the architecture that a bare file leaves open, `activation` or `num_heads`.
-    Raises UserError for what is not there, not whole, of no known family, or not to be fetched.
-    """
-    weights = sources.read(model, told)
-    size = weights.preprocessing.image_size
-    architecture = Architecture(weights.architecture, weights.options, weights.num_classes)
-    own = weights.architecture in MODELS  # timm's keep some tensors outside of their weights
-    with ExitStack() as stack:
-        if own:  # no initial values for what is replaced
-            stack.enter_context(torch.device("meta"))
-            stack.enter_context(Undrawn())
-        module = built(weights, weights.architecture, weights.num_classes, size, weights.options)
-    notes = fit(module, weights.at(size, weights.options.get("patch_size", 0)), new_head=False)
-    if not own:
-        check_answer(module.eval(), weights)
-    return Loaded(
-        source=str(model),
-        module=models.in_its_layout(module).eval(),
-        architecture=architecture,
-        classes=weights.classes or (),
-        preprocessing=weights.preprocessing,
-        recipe=None if weights.recipe is None else recipes.parse(dict(weights.recipe), where=str(model)),
-        notes=notes,
-    )
-
-
-def tell(loaded: Loaded) -> Loaded:
-    """Say on stderr what was assumed of weights that were not written here."""
-    if loaded.recipe is None:
-        print_line(loaded.notes)
-    return loaded

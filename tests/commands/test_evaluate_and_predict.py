@@ -18,9 +18,9 @@ from vit.data.sources import datasets
 from vit.errors import UserError
 from vit.files import read_json
 from vit.inference.packed_blocks import PackedBlock
-from vit.inference.prepare import ready
+from vit.inference.prepare import prepare
 from vit.kernels.packed_linear import int8_supported
-from vit.model import Architecture, Loaded
+from vit.model import Architecture, Model
 from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 
@@ -79,8 +79,8 @@ def test_all_of_a_model_lies_where_it_is_to_answer(name: str, precision: str) ->
     options = {"patch_size": 4, "embed_dim": 32, "depth": 2, "num_heads": 2} if name == "vit" else {}
     architecture = Architecture(name, options, 3)
     usual = Preprocessing((16, 16), (0.5,) * 3, (0.5,) * 3)
-    loaded = Loaded("a test", architecture.build((16, 16)).eval(), architecture, ("a", "b", "c"), usual, None, "")
-    module = ready(loaded, 0, precision, "meta")[0].module
+    loaded = Model(architecture.build((16, 16)).eval(), architecture, ("a", "b", "c"), usual)
+    module = prepare(loaded, 0, precision, "meta")[0].module
     parts = list(module.modules())
     tensors = [t for part in parts for t in (*vars(part).values(), *part.parameters(), *part.buffers())]
     assert {t.device.type for t in tensors if isinstance(t, torch.Tensor)} == {"meta"}
@@ -205,7 +205,6 @@ def test_one_unreadable_file_among_many_leaves_the_others_their_answers(
     (images / ".hidden").mkdir()
     for hidden in ("._0.png", ".hidden/0.png"):
         (images / hidden).write_bytes(b"nonsense")
-    said = []
     some = predict_command.predict(digits_run.path, [images, tmp_path / "absent.png"])
     assert some.rows == whole.rows and not whole.unreadable
     assert sorted(line.split("/")[-1] for line in some.unreadable) == [

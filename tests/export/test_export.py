@@ -9,10 +9,10 @@ import timm
 import torch
 
 import vit
-from vit import model as model_file
 from vit.data.decoding.reading import read_image
 from vit.data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from vit.errors import UserError
+from vit.model import Model, assemble
 from vit.recipe import load_recipe
 
 CLASSES = ("ant", "bee", "cat", "dog")
@@ -49,10 +49,11 @@ def save(tmp_path: Path, randomize: Callable) -> Callable:
     """Return the function that writes a model file of an architecture, every weight drawn anew."""
 
     def write(name: str, options: dict, preprocessing: Preprocessing = PLAIN) -> Path:
-        module, architecture = model_file.build(name, options, len(CLASSES), preprocessing.image_size, None)
+        module, architecture, _ = assemble(name, options, len(CLASSES), preprocessing.image_size, None)
         model = {"model": {"name": name} | options, "data.image_size": list(preprocessing.image_size)}
         path = tmp_path / "run" / "model.safetensors"
-        model_file.save(path, randomize(module), architecture, CLASSES, preprocessing, load_recipe("digits_vit", model))
+        recipe = load_recipe("digits_vit", model)
+        Model(randomize(module), architecture, CLASSES, preprocessing, recipe=recipe).save(path)
         return path
 
     return write

@@ -356,16 +356,16 @@ def resnet_file(build: Callable[[], nn.Module]):
 def own_file():
     def make(folder: Path, randomize: Randomize) -> tuple[Path, Reference]:
         import vit
-        from vit import model as model_file
         from vit.data.preprocessing import Preprocessing
+        from vit.model import Architecture, Model
         from vit.recipe import load_recipe
 
         options = {"embed_dim": 192, "depth": 3, "num_heads": 3, "registers": 2}
         module = randomize(vit.create_model("vit", num_classes=5, **options)).eval()
-        architecture = model_file.Architecture("vit", options, 5)
+        architecture = Architecture("vit", options, 5)
         recipe = load_recipe("digits_vit", {"model": {"name": "vit"} | options, "data.image_size": 224})
         preprocessing = Preprocessing((224, 224), *HALF, "lanczos", 0.8)
-        model_file.save(folder / "model.safetensors", module, architecture, "abcde", preprocessing, recipe)
+        Model(module, architecture, tuple("abcde"), preprocessing, recipe=recipe).save(folder / "model.safetensors")
         tensors = module.state_dict()
         return folder / "model.safetensors", lambda size: resized(
             "vit_tiny_patch16_224", size, tensors, num_classes=5, depth=3, reg_tokens=2

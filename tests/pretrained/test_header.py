@@ -16,9 +16,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 import vit
-from vit import model as model_file
 from vit.data.preprocessing import Preprocessing
 from vit.errors import UserError
+from vit.model import Model, assemble
 from vit.recipe import load_recipe
 
 MUTATIONS = 150
@@ -31,20 +31,22 @@ ODD: tuple[Any, ...] = (
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("digits_vit", {"model.embed_dim": 16, "model.depth": 1, "model.num_heads": 2})
-    module, architecture = model_file.build("vit", recipe.model.options, 3, (8, 8), None)
+    module, architecture, _ = assemble("vit", recipe.model.options, 3, (8, 8), None)
     path = tmp_path_factory.mktemp("good") / "model.safetensors"
     means = (0.5, 0.5, 0.5)
-    model_file.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((8, 8), means, means), recipe)
+    preprocessing = Preprocessing((8, 8), means, means)
+    Model(module, architecture, ("ant", "bee", "cow"), preprocessing, recipe=recipe).save(path)
     return path
 
 
 @pytest.fixture(scope="module")
 def good_timm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recipe = load_recipe("digits_vit", {"model": {"name": "timm/test_resnet"}})
-    module, architecture = model_file.build("timm/test_resnet", {}, 3, (32, 32), None)
+    module, architecture, _ = assemble("timm/test_resnet", {}, 3, (32, 32), None)
     path = tmp_path_factory.mktemp("timm") / "model.safetensors"
     means = (0.5, 0.5, 0.5)
-    model_file.save(path, module, architecture, ("ant", "bee", "cow"), Preprocessing((32, 32), means, means), recipe)
+    preprocessing = Preprocessing((32, 32), means, means)
+    Model(module, architecture, ("ant", "bee", "cow"), preprocessing, recipe=recipe).save(path)
     return path
 
 
@@ -215,7 +217,7 @@ def test_timm_is_given_shapes_and_rates_alone(good_timm: Path, tmp_path: Path, o
         load_recipe("digits_vit", {"model": {"name": "timm/test_resnet", **options}})
     if name != "num_classes":  # a keyword of the function itself
         with pytest.raises(UserError, match=f"model.{name}"):
-            vit.models.create_model("timm/test_resnet", num_classes=3, image_size=32, **options)
+            vit.models.build("timm/test_resnet", num_classes=3, image_size=32, **options)
 
 
 def test_a_large_model_of_timm_is_not_built_of_small_tensors(good_timm: Path, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 from pretrained.parity import CASES, RESNETS, Case
 
-from vit import model as model_file
 from vit.data.decoding.reading import read_image
 from vit.data.preprocessing import Preprocessing
+from vit.model import assemble
 from vit.pretrained import sources
 from vit.registry import complete_options
 
@@ -51,7 +51,7 @@ def test_weights_compute_what_their_own_code_computes(
 def difference(weights, reference: Callable, preprocessing: Preprocessing, photographs: list[Path]) -> float:
     """Return the largest difference of the logits of two photographs, which must not be nearly constant."""
     name, size = weights.architecture, preprocessing.image_size
-    module, _ = model_file.build(name, {}, weights.num_classes, size, weights)
+    module, *_ = assemble(name, {}, weights.num_classes, size, weights)
     transform = preprocessing.transform()
     images = torch.stack([transform(read_image(photographs[i])) for i in (5, 60)])
     with torch.no_grad():

@@ -181,13 +181,12 @@ def test_a_wrong_tensor_is_named(file: Path, spoil: Callable, message: str) -> N
         vit.load(file)
 
 
-def test_a_head_of_other_classes_needs_leave(file: Path) -> None:
+def test_a_head_of_other_classes_needs_leave(file: Path, told: list[str]) -> None:
     options = {"num_classes": 3, "image_size": 224, "pretrained": file}
     with pytest.raises(UserError, match=r"has a head of 5 classes, the model 3; give leave .*new_head=True"):
         vit.create_model("vit", **SMALL, **options)
-    said: list[str] = []
-    vit.create_model("vit", **SMALL, **options, new_head=True, say=said.append)
-    assert "new head in place of 5 classes" in said[0]
+    vit.create_model("vit", **SMALL, **options, new_head=True)
+    assert "new head in place of 5 classes" in told[0]
 
 
 def test_another_architecture_is_refused_with_advice(file: Path) -> None:
@@ -218,15 +217,14 @@ def test_a_clip_tower_must_say_its_gelu(tmp_path: Path) -> None:
         vit.load(tmp_path / "clip.pt")
 
 
-def test_other_grids_and_patches_are_told_in_one_line(file: Path, module: torch.nn.Module) -> None:
-    said: list[str] = []
-    options = {"num_classes": 5, "image_size": (96, 160), "pretrained": file, "say": said.append}
+def test_other_grids_and_patches_are_told_in_one_line(file: Path, module: torch.nn.Module, told: list[str]) -> None:
+    options = {"num_classes": 5, "image_size": (96, 160), "pretrained": file}
     ours = vit.create_model("vit", **SMALL, **options)
-    assert said[0].endswith("positions 14x14 -> 6x10")
+    assert told[0].endswith("positions 14x14 -> 6x10")
     expected = timm.layers.resample_abs_pos_embed(module.get_parameter("pos_embed"), new_size=[6, 10])
     assert torch.equal(ours.get_parameter("pos_embed"), expected)
     ours = vit.create_model("vit", **SMALL | {"patch_size": 32}, **options)
-    assert "patches 16 -> 32 pixels; positions 14x14 -> 3x5" in said[1]
+    assert "patches 16 -> 32 pixels; positions 14x14 -> 3x5" in told[1]
     assert ours.get_parameter("patch_embed.proj.weight").shape == (64, 3, 32, 32)
 
 
@@ -251,13 +249,12 @@ def test_positions_of_the_prefix_stay() -> None:
     assert torch.equal(moved[:, :3], positions[:, :3])
 
 
-def test_a_trunk_takes_an_attention_of_its_own(tmp_path: Path, randomize: Callable) -> None:
+def test_a_trunk_takes_an_attention_of_its_own(tmp_path: Path, randomize: Callable, told: list[str]) -> None:
     theirs = randomize(timm.create_model("resnet18", num_classes=5))
     torch.save(theirs.state_dict(), tmp_path / "r.pth")
-    said: list[str] = []
-    options = {"num_classes": 5, "pretrained": tmp_path / "r.pth", "say": said.append}
+    options = {"num_classes": 5, "pretrained": tmp_path / "r.pth"}
     ours = vit.create_model("resnet18", attention="cbam", **options)
-    assert "of the attention modules start fresh" in said[0]
+    assert "of the attention modules start fresh" in told[0]
     assert torch.equal(ours.get_parameter("layer3.1.conv2.weight"), theirs.get_parameter("layer3.1.conv2.weight"))
     with pytest.raises(UserError, match=r"model.stem: '3x3' in the recipe, '7x7' in the weights"):
         vit.create_model("resnet18", stem="3x3", **options)

@@ -15,6 +15,7 @@ from ..recipe import Data
 from . import fingerprints
 
 SPLITS = ("train", "validation", "test")
+MEASURED_STEPS = 3  # that a training's cost is estimated from
 FEW_IMAGES = 10  # in a class of train: too few to learn from
 
 

@@ -19,7 +19,7 @@ from scipy.fft import dctn
 from ..data.sources.datasets import Images
 from ..errors import UserError
 from ..hardware.machine import available_cores
-from ..progress import Countdown, Say
+from ..progress import Countdown
 
 SIDE = 32  # of the grey image whose frequencies are looked at
 COLOURS = 8  # a side, of the colours compared
@@ -49,7 +49,7 @@ class Looks:
         return self.sizes[:, 0] > 0
 
 
-def look(images: Images, say: Say) -> Looks:
+def look(images: Images) -> Looks:
     """Decode every image once, in as many processes as there are cores; `say` is told how far it is."""
     if len(images) <= AT_ONCE:
         return look_at(images)
@@ -57,7 +57,7 @@ def look(images: Images, say: Say) -> Looks:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     context = multiprocessing.get_context(method)
     with ProcessPoolExecutor(available_cores(), context, initializer=_keep, initargs=(images,)) as pool:
-        return joined(list(told(pool.map(_look_at_kept, chunks), len(images), say)))
+        return joined(list(told(pool.map(_look_at_kept, chunks), len(images))))
 
 
 def _keep(images: Images) -> None:
@@ -70,8 +70,8 @@ def _look_at_kept(chosen: np.ndarray) -> Looks:
     return look_at(_kept.at(chosen))
 
 
-def told(looks: Iterator[Looks], total: int, say: Say) -> Iterator[Looks]:
-    countdown = Countdown(total, "{done:,} of {total:,} images looked at; {left} left", say)
+def told(looks: Iterator[Looks], total: int) -> Iterator[Looks]:
+    countdown = Countdown(total, "{done:,} of {total:,} images looked at; {left} left")
     done = 0
     for some in looks:
         done += len(some.reasons)

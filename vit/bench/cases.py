@@ -36,7 +36,7 @@ class Contest:
         return "embed_dim" in self.shape
 
     def build(self) -> nn.Module:
-        return models.create_model(self.model, num_classes=NUM_CLASSES, image_size=self.image_size, **self.options)
+        return models.build(self.model, num_classes=NUM_CLASSES, image_size=self.image_size, **self.options)
 
 
 def contest(name: str, batch_size: int | None = None) -> Contest:

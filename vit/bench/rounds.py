@@ -1,5 +1,6 @@
 """Systems timed in turns: each in a process of its own, one round of each after the other, while the rest wait."""
 
+import logging
 import multiprocessing
 import statistics
 import sys
@@ -14,7 +15,9 @@ from typing import Any
 from ..errors import UserError
 from ..hardware import machine
 from ..hardware.machine import give_back_freed_memory
-from ..progress import Say
+
+logger = logging.getLogger(__name__)
+
 
 Work = Callable[[], int]  # does its work once, and returns how many images that were, or whatever is counted
 
@@ -42,7 +45,7 @@ class Timed:
         return statistics.median(self.rounds)
 
 
-def time_in_turns(systems: list[System], rounds: int, say: Say) -> dict[str, Timed]:
+def time_in_turns(systems: list[System], rounds: int) -> dict[str, Timed]:
     """Return each system's speeds; a first round of each, which warms up, is not counted.
 
     Raises UserError where a system fails.
@@ -56,7 +59,7 @@ def time_in_turns(systems: list[System], rounds: int, say: Say) -> dict[str, Tim
                 if number:
                     speeds[system.name].append(images / seconds)
                 told = f"round {number} of {rounds}" if number else "warming up"
-                say(f"{told}: {system.name} {readable(images / seconds)} {system.unit}/s")
+                logger.info(f"{told}: {system.name} {readable(images / seconds)} {system.unit}/s")
         memory = {system.name: process.ask("memory") for system, process in running.items()}
     return {name: Timed(speeds[name], memory[name]) for name in speeds}
 

@@ -24,10 +24,10 @@ def forward(model: Path, image: Path) -> Work:
     """Return the work of one forward pass of a loaded model."""
     import torch
 
-    from .. import model as model_file
     from ..data.decoding.reading import read_image
+    from ..model import load
 
-    loaded = model_file.load(model)
+    loaded = load(model)
     inputs = loaded.transform(read_image(image))[None]
 
     def work() -> int:

@@ -16,7 +16,7 @@ import typer
 from ..errors import Interrupted, UserError
 from ..hardware import processes
 from ..hardware.system_errors import told_to_mend
-from ..progress import outlive_reader, print_line
+from ..messages import outlive_reader, print_line
 from .verbs import app
 
 UsageError: Any = typer.BadParameter.__base__  # click's, which typer carries inside

@@ -13,8 +13,8 @@ from .. import recipe as recipes
 from ..errors import UserError
 from ..folder_lock import refuse_at_work
 from ..hardware import processes
+from ..messages import print_result
 from ..places import expanded
-from ..progress import print_line, print_result
 from ..recipe.values import parse_overrides
 from . import bench
 from .arguments import (
@@ -111,7 +111,7 @@ def predict(
     with importing():
         from ..commands import predict as command
 
-    predictions = command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision, say=print_line)
+    predictions = command.predict(model, paths, top=top, merge_tokens=merge_tokens, precision=precision)
     print_result(command.show(predictions.rows, form))
     if predictions.unreadable:
         raise UserError(command.unreadable_in_words(predictions))

@@ -12,7 +12,6 @@ from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
 from ..data.sources import datasets
 from ..errors import UserError, nearest
-from ..progress import Say, print_line
 from ..recipe import load_recipe
 
 CROP = {"interpolation": "bilinear"}
@@ -28,7 +27,6 @@ def bench_data(
     images: int = 2000,
     rounds: int = 5,
     out: str | Path | None = None,
-    say: Say = print_line,
 ) -> Benchmark:
     """Time the loading of training images from class folders: decoding, random crop, mirror, normalised batches.
 
@@ -48,7 +46,7 @@ def bench_data(
             *our_systems(place, settings, Path(scratch)),
             *(System(name, loading.PEERS[name], {"folder": place, **settings, **CROP}) for name in against),
         ]
-        measured = time_in_turns(systems, rounds, say)
+        measured = time_in_turns(systems, rounds)
     title = f"{len(found)} images x {repeats}, random crops of {image_size} pixels, batches of {batch_size}"
     rows = [row(name, measured, against, settings) for name in measured]
     return finished(f"{title}, {workers} workers, {rounds} rounds", rows, out)

@@ -1,5 +1,6 @@
 """`vit bench train` and `vit bench infer`: how fast models are here, beside the same ones of other libraries."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from ..bench.steps import Entry
 from ..errors import UserError, nearest
 from ..hardware.precision import resolve_device, resolve_precision
 from ..models.flops import count_macs
-from ..progress import Say, print_line
+
+logger = logging.getLogger(__name__)
+
 
 MODELS = ("vit_small", "vit_tiny/4@32", "resnet50", "resnet50+se", "vit_base")
 PASSES = {"train": 3, "infer": 1}  # a backward pass has the products of two forward ones
@@ -33,7 +36,6 @@ def bench_models(
     seconds: float = 3.0,
     rounds: int = 5,
     out: str | Path | None = None,
-    say: Say = print_line,
 ) -> Benchmark:
     """Time steps of training ("train") or inference ("infer") on random images, ours and the peers' in turns.
 
@@ -51,8 +53,8 @@ def bench_models(
     title = f"{task}: {precision} on {device}{threads}, median of {rounds} rounds; x is ours over theirs"
     rows: list[dict[str, Any]] = []
     for one in contests:
-        say(f"{one.name}: {one.image_size} pixels, batches of {one.batch_size}, {precision} on {device}")
-        rows += run_contest(task, one, against, precision, device, seconds, rounds, say)
+        logger.info(f"{one.name}: {one.image_size} pixels, batches of {one.batch_size}, {precision} on {device}")
+        rows += run_contest(task, one, against, precision, device, seconds, rounds)
         finished(title, rows, out)  # keeps what is measured, should the next one fail
     return finished(title, rows, out)
 
@@ -65,14 +67,13 @@ def run_contest(
     device: str,
     seconds: float,
     rounds: int,
-    say: Say,
 ) -> list[dict[str, Any]]:
     entries = entries_of(contest, against, precision, device)
     common = {"seconds": seconds, "threads": torch.get_num_threads()}
     systems = [System(MATRIX_PRODUCTS, peak.prepare, {"precision": precision, "device": device, **common}, unit="FLOP")]
     for name, entry in entries.items():
         systems.append(System(name, steps.prepare, {"task": task, "entry": entry, **common}, warms_up=True))
-    measured = time_in_turns(systems, rounds, say)
+    measured = time_in_turns(systems, rounds)
     image_flops = 2 * PASSES[task] * count_macs(contest.build(), (contest.image_size, contest.image_size))
     most = measured[MATRIX_PRODUCTS].median
     rows = [row(task, entries[name], measured[name], image_flops / most, measured[OURS]) for name in entries]

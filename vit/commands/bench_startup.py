@@ -5,22 +5,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from .. import model as model_file
 from ..bench import startup
 from ..bench.cases import NUM_CLASSES
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import Benchmark, finished, tabulate
 from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from ..progress import Say, print_line
+from ..model import Model, assemble
 from ..recipe import load_recipe
 from .bench_data import two_photographs
 
 PREDICT, IMPORT, FORWARD = "vit predict MODEL IMAGE", "import torch", "forward pass of one image"
 
 
-def bench_startup(
-    *, model: str = "vit_small", rounds: int = 5, out: str | Path | None = None, say: Say = print_line
-) -> Benchmark:
+def bench_startup(*, model: str = "vit_small", rounds: int = 5, out: str | Path | None = None) -> Benchmark:
     """Time help, the answer to a bad recipe, and the prediction of one image by a model of fresh weights."""
     with TemporaryDirectory() as scratch:
         weights = fresh_model(model, Path(scratch) / "model.safetensors")
@@ -39,7 +36,7 @@ def bench_startup(
             ),
             System(FORWARD, startup.forward, {"model": weights, "image": image}),
         ]
-        measured = time_in_turns(systems, rounds, say)
+        measured = time_in_turns(systems, rounds)
     rows = [row(name, measured[name]) for name in measured]
     bare = seconds(measured[IMPORT]) + seconds(measured[FORWARD])
     next(row for row in rows if row["settings"] == PREDICT)["over_bare"] = round(seconds(measured[PREDICT]) / bare, 3)
@@ -49,10 +46,10 @@ def bench_startup(
 
 def fresh_model(name: str, path: Path) -> Path:
     recipe = load_recipe("imagenet_vit_small")
-    module, architecture = model_file.build(name, {}, NUM_CLASSES, recipe.data.image_size, None, say=lambda line: None)
+    module, architecture, _ = assemble(name, {}, NUM_CLASSES, recipe.data.image_size, None)
     preprocessing = Preprocessing(recipe.data.image_size, IMAGENET_MEAN, IMAGENET_STD)
-    classes = [f"class {i}" for i in range(NUM_CLASSES)]
-    model_file.save(path, module, architecture, classes, preprocessing, recipe)
+    classes = tuple(f"class {i}" for i in range(NUM_CLASSES))
+    Model(module, architecture, classes, preprocessing, recipe=recipe).save(path)
     return path
 
 

@@ -8,18 +8,13 @@ from typing import Any
 from rich.table import Table
 
 from ..audit import fingerprints, page
-from ..audit.findings import SPLITS, Cost, Findings, findings_of, joined_splits
-from ..data.loading import cache
-from ..data.loading.loaders import preprocessing_of
+from ..audit.findings import MEASURED_STEPS, SPLITS, Cost, Findings, findings_of, joined_splits
 from ..data.sources import datasets
-from ..data.sources.datasets import Dataset
-from ..progress import clock, print_line
-from ..recipe import Data, Recipe, Tuning, is_data, load_recipe
+from ..progress import clock
+from ..recipe import Data, Recipe, is_data, load_recipe
 from ..run_folder import new_folder
 from ..terminal import as_text, one_line
 
-MEASURED_STEPS = 3
-PROBE_MACS = {"cpu": 5e10, "cuda": 2e12}  # of one measured step, so that looking stays short
 MOST_FAULTS_TOLD = 30
 
 
@@ -36,9 +31,11 @@ def check(
     name = source.model.name if isinstance(source, Recipe) else Path(source).stem
     folder = new_folder(out, "checks", name)
     everything = joined_splits(dataset)
-    looks = fingerprints.look(everything, print_line)
+    looks = fingerprints.look(everything)
     findings = findings_of(dataset, everything, looks, section, folder)
     if recipe and not findings.faults:
+        from ..audit.cost import estimate_cost
+
         findings = replace(findings, cost=estimate_cost(recipe, dataset))
     page.write(findings, everything, cost_in_words(findings.cost) if findings.cost else "")
     return findings
@@ -47,52 +44,6 @@ def check(
 def data_section(source: str) -> Data:
     name, path = datasets.named(source)
     return Data(name=name, path=path, image_size=(224, 224))
-
-
-def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
-    from .. import model as model_file
-    from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-    from ..hardware.timing import seconds_per_training_image
-    from ..models.activation_checkpointing import recompute_activations
-    from ..models.flops import count_macs, count_parameters
-    from ..training.checks import check_batches_of_one, check_optimizer
-    from ..training.memory import bytes_per_image
-    from ..training.optim import state_bytes
-    from ..training.placement import Placement
-
-    device = resolve_device(recipe.training.device)
-    check_optimizer(recipe, device)
-    parts = 1 if recipe.training.accumulate == "auto" else recipe.training.accumulate
-    precision, _ = resolve_precision(recipe.training.precision, device)
-    model, size = recipe.model, recipe.data.image_size
-    start = model_file.start_of(model.name, model.pretrained, model.options)
-    module, _ = model_file.build(
-        model.name, model.options, len(dataset.classes), size, start, model.new_head, dataset.classes
-    )
-    if recipe.tuning == Tuning():  # else some norms do not learn
-        check_batches_of_one(recipe, module, dataset, parts, Placement(device, 1, 1, "single"))
-    if recipe.training.gradient_checkpointing:
-        recompute_activations(module)
-    macs = count_macs(module, size)
-    batch_size = max(2, min(recipe.training.batch_size, len(dataset.train), int(PROBE_MACS[device] / (3 * macs))))
-    dtype = AUTOCAST_TYPES[precision]
-    seconds_per_image = seconds_per_training_image(module, size, batch_size, device, MEASURED_STEPS, dtype)
-    parameters = count_parameters(module)
-    remembered = state_bytes(module, recipe.optimizer, device)
-    preprocessing = preprocessing_of(recipe.data, dataset)
-    kept = 0 if dataset.small else cache.bytes_kept(recipe, preprocessing, len(dataset.train), len(dataset.validation))
-    together = min(recipe.training.batch_size, len(dataset.train)) // parts
-    return Cost(
-        parameters=parameters,
-        macs=macs,
-        seconds_per_epoch=seconds_per_image * len(dataset.train),
-        epochs=recipe.schedule.epochs,
-        device=device,
-        state_bytes=4 * 2 * parameters + remembered,
-        activation_bytes=together * bytes_per_image(module, size, dtype, device),
-        disk_bytes=4 * 2 * parameters + remembered,
-        cache_bytes=kept,
-    )
 
 
 def show(findings: Findings) -> str:

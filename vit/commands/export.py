@@ -3,10 +3,9 @@
 import shutil
 from pathlib import Path
 
-from .. import model as model_file
 from ..errors import UserError
 from ..export import timm, transformers
-from ..model import tell
+from ..model import load
 from ..places import place_to_write
 
 LOADING = {
@@ -20,17 +19,16 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
 
     Raises UserError for a model that the library does not have, and for a folder that is not empty.
     """
-    loaded = tell(model_file.load(model))
+    loaded = load(model)
     if not loaded.classes:
         raise UserError(f"{model} names no classes, and there is nothing to export that its library has not")
     folder = place_to_write(out if out is not None else Path("exports") / f"{Path(model).name}-{to}")
     if folder.exists() and any(folder.iterdir()):
         raise UserError(f"{folder} is not empty; choose another --out")
-    parts = (loaded.module, loaded.architecture.name, loaded.architecture.options, loaded.classes, loaded.preprocessing)
     beside = folder.with_name(f"{folder.name}.new")  # renamed when whole
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        {"timm": timm, "transformers": transformers}[to].write(beside, *parts)
+        {"timm": timm, "transformers": transformers}[to].write(beside, loaded)
         if folder.is_dir():
             folder.rmdir()
         beside.rename(folder)

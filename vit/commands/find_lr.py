@@ -16,7 +16,6 @@ from ..errors import UserError
 from ..files import write_csv, write_text
 from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..hardware.processes import ALONE
-from ..progress import print_line
 from ..recipe import Recipe, load_recipe
 from ..report.plots.learning_rate import learning_rates
 from ..run_folder import new_folder
@@ -26,7 +25,7 @@ from ..training.loss import Loss
 from ..training.lr_range_test import Batch, course, range_test, suggested
 from ..training.optim import make_optimizer
 from ..training.placement import Placement
-from ..training.setup import Learner, find_parts, make_learner, make_start, read_weights
+from ..training.setup import Learner, find_parts, make_learner, make_model, read_weights
 from ..training.task import seed_generators
 
 
@@ -62,15 +61,16 @@ def find_lr(
     device = resolve_device(recipe.training.device)
     check_optimizer(recipe, device)
     precision, _ = resolve_precision(recipe.training.precision, device)
-    data = datasets.load(recipe.data, print_line)
+    data = datasets.load(recipe.data)
+    datasets.log_left_out(data)
     datasets.check_readable(data.train)
     seed_generators(recipe.training.seed)
     torch.cuda.manual_seed_all(recipe.training.seed)  # of GPUs that are not in use yet, too
-    start = make_start(recipe, data, read_weights(recipe))
-    learner = make_learner(recipe, start, data, device, print_line)
+    model = make_model(recipe, data, read_weights(recipe))
+    learner = make_learner(recipe, model, data, device)
     placement = Placement(device, 1, 1, "single")
-    parts = find_parts(recipe, learner, data, placement, precision, print_line)
-    check_batches_of_one(recipe, start.module, data, parts, placement)
+    parts = find_parts(recipe, learner, data, placement, precision)
+    check_batches_of_one(recipe, model.module, data, parts, placement)
     module = learner.module.to(device).train()
     lrs = np.geomspace(lowest, highest, steps)
     losses = range_test(

@@ -1,5 +1,6 @@
 """`vit finetune`: a model and images become a run; what the two leave open is chosen, printed, and yours to change."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,14 +10,16 @@ from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
 from ..errors import UserError
 from ..folder_lock import at_work
+from ..messages import quieted
 from ..models import family
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe, built
 from ..pretrained.weights import Weights
-from ..progress import print_line
 from ..recipe import TIMM, Recipe, load_recipe
 from ..run_folder import RunFolder, new_folder
 from ..training.run import run_training
+
+logger = logging.getLogger(__name__)
 
 # Steps for so many training images: big_vision's and BiT's (arXiv:1912.11370, section 3.3); 1,000 in the middle is the
 # short schedule of vision_transformer's README, 0.2 points below 10,000 steps on CIFAR-10.
@@ -52,8 +55,8 @@ def finetune(
     overrides = dict(overrides or {})
     weights = sources.read(model, {k.removeprefix("model."): v for k, v in overrides.items() if k.startswith("model.")})
     recipe, choices = choose(str(model), weights, data, overrides)
-    if not quiet:
-        print_line(show(choices, overrides))
+    with quieted(quiet):
+        logger.info(show(choices, overrides))
     run = RunFolder(new_folder(out, "runs", f"finetune-{Path(model).name}-{Path(data).name}"))
     with at_work(run.path):
         return run_training(run, recipe, resume=resume, quiet=quiet, weights=weights)
@@ -65,7 +68,7 @@ def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[st
     about = [*of_model(model, weights), *of_data(data)]
     of_the_data = {key: value for key, value in overrides.items() if key.startswith("data.")}
     section = load_recipe(base, {**settings(about), **of_the_data}).data
-    dataset, size = datasets.load(section, print_line), section.image_size
+    dataset, size = datasets.load(section), section.image_size
     head = of_head(weights, dataset)
     if head.value:
         about[0].value.pop("representation_size", None)  # of the head that it was trained with

@@ -10,11 +10,10 @@ from typing import Any
 
 from rich.table import Table
 
-from .. import model as model_file
 from ..data.sources.given import image_files
 from ..errors import UserError
-from ..model import tell
-from ..progress import Countdown, Say, ignore_line
+from ..model import load
+from ..progress import Countdown
 from ..terminal import as_text, one_line
 
 
@@ -33,20 +32,19 @@ def predict(
     top: int = 5,
     merge_tokens: int = 0,
     precision: str = "fp32",
-    say: Say = ignore_line,
 ) -> Predictions:
     """Return the `top` classes and probabilities of every image file, and of those in every folder.
 
     With `merge_tokens` every block of a ViT merges so many pairs of tokens; in "bf16" or "fp16" the last digits differ.
-    `say` is told how far it is. Raises UserError where no file can be read.
+    Raises UserError where no file can be read.
     """
     files, unreadable = image_files(paths)
-    loaded = tell(model_file.load(model))
+    loaded = load(model)
     if merge_tokens or precision != "fp32":
-        from ..inference.prepare import ready
+        from ..inference.prepare import prepare
 
-        loaded, _ = ready(loaded, merge_tokens, precision, "cpu")
-    countdown = Countdown(len(files), "{done:,} of {total:,} images answered; {left} left", say)
+        loaded, _ = prepare(loaded, merge_tokens, precision, "cpu")
+    countdown = Countdown(len(files), "{done:,} of {total:,} images answered; {left} left")
     rows = loaded.predict(files, top, unreadable=lambda error: unreadable.append(str(error)), done=countdown.tell)
     if not rows:
         raise UserError("\n".join(unreadable))

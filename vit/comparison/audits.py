@@ -15,7 +15,6 @@ from ..audit.findings import SPLITS, Findings, crosses_splits, findings_of, join
 from ..data.sources import datasets
 from ..data.sources.broken import digest
 from ..files import read_json, read_memory, write_json
-from ..progress import print_line
 from ..recipe import Data
 from .plan import DATA_KEYS, PlannedRun
 
@@ -52,7 +51,7 @@ def audited(data: Data, folder: Path) -> dict[str, Any]:
     kept = folder / "audits" / f"{of[:16]}.json"
     known = read_memory(kept)
     if known is None or "test_groups" not in known:  # kept before they were looked for
-        looks = fingerprints.look(everything, print_line)
+        looks = fingerprints.look(everything)
         write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything), drawn))
         known = read_json(kept)
     return known

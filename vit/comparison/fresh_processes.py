@@ -17,7 +17,7 @@ from typing import Any
 from ..errors import Interrupted, UserError
 from ..hardware import endings
 from ..hardware.system_errors import told_to_mend
-from ..progress import outlive_reader
+from ..messages import outlive_reader, quieted
 from .plan import PlannedRun
 
 PRELOADED = [  # what a task would import by itself, every time
@@ -142,7 +142,8 @@ def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any)
     outlive_reader()
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        told = "result", function(*arguments)
+        with quieted():  # the process that began this one tells how far all of them are
+            told = "result", function(*arguments)
     except UserError as error:
         told = "mistake", str(error)
     except (Interrupted, KeyboardInterrupt):

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
 from ..data.sources import contents
 from ..data.sources.contents import Contents
 from ..errors import UserError, listed
 from ..files import digest_of_file, read_csv, read_json, read_memory
+from ..pretrained.start import Start
 from ..registry.table import lines_of
 from ..report import metrics
 from ..report.runs import Run
@@ -42,7 +43,7 @@ class Summary(Part):
     peak_memory_bytes: Count | None
     precision: StrictStr
     threads: Count
-    start: StrictStr | None = None
+    start: Start | StrictStr | None = None  # a line, in runs of versions before
 
 
 class Surroundings(Part):
@@ -81,6 +82,7 @@ def read_run(planned: PlannedRun) -> Run:
     folder = planned.folder
     images = contents.read(folder.images)
     summary = checked(Summary, folder.summary)
+    summary["start"] = start_of(summary.get("start"))
     surroundings = checked(Surroundings, folder.environment)
     ids, labels, logits = read_logits(folder, "test")
     scores = checked(Scores, folder.scores("test"))
@@ -104,6 +106,13 @@ def read_run(planned: PlannedRun) -> Run:
         validation=read_validation(folder, logits.shape[1], model),
         probes=read_memory(folder.probes),
     )
+
+
+def start_of(kept: Any) -> Start | None:
+    """Return what a run began with, as its summary holds it: facts, or a line in versions before."""
+    if isinstance(kept, str):
+        return Start(pretrained=kept)
+    return None if kept is None else TypeAdapter(Start).validate_python(kept)
 
 
 def read_logits(folder: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -85,23 +85,23 @@ def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str
 
 
 def measure_cost(planned: PlannedRun) -> dict[str, Any]:
-    from .. import model as model_file
     from ..hardware.precision import AUTOCAST_TYPES, available_device
     from ..hardware.timing import measure
     from ..kernels.choose import choose_kernels
+    from ..model import load
     from ..models import family
     from ..models.activation_checkpointing import recompute_activations
 
-    loaded = model_file.load(planned.folder.path)
+    model = load(planned.folder.path)
     summary = read_json(planned.folder.summary)
-    size, precision = loaded.preprocessing.image_size, summary["precision"]
+    size, precision = model.preprocessing.image_size, summary["precision"]
     device = available_device(planned.recipe.training.device)
     keep_freed_memory()  # as in a training
-    kind = family(loaded.module)
+    kind = family(model.module)
     if planned.recipe.training.gradient_checkpointing:
-        recompute_activations(loaded.module)
-    choose_kernels(loaded.module, size, precision, device)
-    timings = measure(loaded.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
+        recompute_activations(model.module)
+    choose_kernels(model.module, size, precision, device)
+    timings = measure(model.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
     told = {"family": kind, "model_digest": digest_of_file(planned.folder.model), "train_precision": precision}
     return told | asdict(timings)
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from ..data.sources import contents, datasets
 from ..errors import UserError
-from ..progress import ignore_line, print_line
 from ..recipe import Comparison, Recipe, load_recipe, override
 from ..run_folder import RunFolder
 
@@ -147,7 +146,8 @@ def check_same_data(planned: list[PlannedRun]) -> None:
                     f"data.{key} is {ours} in {first.model} and {theirs} in {other.model}; "
                     "models are compared on the same images: give both one value"
                 )
-    dataset = datasets.load(replace(first.recipe.data, fraction=1.0), print_line)
+    dataset = datasets.load(replace(first.recipe.data, fraction=1.0))
+    datasets.log_left_out(dataset)
     if dataset.test.multilabel:
         raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
@@ -159,8 +159,8 @@ def check_same_data(planned: list[PlannedRun]) -> None:
         drawn_by = p.recipe.data.resample_seed
         if drawn_by not in now:
             section = replace(first.recipe.data, fraction=1.0, resample_seed=drawn_by)
-            own = dataset if drawn_by == first.recipe.data.resample_seed else datasets.load(section, ignore_line)
-            now[drawn_by] = contents.contents_of(own, print_line)
+            own = dataset if drawn_by == first.recipe.data.resample_seed else datasets.load(section)
+            now[drawn_by] = contents.contents_of(own)
         advice = "put them back, or compare anew in another --out"
         contents.check_unchanged(kept, now[drawn_by], str(p.folder.path), advice)
 

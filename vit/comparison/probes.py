@@ -8,7 +8,7 @@ from ..data.loading.in_memory import sized
 from ..data.preprocessing import normalize
 from ..data.sources.datasets import Images
 from ..files import digest_of_file, read_json, read_memory, write_json
-from ..progress import Countdown, print_line
+from ..progress import Countdown
 from ..randomness import keys_of
 from .fresh_processes import FreshProcesses
 from .local import default_jobs, threads_of_a_training
@@ -31,7 +31,7 @@ def probe(planned: list[PlannedRun], jobs: int | None = None) -> None:
     if not missing:
         return
     jobs = jobs or default_jobs(planned)
-    countdown = Countdown(len(missing), "{done} of {total} models looked into; {left} left", print_line)
+    countdown = Countdown(len(missing), "{done} of {total} models looked into; {left} left")
     with FreshProcesses(jobs) as processes:
         for done, _ in enumerate(processes.each(probe_one, missing, count, threads_of_a_training(jobs)), 1):
             countdown.tell(done)
@@ -56,20 +56,20 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
     """Measure how a run's model holds under changed images, and write it beside its scores."""
     import torch
 
-    from .. import model as model_file
     from ..data.sources import datasets
     from ..explain import internals
     from ..hardware.precision import available_device
+    from ..model import load
     from ..robustness import changes
 
     torch.set_num_threads(threads)
-    loaded = model_file.load(planned.folder.path)
+    model = load(planned.folder.path)
     device = available_device(planned.recipe.training.device)
-    module = loaded.module.to(device).eval()
+    module = model.module.to(device).eval()
 
     def inputs_of(images: np.ndarray) -> torch.Tensor:
         planes = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-        return normalize(planes.to(device), loaded.preprocessing)
+        return normalize(planes.to(device), model.preprocessing)
 
     def predict(images: np.ndarray) -> np.ndarray:
         starts = range(0, len(images), BATCH_SIZE)
@@ -78,7 +78,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
             return torch.cat([module(batch).argmax(1).cpu() for batch in batches]).numpy()
 
     test = some_of(datasets.load(planned.recipe.data).test, count)
-    images = sized(test, loaded.preprocessing)
+    images = sized(test, model.preprocessing)
     found = {
         "of": facts(planned, count),
         "robustness": changes.measure(predict, images, test.labels, test.ids),

@@ -1,12 +1,14 @@
 """How far a comparison is: a bar on a terminal, a line a training elsewhere; on stderr."""
 
-import sys
+import logging
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from ..progress import clock
 from ..terminal import plain_console
 from .plan import PlannedRun
+
+logger = logging.getLogger(__name__)
 
 
 class CompareProgress:
@@ -27,7 +29,7 @@ class CompareProgress:
     def __enter__(self) -> "CompareProgress":
         done = self.total - len(self.left)
         text = f"{len(self.left)} trainings to do, {done} done before; {self.jobs} side by side"
-        print(text if self.left else f"all {done} trainings were done before", file=sys.stderr, flush=True)
+        logger.info(text if self.left else f"all {done} trainings were done before")
         if self.bar:
             self.bar.start()
             self.bar.add_task("training", total=self.total, completed=done, left="")
@@ -56,7 +58,7 @@ class CompareProgress:
         if self.bar:
             self.bar.print(line)
         else:
-            print(line, file=sys.stderr, flush=True)
+            logger.info(line)
 
     def _seconds_left(self) -> float:
         typical = sum(self.rates.values()) / len(self.rates)

@@ -9,7 +9,6 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .. import model as model_file
 from ..data.loading.loaders import evaluation_loader
 from ..data.sources import datasets
 from ..data.sources.datasets import Images
@@ -18,8 +17,8 @@ from ..hardware import processes
 from ..hardware.distributed import gather_rows, join_processes
 from ..hardware.machine import keep_freed_memory
 from ..hardware.precision import available_device
-from ..inference.prepare import ready
-from ..model import tell
+from ..inference.prepare import prepare
+from ..model import load
 from ..report import metrics
 from ..run_folder import RunFolder
 from .scored_images import ScoredImages, images_to_score, place_of
@@ -51,20 +50,20 @@ def evaluate(
     (ids, labels, logits) and <split>.json into `out`, or into the model's run folder, or for other data and for faster
     answers into evaluations/. Raises UserError for classes that the model does not know.
     """
-    loaded = tell(model_file.load(model))
+    loaded = load(model)
     scored = images_to_score(model, loaded, data, split)
     images = scored.images
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
     if device == "cpu":
         keep_freed_memory()
-    loaded, manner = ready(loaded, merge_tokens, precision, device)
+    loaded, manner = prepare(loaded, merge_tokens, precision, device)
     datasets.check_readable(images)
     folder = place_of(scored, manner, split, out)
     workers = loaded.recipe.data.workers if loaded.recipe else "auto"
     share = join_processes(device)
     loader = evaluation_loader(images, loaded.preprocessing, workers, scored.small, share)
     logits = gather_rows(predict_logits(loaded.module, loader, device), share)
-    scores = metrics.scores(logits, images.labels, list(loaded.classes)) | scored.facts
+    scores = metrics.scores(logits, images.labels, list(loaded.classes), loaded.output) | scored.facts
     if processes.is_first():
         scores = _write(folder, split, images, logits, scores)
     return Evaluation(scores, folder, scored)

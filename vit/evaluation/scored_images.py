@@ -16,7 +16,7 @@ from ..data.sources.contents import Contents
 from ..data.sources.datasets import Dataset, Images
 from ..errors import UserError
 from ..files import digest_of_file, read_memory
-from ..model import Loaded
+from ..model import Model
 from ..places import expanded, place_to_write
 from ..recipe import Data
 from ..run_folder import RunFolder
@@ -39,7 +39,7 @@ class ScoredImages:
     facts: dict[str, Any]
 
 
-def images_to_score(model: str | Path, loaded: Loaded, data: str | Path | None, split: str) -> ScoredImages:
+def images_to_score(model: str | Path, loaded: Model, data: str | Path | None, split: str) -> ScoredImages:
     """Return a split of the model's own data, or of the folder or dataset `data`; a folder without splits is whole.
 
     Raises UserError where there are no such images, and for images that cannot be read.
@@ -74,7 +74,7 @@ def images_to_score(model: str | Path, loaded: Loaded, data: str | Path | None, 
 
 
 def own_dataset(
-    model: str | Path, loaded: Loaded, data: str | Path | None, split: str, kept: Contents | None
+    model: str | Path, loaded: Model, data: str | Path | None, split: str, kept: Contents | None
 ) -> Dataset | None:
     """Return the model's own data, wherever they lie now; None where `data` are others."""
     own = loaded.recipe.data if loaded.recipe else None
@@ -108,7 +108,7 @@ def moved(own: Data, data: str | Path, split: str, kept: Contents | None) -> Dat
     return dataset if dataset.split(split).ids == tuple(kept.ids[split].tolist()) else None
 
 
-def other_images(data: str | Path, split: str, loaded: Loaded) -> tuple[Images, bool]:
+def other_images(data: str | Path, split: str, loaded: Model) -> tuple[Images, bool]:
     """Return the images of a folder or dataset that the model was not trained on, labelled by the model's classes."""
     name, path = datasets.named(data)
     source = datasets.read_source(name, path)

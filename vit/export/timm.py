@@ -6,22 +6,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.preprocessing import Preprocessing
 from ..errors import UserError
+from ..model import Model
 from ..registry import complete_options
 
 SAME = 1e-5  # largest difference of logits that an export may have
 POOLS = {"cls": "token", "mean": "avg", "cls_dist": "token"}
 
 
-def write(
-    folder: Path,
-    module: nn.Module,
-    architecture: str,
-    options: dict[str, Any],
-    classes: tuple[str, ...],
-    preprocessing: Preprocessing,
-) -> float:
+def write(folder: Path, model: Model) -> float:
     """Write the folder, and return the largest difference of the logits, computed by timm and by us.
 
     `timm.create_model("local-dir:FOLDER", pretrained=True)` loads it. Raises UserError for a model that timm has not.
@@ -29,15 +22,16 @@ def write(
     import timm
     from timm.models import save_for_hf
 
-    name, arguments = timm_architecture(architecture, options, preprocessing.image_size)
+    architecture, preprocessing, classes = model.architecture, model.preprocessing, model.classes
+    name, arguments = timm_architecture(architecture.name, architecture.options, preprocessing.image_size)
     theirs: Any = timm.create_model(name, num_classes=len(classes), **arguments)
     try:
-        theirs.load_state_dict(module.state_dict())
+        theirs.load_state_dict(model.module.state_dict())
     except RuntimeError as error:
-        raise UserError(f"timm's {name} has other parts than this {architecture}: {str(error)[:200]}") from error
-    difference = largest_difference(module, theirs, preprocessing.image_size)
+        raise UserError(f"timm's {name} has other parts than this {architecture.name}: {str(error)[:200]}") from error
+    difference = largest_difference(model.module, theirs, preprocessing.image_size)
     if difference > SAME:
-        raise UserError(f"timm's {name} computes something else than this {architecture}: {difference:.1e} apart")
+        raise UserError(f"timm's {name} computes something else than this {architecture.name}: {difference:.1e} apart")
     height, width = preprocessing.image_size
     theirs.pretrained_cfg |= {
         "input_size": (3, height, width),

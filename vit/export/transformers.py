@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import nn
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
+from ..model import Model
 from ..pretrained.families import HF_ACTIVATIONS, INTERPOLATIONS
 from ..pretrained.layouts import Tensors
 from ..registry import complete_options
@@ -22,22 +22,16 @@ from ..registry import complete_options
 INSTEAD = "export with --to timm: transformers loads that folder too, through its timm wrapper"
 
 
-def write(
-    folder: Path,
-    module: nn.Module,
-    architecture: str,
-    options: dict[str, Any],
-    classes: tuple[str, ...],
-    preprocessing: Preprocessing,
-) -> None:
+def write(folder: Path, model: Model) -> None:
     """Write the folder; `AutoModelForImageClassification.from_pretrained(FOLDER)` loads it.
 
     Raises UserError for a model that transformers has not.
     """
-    if architecture.startswith("timm/"):
-        raise UserError(f"{architecture} has no counterpart in transformers; {INSTEAD}")
-    complete = complete_options(architecture, options)
-    tensors = {name: tensor.detach().cpu() for name, tensor in module.state_dict().items()}
+    architecture, classes, preprocessing = model.architecture, model.classes, model.preprocessing
+    if architecture.name.startswith("timm/"):
+        raise UserError(f"{architecture.name} has no counterpart in transformers; {INSTEAD}")
+    complete = complete_options(architecture.name, architecture.options)
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.module.state_dict().items()}
     if "embed_dim" not in complete:
         config, named = _resnet(complete, tensors)
     elif _is_plain(complete):

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 HEADS = ("head", "head_dist", "fc", "classifier")
 
 
-def create_model(
+def build(
     name: str,
     *,
     num_classes: int,
     image_size: int | tuple[int, int] = 224,
     **options: Any,
 ) -> "nn.Module":
-    """Build the model `name` of MODELS, or `timm/<name>` of timm, with fresh weights.
+    """Build the module `name` of MODELS, or `timm/<name>` of timm, with fresh weights.
 
     The module takes images [B, 3, height, width] and returns logits [B, num_classes]. Raises UserError for an unknown
     name or option, or for sizes that do not fit together.

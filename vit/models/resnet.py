@@ -98,6 +98,7 @@ class ResNet(nn.Module):
             raise ValueError(f"width {width} and depths {list(depths)} must be positive")
         make_block = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
         small = stem == "3x3" or (stem == "auto" and min(image_size) <= SMALL_IMAGE)
+        self.settled_options = {"stem": "3x3" if small else "7x7"}
         self.conv1 = nn.Conv2d(3, width, 3, 1, 1, bias=False) if small else nn.Conv2d(3, width, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.Identity() if small else nn.MaxPool2d(3, 2, 1)

@@ -11,6 +11,7 @@ from ..errors import UserError
 from ..registry import MODELS, complete_options
 from ..registry.table import REQUIRED, Lazy
 from .bounds import Bounded
+from .start import Start
 from .weights import Weights
 
 REPRESENTATION = "pre_logits."  # belongs to the head that it was trained with
@@ -85,14 +86,14 @@ def built(
     """
     try:
         with Bounded(weights.tensors, weights.source):
-            return models.create_model(name, num_classes=num_classes, image_size=image_size, **options)
+            return models.build(name, num_classes=num_classes, image_size=image_size, **options)
     except (ArithmeticError, MemoryError, RuntimeError, TypeError) as error:  # numbers that no tensor can have
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{weights.source}: no {name} can be built of its options ({reason})") from error
 
 
-def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> str:
-    """Put the weights into a module, and say in one line what was taken, changed and left new.
+def load_into(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[str] | None = None) -> Start:
+    """Put the weights into a module, and return what it begins with.
 
     A module on the meta device gets the tensors themselves, any other one copies. `new_head` leaves the module's head
     as it is. Raises UserError, with the names, for any tensor that is missing, unexpected or of another shape, and for
@@ -125,8 +126,15 @@ def fit(module: nn.Module, weights: Weights, new_head: bool, classes: Sequence[s
         shown = "; ".join(wrong[:5]) + (f"; and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise UserError(f"{weights.source} ({weights.family}) does not fit the model: {shown}")
     _check_numbers(taken, own, weights.source)
-    place(module, {name: tensor.to(own[name].dtype) for name, tensor in taken.items()})
-    return _line(weights, bool(heads), sorted(attention))
+    assign(module, {name: tensor.to(own[name].dtype) for name, tensor in taken.items()})
+    return Start(
+        pretrained=weights.source,
+        family=weights.family,
+        notes=weights.notes,
+        fresh_parts=tuple(sorted(attention)),
+        new_head=bool(heads),
+        replaced_classes=weights.num_classes,
+    )
 
 
 def _check_numbers(taken: dict[str, Tensor], own: dict[str, Tensor], source: str) -> None:
@@ -145,7 +153,7 @@ def _check_numbers(taken: dict[str, Tensor], own: dict[str, Tensor], source: str
         )
 
 
-def place(module: nn.Module, tensors: dict[str, Tensor]) -> None:
+def assign(module: nn.Module, tensors: dict[str, Tensor]) -> None:
     """Copy tensors into a module, or let one that has no memory yet take them; its other buffers are zeros then."""
     without_memory = any(tensor.is_meta for tensor in module.state_dict().values())
     module.load_state_dict(tensors, strict=False, assign=without_memory)
@@ -178,12 +186,3 @@ def _check_head(count: int, weights: Weights, classes: Sequence[str] | None) -> 
     if classes and weights.classes and tuple(classes) != weights.classes:
         ours, theirs = ", ".join(classes[:3]), ", ".join(weights.classes[:3])
         raise UserError(f"{weights.source} knows the classes {theirs}, ..., the data has {ours}, ...; {leave}")
-
-
-def _line(weights: Weights, new_head: bool, attention: list[str]) -> str:
-    parts = [f"weights of {weights.source} ({weights.family})", *weights.notes]
-    if new_head:
-        parts.append(f"new head in place of {weights.num_classes} classes" if weights.num_classes else "new head")
-    if attention:
-        parts.append(f"{len(attention)} tensors of the attention modules start fresh")
-    return "; ".join(parts)

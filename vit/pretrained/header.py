@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, listed
+from ..probabilities import Output
 from ..registry import MODELS, SUPPLIED, timm_options
 from ..registry.table import check_options, lines_of
 
-FORMAT_VERSION = 2  # of the model file; 2: its architecture's options are complete
+FORMAT_VERSION = 3  # of the model file; since 2 its architecture's options are complete, since 3 it says its output
 MOST_PIXELS = 2**26  # of an image as the model takes it, and as it is resized before its crop
 USUAL_SIZE = 1_024  # of timm's options that no tensor shows: pixels of windows and images, and the like
 
@@ -55,12 +56,13 @@ class ArchitecturePart(Part):
 
 
 class Header(Part):
-    """The header of a model file, formats 1 and 2."""
+    """The header of a model file, formats 1 to 3."""
 
     format_version: Annotated[StrictInt, Field(ge=1)]
     architecture: ArchitecturePart
     classes: Annotated[list[Any], AfterValidator(distinct)]
     preprocessing: PreprocessingPart
+    output: Output | None = None  # of formats 1 and 2
     recipe: dict[str, Any]
 
 
@@ -82,6 +84,8 @@ def read(text: str, path: object) -> Header:
     options, mistakes = check_architecture(architecture.name, architecture.options)
     if len(header.classes) != architecture.num_classes:
         mistakes.append(f"classes: {len(header.classes)} names for {architecture.num_classes} outputs")
+    if header.output is None and header.format_version >= 3:
+        mistakes.append("output: is missing")
     refuse(path, mistakes)
     return header.model_copy(update={"architecture": architecture.model_copy(update={"options": options})})
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
+from ..probabilities import Output
 from ..registry import MODELS, PUBLISHED, complete_options
 from ..run_folder import RunFolder
 from . import configurations, families, files, header, hub, timm_models, unwrapping
@@ -41,6 +42,13 @@ def _read(path: Path, model: str, told: Mapping[str, Any]) -> Weights:
     if path.exists():
         return _read_file(path, hub.read_configurations(path.parent), told)
     return _read_name(model, told)
+
+
+def read_start(name: str, pretrained: bool | str | Path | None, options: Mapping[str, Any]) -> Weights | None:
+    """Return the weights that a model starts from, or None; True stands for those published under its name."""
+    if not pretrained:
+        return None
+    return read_published(name) if pretrained is True else read(pretrained, options)
 
 
 def read_published(model: str) -> Weights:
@@ -133,4 +141,11 @@ def _own(path: Path, tensors: families.Tensors, text: str) -> Weights:
         classes=tuple(found.classes),
         grid=grid,  # type: ignore[arg-type]
         recipe=found.recipe,
+        output=found.output or _output_before_format_3(found.recipe),
     )
+
+
+def _output_before_format_3(recipe: Mapping[str, Any]) -> Output:
+    """Return what the logits of a file mean that does not say it: CSV files alone may give an image several labels."""
+    several = recipe.get("training", {}).get("loss") == "bce" and recipe.get("data", {}).get("name") == "csv"
+    return "sigmoid" if several else "softmax"

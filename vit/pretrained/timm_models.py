@@ -125,9 +125,7 @@ def _as_ours(module: nn.Module, weights: Weights) -> Weights | None:
     """Return the weights as those of our own model, or None where it would not compute the same."""
     try:
         name, options, grid = _described(module, weights)
-        ours = models.create_model(
-            name, num_classes=weights.num_classes, image_size=_input_size(module, weights), **options
-        )
+        ours = models.build(name, num_classes=weights.num_classes, image_size=_input_size(module, weights), **options)
         ours.load_state_dict(weights.tensors)
     except (UserError, RuntimeError, AttributeError, KeyError, StopIteration, TypeError, ValueError):
         return None

@@ -9,6 +9,7 @@ from torch import Tensor
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..models.resampling import resample_patches, resample_positions
+from ..probabilities import Output
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Weights:
     grid: tuple[int, int] | None = None  # rows and columns of the positions; None: no position embedding of ours
     timm_name: str | None = None  # timm/<name> of the model that ours stands for
     recipe: Mapping[str, Any] | None = None  # of a model file of this package
+    output: Output = "softmax"
 
     def prepared(self, **changes: Any) -> "Weights":
         """Return the weights with other facts of preprocessing."""

@@ -161,7 +161,7 @@ def _options_in_source(module: str, name: str) -> dict[str, Option]:
 
 
 def _evaluate(annotation: ast.expr | None, aliases: dict[str, str]) -> Any:
-    """Turn a written annotation into a type; names of other modules (an nn.Module, say) become Any."""
+    """Turn a written annotation into a type; names of other modules (an nn.Module) become Any."""
     if annotation is None:
         return Any
     text = ast.unparse(annotation)

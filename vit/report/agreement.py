@@ -8,8 +8,8 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
+from ..probabilities import probabilities
 from .runs import Group
 
 MOST_SHOWN = 12
@@ -67,7 +67,7 @@ class _Answers:
 
     @classmethod
     def of(cls, group: Group) -> "_Answers":
-        mean = np.mean([softmax(run.logits.astype(np.float64), axis=1) for run in group], axis=0)
+        mean = np.mean([probabilities(run.logits.astype(np.float64), "softmax") for run in group], axis=0)
         return cls(mean.argmax(1), mean.max(1), np.mean([run.correct() for run in group], axis=0))
 
     def said(self, index: int) -> dict[str, Any]:

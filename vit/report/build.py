@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..pretrained.start import Start
 from . import agreement, calibration, data_efficiency, fairness, internals, numbers, robustness, selection
 from .clusters import by_cluster, clusters_of
 from .pairing import aligned
@@ -176,12 +177,16 @@ def _digest(run: Run) -> str:
     return sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
 
 
+def facts_of(start: Start | None) -> dict[str, Any] | None:
+    return asdict(start) if start else None
+
+
 def _training(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
     return {
         "seeds": sorted({run.seed for run in runs}),
         "fractions": sorted({run.fraction for run in runs}),
         "runs": len(runs),
-        "starts": {run.model: run.summary.get("start") for run in runs},
+        "starts": {run.model: facts_of(run.summary.get("start")) for run in runs},
         "threads": sorted({run.summary["threads"] for run in runs}),
         "machines": sorted({run.machine for run in runs}),
         "hashes": {"test": _digest(runs[0]), "models": {name: cost["model_digest"] for name, cost in costs.items()}},

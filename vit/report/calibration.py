@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 from scipy.optimize import minimize_scalar
-from scipy.special import erf, log_softmax, softmax
+from scipy.special import erf
 
+from ..probabilities import Output, log_probabilities, probabilities
 from .runs import Group, Run
 from .statistics import LEVEL, Interval, PairedTest, mean_of, paired_difference
 
@@ -30,25 +31,25 @@ class Bin:
     accuracy: float
 
 
-def nll_of_images(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def nll_of_images(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> np.ndarray:
     """Return the negative log-likelihood of each label, in nats: [N]."""
-    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return -log_probabilities(logits, output)[np.arange(len(labels)), labels]
 
 
-def nll(logits: np.ndarray, labels: np.ndarray) -> float:
+def nll(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> float:
     """Return the mean negative log-likelihood, in nats."""
-    return float(nll_of_images(logits, labels).mean())
+    return float(nll_of_images(logits, labels, output).mean())
 
 
-def brier_of_images(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def brier_of_images(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> np.ndarray:
     """Return the squared distance of each image's probabilities from its one-hot label, in [0, 2]: [N]."""
-    probabilities = softmax(logits, axis=1)
-    return (probabilities**2).sum(1) - 2 * probabilities[np.arange(len(labels)), labels] + 1
+    given = probabilities(logits, output)
+    return (given**2).sum(1) - 2 * given[np.arange(len(labels)), labels] + 1
 
 
-def brier(logits: np.ndarray, labels: np.ndarray) -> float:
+def brier(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> float:
     """Return the mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950)."""
-    return float(brier_of_images(logits, labels).mean())
+    return float(brier_of_images(logits, labels, output).mean())
 
 
 def width_numbers(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -87,9 +88,9 @@ def calibration_error(bins: list[Bin]) -> float:
     return sum(each.images * abs(each.accuracy - each.confidence) for each in bins) / images
 
 
-def confidences(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def confidences(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> tuple[np.ndarray, np.ndarray]:
     """Return the confidence [N] of every prediction, and whether it is right [N]."""
-    return softmax(logits, axis=1).max(1), logits.argmax(1) == labels
+    return probabilities(logits, output).max(1), logits.argmax(1) == labels
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:

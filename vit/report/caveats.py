@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..pretrained.start import Start
 from . import literature
 from .formats import NAMES, margin, series
 from .selection import first_pair
@@ -128,7 +129,7 @@ def _short_training(results: dict[str, Any]) -> list[str]:
     ]
 
 
-def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
+def _starts(ledger: dict[str, Any], starts: dict[str, dict[str, Any] | None]) -> list[str]:
     """Return what the models' pretrained weights leave unequal: who had them, whose they were, what began fresh."""
     found = []
     pretrained = {row["key"]: row["values"] for row in ledger["differences"]}.get("model.pretrained")
@@ -138,5 +139,9 @@ def _starts(ledger: dict[str, Any], starts: dict[str, str | None]) -> list[str]:
         )
     elif pretrained:
         found.append("Some models started from pretrained weights and others did not.")
-    found += [f"{name} started from {start}." for name, start in starts.items() if start and "start fresh" in start]
+    found += [
+        f"{name} started from {Start(**start).in_words()}."
+        for name, start in starts.items()
+        if start and start["fresh_parts"]
+    ]
     return found

@@ -8,20 +8,26 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from ..probabilities import Output
 from .calibration import brier, calibration_error, confidences, equal_width_bins, nll
 from .statistics import score_interval
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
-def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
-    """Return everything that evaluation/<split>.json holds; raises UserError for logits that are not finite.
+def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str], output: Output = "softmax") -> dict[str, Any]:
+    """Return everything that evaluation/<split>.json holds.
 
-    Labels are class numbers [N], or a table [N, C] of what is there.
+    Labels are class numbers [N], or multi-hot [N, C] where an image may have several. Raises UserError for logits that
+    are not finite, and for several labels an image of a model whose `output` knows one class alone.
     """
     logits = logits.astype(np.float64)
     check_finite(logits)
-    return label_scores(logits, labels, classes) if labels.ndim == 2 else class_scores(logits, labels, classes)
+    if labels.ndim == 1:
+        return class_scores(logits, labels, classes, output)
+    if output == "softmax":
+        raise UserError("these images may have several labels each, and the model gives every image one class")
+    return label_scores(logits, labels, classes)
 
 
 def check_finite(logits: np.ndarray) -> None:
@@ -33,7 +39,7 @@ def check_finite(logits: np.ndarray) -> None:
         )
 
 
-def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> dict[str, Any]:
+def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str], output: Output) -> dict[str, Any]:
     """Return the scores of images that have one label."""
     predictions = logits.argmax(1)
     table = confusion(predictions, labels, len(classes))
@@ -45,9 +51,9 @@ def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str]) -> 
         "num_images": len(labels),
         "top1": float(correct.mean()),
         "top5": top_k(logits, labels, 5),
-        "nll": nll(logits, labels),
-        "brier": brier(logits, labels),
-        "ece": calibration_error(equal_width_bins(*confidences(logits, labels))),
+        "nll": nll(logits, labels, output),
+        "brier": brier(logits, labels, output),
+        "ece": calibration_error(equal_width_bins(*confidences(logits, labels, output))),
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "top1_low": low,

@@ -1,6 +1,6 @@
 """What happens beside the steps: the run recorded, its progress shown."""
 
-import sys
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from .checkpoints import LastCheckpoint, not_written
 from .data_stalls import WaitingForImages
 from .scores import WORDS, main_score
 from .task import Classification
+
+logger = logging.getLogger(__name__)
 
 PLAIN_LINE_EVERY_SECONDS = 5.0
 PLAIN_LINE_WITHIN_EPOCH_SECONDS = 30.0
@@ -62,8 +64,10 @@ class RunRecord(Callback):
             "lr": trainer.optimizers[0].param_groups[0]["lr"],
         }
         self.rows.append(progress | task.scores)
-        for logger in trainer.loggers:
-            logger.log_metrics(task.scores | {"lr": progress["lr"], "epoch": progress["epoch"]}, trainer.global_step)
+        for experiment in trainer.loggers:
+            experiment.log_metrics(
+                task.scores | {"lr": progress["lr"], "epoch": progress["epoch"]}, trainer.global_step
+            )
         if trainer.is_global_zero:
             self._write()
 
@@ -79,7 +83,7 @@ class RunRecord(Callback):
         try:
             write_csv(self.path, self.rows)
         except OSError as error:  # a full disk: the next epoch writes all rows again
-            print(not_written(self.path, error), file=sys.stderr, flush=True)
+            logger.warning(not_written(self.path, error))
 
     def state_dict(self) -> dict[str, Any]:
         self.waiting.add_up()
@@ -129,7 +133,7 @@ class TrainingProgress(Callback):
             self._last_line = time.perf_counter()
             done = f"step {batch_idx + 1:,} of {int(trainer.num_training_batches):,}"
             line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {done}  {self._rate():,.0f} images/s"
-            print(f"{line}  {clock(self._seconds_left(trainer))} left", file=sys.stderr, flush=True)
+            logger.info(f"{line}  {clock(self._seconds_left(trainer))} left")
 
     def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
         line = self._line(trainer, task.scores)
@@ -140,7 +144,7 @@ class TrainingProgress(Callback):
         last = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         if last or now - self._last_line >= PLAIN_LINE_EVERY_SECONDS:
             self._last_line = now
-            print(f"epoch {line}  {clock(self._seconds_left(trainer))} left", file=sys.stderr, flush=True)
+            logger.info(f"epoch {line}  {clock(self._seconds_left(trainer))} left")
 
     def on_train_end(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._stop()

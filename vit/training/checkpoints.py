@@ -1,7 +1,7 @@
 """Checkpoints that are whole or not there: the file that a run goes on from, and the weights that it keeps."""
 
+import logging
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from .scores import main_score
 from .sharding import any_process, whole
 from .signals import StopSignals
 from .task import Classification
+
+logger = logging.getLogger(__name__)
 
 MOST_OF_THE_TIME = 1 / 20  # spent on writing, unless every step is asked for
 
@@ -118,7 +120,7 @@ class LastCheckpoint(Callback):
         failure = self.files.failure
         if failure and not must:
             kept = "the former one stays" if self.run.last_checkpoint.exists() else "there is none yet"
-            print(f"{failure}; {kept}, training goes on", file=sys.stderr, flush=True)
+            logger.warning(f"{failure}; {kept}, training goes on")
         if must and any_process(trainer, failure is not None)[0]:
             raise UserError(f"{failure}; free some space, then go on with --resume from the former checkpoint")
 

@@ -32,6 +32,8 @@ from .placement import Placement
 from .resuming import WITHOUT_IT
 from .task import Classification
 
+logger = logging.getLogger(__name__)
+
 for name in ("lightning.pytorch", "lightning.fabric"):  # their banners about devices, processes and tips
     logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -58,7 +60,6 @@ def make_engine(
     parts: int,
     loggers: list[Logger],
     seconds_before: float,
-    quiet: bool,
 ) -> Engine:
     training = recipe.training
     files = WholeFiles()
@@ -68,7 +69,7 @@ def make_engine(
     record = RunRecord(run.metrics, last, waiting, seconds_before)
     kept = KeptWeights(run.kept_weights, training)
     averages = [ExponentialMovingAverage(training.ema_decay)] if training.ema_decay else []
-    progress = [] if quiet or not processes.is_first() else [TrainingProgress(record)]
+    progress = [TrainingProgress(record)] if logger.isEnabledFor(logging.INFO) and processes.is_first() else []
     gathered = GatheredWeights(run.kept_weights, training)
     # In this order: the best weights are written before the averaged ones are taken out again; what is saved is
     # averaged, recorded and looked at before; training waits for images when all of that is done.

@@ -1,6 +1,6 @@
 """Weights & Biases, where a recipe asks for it: it never blocks a run, and works without an account."""
 
-import sys
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,6 +13,8 @@ from ..run_folder import RunFolder
 if TYPE_CHECKING:
     from lightning.pytorch.loggers import Logger
     from torch import Tensor
+
+logger = logging.getLogger(__name__)
 
 Mode = Literal["online", "offline"]
 
@@ -30,7 +32,7 @@ def find_mode(recipe: Recipe, run: RunFolder) -> Mode | None:
         raise UserError(f"W&B refuses its key: {error}; log in again, or set WANDB_MODE=offline") from error
     if known:
         return "online"
-    print(f"no W&B account here: logging offline; later: wandb sync {run.path}/wandb/offline-*", file=sys.stderr)
+    logger.warning(f"no W&B account here: logging offline; later: wandb sync {run.path}/wandb/offline-*")
     return "offline"
 
 
@@ -39,9 +41,9 @@ def make_loggers(recipe: Recipe, run: RunFolder, mode: Mode | None) -> "list[Log
         return []
     from lightning.pytorch.loggers import WandbLogger
 
-    logger = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, mode=mode)
-    logger.log_hyperparams(recipe.to_dict())
-    return [logger]
+    experiment = WandbLogger(name=run.path.name, save_dir=run.path, project=recipe.logging.project, mode=mode)
+    experiment.log_hyperparams(recipe.to_dict())
+    return [experiment]
 
 
 def finish(mode: Mode | None, summary: dict[str, Any], classes: Sequence[str], confusion: "Tensor | None") -> None:

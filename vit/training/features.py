@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import UserError
 from ..models import head_names
-from ..progress import Countdown, Say
+from ..progress import Countdown
 
 
 class HeadOnly(nn.Module):
@@ -26,12 +26,12 @@ class HeadOnly(nn.Module):
 
 
 @torch.inference_mode()
-def compute(module: nn.Module, loader: DataLoader, device: str, say: Say) -> TensorDataset:
+def compute(module: nn.Module, loader: DataLoader, device: str) -> TensorDataset:
     """Return the features and labels of every image of a loader, in its order, computed in fp32."""
     home = next(module.parameters()).device
     module = module.to(device).eval()
     features, labels = [], []
-    countdown = Countdown(len(loader), "features: {done} of {total} batches, {left} left", say)
+    countdown = Countdown(len(loader), "features: {done} of {total} batches, {left} left")
     for done, (images, some) in enumerate(loader, 1):
         features.append(_features(module, images.to(device)).cpu())
         labels.append(some)

@@ -1,15 +1,15 @@
 """A recipe becomes a run folder: everything that a training is made of, in the order in which it is needed."""
 
+import logging
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
 
-from .. import model as model_file
 from ..data.loading.order import Position, training_batches
 from ..data.sources import contents, datasets
 from ..data.sources.contents import Contents, contents_of
@@ -23,9 +23,10 @@ from ..hardware.machine import keep_freed_memory
 from ..hardware.precision import resolve_device, resolve_precision
 from ..hardware.processes import Share
 from ..kernels.choose import choose_kernels
+from ..messages import quieted
+from ..model import Model
 from ..models.flops import count_macs, count_parameters
 from ..pretrained.weights import Weights
-from ..progress import ignore_line, print_line
 from ..recipe import Recipe
 from ..run_folder import RunFolder
 from . import data_stalls, experiment_log, resuming
@@ -37,8 +38,31 @@ from .engine import Engine, fit, make_engine, seed_generators_of_all
 from .loss import Loss
 from .placement import Placement, check_together, place
 from .scores import WORDS, main_score
-from .setup import Learner, Start, find_parts, make_learner, make_start, read_weights
+from .setup import Learner, find_parts, make_learner, make_model, read_weights
 from .task import Classification
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training of which nothing is written yet, and that nothing known before its first step forbids.
+
+    `images` are the digests of all images, in the first process; `continues` says that a checkpoint is there.
+    """
+
+    run: RunFolder
+    recipe: Recipe
+    placement: Placement
+    precision: str
+    data: Dataset
+    images: Contents | None
+    model: Model
+    learner: Learner
+    parts: int
+    continues: bool
+    macs: int
+    wandb_mode: experiment_log.Mode | None
 
 
 def run_training(
@@ -54,58 +78,80 @@ def run_training(
         return run
     if first and run.is_finished(recipe, resume):
         return run
-    say = print_line if first and not quiet else ignore_line
+    with quieted(quiet):
+        prepared = prepare(run, recipe, resume, weights)
+        engine, task = fit_prepared(prepared)
+        if first:
+            conclude(prepared, engine, task)
+    return run
+
+
+def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | None) -> Prepared:
+    """Load and build what a training needs; raises UserError for what cannot be."""
     placement, precision, why = decide_place(recipe)
     check_optimizer(recipe, placement.device)
     if placement.device == "cpu":
         keep_freed_memory()
-
-    data = datasets.load(recipe.data, say)
+    data = datasets.load(recipe.data)
+    datasets.log_left_out(data)
     datasets.check_readable(data.train, data.validation, data.test)
-    images = contents_of(data, say) if first else None
+    images = contents_of(data) if processes.is_first() else None
     if images:
         check_same_images(run, images)
     weights = weights or read_weights(recipe)
     seed_generators_of_all(recipe.training.seed)  # behind the reading, which may draw numbers
-    start = make_start(recipe, data, weights)
-    if start.line:
-        say(start.line)
-    say(f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes")
-    say(f"{precision} on {placement.in_words()} ({why})")
-    learner = make_learner(recipe, start, data, placement.device, say)
+    model = make_model(recipe, data, weights)
+    log_beginning(model, data, f"{precision} on {placement.in_words()} ({why})")
+    learner = make_learner(recipe, model, data, placement.device)
     kernels = choose_kernels(learner.module, recipe.data.image_size, precision, placement.device)
     if kernels:
-        say(kernels)
+        logger.info(kernels)
     saved = resuming.read(run, learner.module, recipe) if resume else None
-    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision, say)
-    goes_on = saved is not None
+    parts = saved["parts"] if saved else find_parts(recipe, learner, data, placement, precision)
+    continues = saved is not None
     del saved  # Windows replaces no file while it is read
-    check_batches_of_one(recipe, start.module, data, parts, placement)
-    steps_per_epoch = count_steps(recipe, data, parts, placement)
-    macs = count_macs(start.module, recipe.data.image_size)
+    check_batches_of_one(recipe, model.module, data, parts, placement)
+    count_steps(recipe, data, parts, placement)
+    macs = count_macs(model.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
+    return Prepared(run, recipe, placement, precision, data, images, model, learner, parts, continues, macs, wandb_mode)
 
-    if images:
-        remove_unfinished(run.path)
-        begin_folder(run, recipe, data, images)
-    loggers = experiment_log.make_loggers(recipe, run, wandb_mode)
-    engine = make_engine(recipe, run, placement, precision, parts, loggers, learner.seconds, quiet)
-    loss = Loss(recipe.training, len(data.classes), data.train.labels)
-    task = Classification(learner.module, recipe, loss, learner.loaders, learner.prepare_batch, steps_per_epoch).train()
-    if recipe.training.compile:
+
+def log_beginning(model: Model, data: Dataset, where: str) -> None:
+    if model.start:
+        logger.info(model.start.in_words())
+    logger.info(
+        f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes"
+    )
+    logger.info(where)
+
+
+def fit_prepared(p: Prepared) -> tuple[Engine, Classification]:
+    """Begin the run's folder and train to the end."""
+    if p.images:
+        remove_unfinished(p.run.path)
+        begin_folder(p.run, p.recipe, p.data, p.images)
+    loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
+    engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
+    loss = Loss(p.recipe.training, len(p.data.classes), p.data.train.labels)
+    steps = count_steps(p.recipe, p.data, p.parts, p.placement)
+    learner = p.learner
+    task = Classification(learner.module, p.recipe, loss, learner.loaders, learner.prepare_batch, steps).train()
+    if p.recipe.training.compile:
         learner.module.compile()
-    fit(engine.trainer, task, run, run.last_checkpoint if goes_on else None)
+    fit(engine.trainer, task, p.run, p.run.last_checkpoint if p.continues else None)
+    return engine, task
 
-    if first:
-        module = finished_module(recipe, run, start, learner, placement)
-        described = summary(recipe, start, learner, data, engine, placement, precision) | {"macs": macs}
-        write_results(run, recipe, start, data, module, engine.record.rows, described)
-        experiment_log.finish(wandb_mode, described, data.classes, task.validation_sums.confusion)
-        say(data_stalls.in_words(described["waiting_share"], recipe, data.small))
-        score = main_score(task.scores)
-        say(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}")
-        say(f"next: {shlex.join(['vit', 'evaluate', str(run.path)])}")
-    return run
+
+def conclude(p: Prepared, engine: Engine, task: Classification) -> None:
+    """Write what the run ends with, and log what comes next."""
+    described = summary(p, engine)
+    write_results(p.run, finished(p), engine.record.rows, described)
+    experiment_log.finish(p.wandb_mode, described, p.data.classes, task.validation_sums.confusion)
+    logger.info(data_stalls.in_words(described["waiting_share"], p.recipe, p.data.small))
+    score = main_score(task.scores)
+    logger.info(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}")
+    logger.info(f"next: {shlex.join(['vit', 'evaluate', str(p.run.path)])}")
 
 
 def decide_place(recipe: Recipe) -> tuple[Placement, str, str]:
@@ -145,19 +191,13 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents
 
 
 def write_results(
-    run: RunFolder,
-    recipe: Recipe,
-    start: Start,
-    data: Dataset,
-    module: nn.Module,
-    epochs: list[dict[str, Any]],
-    described: dict[str, Any],
+    run: RunFolder, model: Model, epochs: Sequence[Mapping[str, Any]], described: Mapping[str, Any]
 ) -> None:
     """Write the model, and then the summary, which says that the run has ended; raises UserError for a full disk."""
     if not run.is_there():
         raise run.removed()
     try:
-        model_file.save(run.model, module, start.architecture, data.classes, start.preprocessing, recipe)
+        model.save(run.model)
         write_csv(run.metrics, epochs)  # on a disk that was full, an epoch's rows may be missing
         write_json(run.summary, described)
     except OSError as error:
@@ -171,17 +211,17 @@ def count_steps(recipe: Recipe, data: Dataset, parts: int, placement: Placement)
     return len(batches) // parts
 
 
-def finished_module(recipe: Recipe, run: RunFolder, start: Start, learner: Learner, placement: Placement) -> nn.Module:
-    """Return the module with the weights that the run keeps."""
-    module = start.module
-    if placement.strategy == "fsdp":  # its parts lie in all processes
-        module = start.architecture.build(recipe.data.image_size)
-        module.load_state_dict(load_file(run.kept_weights))
-    elif recipe.training.keep == "best":
-        learner.module.load_state_dict(load_file(run.kept_weights))
-    if learner.adapters:
-        learner.adapters.merge()
-    return module
+def finished(p: Prepared) -> Model:
+    """Return the model with the weights that the run keeps."""
+    model = p.model
+    if p.placement.strategy == "fsdp":  # its parts lie in all processes
+        model = replace(model, module=model.architecture.build(p.recipe.data.image_size))
+        model.module.load_state_dict(load_file(p.run.kept_weights))
+    elif p.recipe.training.keep == "best":
+        p.learner.module.load_state_dict(load_file(p.run.kept_weights))
+    if p.learner.adapters:
+        p.learner.adapters.merge()
+    return model
 
 
 def write_reasons(path: Path, reasons: Mapping[str, str]) -> None:
@@ -190,38 +230,32 @@ def write_reasons(path: Path, reasons: Mapping[str, str]) -> None:
         write_csv(path, [{"path": name, "reason": reason} for name, reason in reasons.items()])
 
 
-def summary(
-    recipe: Recipe,
-    start: Start,
-    learner: Learner,
-    data: Dataset,
-    engine: Engine,
-    placement: Placement,
-    precision: str,
-) -> dict[str, Any]:
+def summary(p: Prepared, engine: Engine) -> dict[str, Any]:
+    """Return what summary.json holds."""
     record, kept = engine.record, engine.kept
-    row = record.rows[kept.best_epoch - 1] if recipe.training.keep == "best" else record.rows[-1]
+    row = record.rows[kept.best_epoch - 1] if p.recipe.training.keep == "best" else record.rows[-1]
     score = f"validation_{main_score(row)}"
     return {
-        "model": recipe.model.name,
-        "start": start.line,
-        "parameters": count_parameters(start.module),
-        "trainable_parameters": learner.parameters,
-        "training_images": len(data.train),
-        "validation_images": len(data.validation),
-        "skipped_images": len(data.skipped),
-        "passed_over": len(data.passed_over),
+        "model": p.recipe.model.name,
+        "start": asdict(p.model.start) if p.model.start else None,
+        "parameters": count_parameters(p.model.module),
+        "trainable_parameters": p.learner.parameters,
+        "training_images": len(p.data.train),
+        "validation_images": len(p.data.validation),
+        "skipped_images": len(p.data.skipped),
+        "passed_over": len(p.data.passed_over),
         "epochs": len(record.rows),
         "kept_epoch": row["epoch"],
         "images_seen": record.images_seen,
         "seconds": round(record.train_seconds, 3),
         "train_images_per_second": record.images_seen / max(record.train_seconds, 1e-9),
         "waiting_share": round(record.waiting.seconds / max(record.train_seconds, 1e-9), 4),
-        "peak_memory_bytes": peak_memory_bytes(placement.device),
-        "device": placement.device,
-        "processes": placement.world_size,
+        "peak_memory_bytes": peak_memory_bytes(p.placement.device),
+        "device": p.placement.device,
+        "processes": p.placement.world_size,
         "parts": engine.trainer.accumulate_grad_batches,
         "threads": torch.get_num_threads(),
-        "precision": precision,
+        "precision": p.precision,
+        "macs": p.macs,
         score: row[score],
     }

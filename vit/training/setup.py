@@ -1,14 +1,13 @@
-"""What learns in a run, and from what: a module with its start, the part of it that learns, and the batches."""
+"""What learns in a run, and from what: a model, the part of it that is trained, and the batches."""
 
+import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from .. import model as model_file
 from ..data.augment.mixing import as_targets, make_mixing
 from ..data.loading.in_memory import as_it_is
 from ..data.loading.loaders import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
@@ -18,11 +17,11 @@ from ..data.sources.datasets import Dataset
 from ..hardware.distributed import most_of_all
 from ..hardware.precision import AUTOCAST_TYPES
 from ..hardware.processes import Share
-from ..model import Architecture
+from ..model import Model, assemble
 from ..models.activation_checkpointing import recompute_activations
 from ..models.flops import count_parameters
+from ..pretrained import sources
 from ..pretrained.weights import Weights
-from ..progress import Say
 from ..recipe import Mixing, Recipe
 from . import features, tuning
 from .checks import check_labels, check_sizes
@@ -30,15 +29,7 @@ from .memory import parts_for
 from .placement import Placement
 from .task import PrepareBatch
 
-
-@dataclass(frozen=True)
-class Start:
-    """A module before its training, what it is, what its images go through, and a line on the weights it began with."""
-
-    module: nn.Module
-    architecture: Architecture
-    preprocessing: Preprocessing
-    line: str | None
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -58,37 +49,44 @@ class Learner:
 
 def read_weights(recipe: Recipe) -> Weights | None:
     """Return the pretrained weights that a recipe names, or None."""
-    return model_file.start_of(recipe.model.name, recipe.model.pretrained, recipe.model.options)
+    return sources.read_start(recipe.model.name, recipe.model.pretrained, recipe.model.options)
 
 
-def make_start(recipe: Recipe, data: Dataset, weights: Weights | None) -> Start:
+def make_model(recipe: Recipe, data: Dataset, weights: Weights | None) -> Model:
     """Build the recipe's model, with the weights in it."""
     check_labels(recipe, data)
-    model, size = recipe.model, recipe.data.image_size
-    preprocessing = preprocessing_of(recipe.data, data, weights.preprocessing if weights else None)
-    lines: list[str] = []
-    module, architecture = model_file.build(
-        model.name, model.options, len(data.classes), size, weights, model.new_head, data.classes, lines.append
+    wanted, size = recipe.model, recipe.data.image_size
+    module, architecture, start = assemble(
+        wanted.name, wanted.options, len(data.classes), size, weights, wanted.new_head, data.classes
     )
     check_sizes(module, recipe)
-    return Start(module, architecture, preprocessing, lines[0] if lines else None)
+    return Model(
+        module=module,
+        architecture=architecture,
+        classes=tuple(data.classes),
+        preprocessing=preprocessing_of(recipe.data, data, weights.preprocessing if weights else None),
+        output="sigmoid" if data.train.multilabel else "softmax",
+        recipe=recipe,
+        start=start,
+        source=wanted.name,
+    )
 
 
-def make_learner(recipe: Recipe, start: Start, data: Dataset, device: str, say: Say) -> Learner:
+def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Learner:
     """Freeze what the recipe keeps, and return what learns; a head alone learns from features computed here."""
-    module, preprocessing = start.module, start.preprocessing
+    module, preprocessing = model.module, model.preprocessing
     parameters = count_parameters(module)
     adapters = tuning.prepare(module, recipe.tuning)
     if recipe.training.gradient_checkpointing:
         recompute_activations(module)
     learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
-    say(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
+    logger.info(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
     began = time.perf_counter()
     if recipe.tuning.trainable == "head":
-        parts = head_alone(recipe, module, data, preprocessing, device, say)
+        parts = head_alone(recipe, module, data, preprocessing, device)
     else:
         prepare_batch = batch_preparation(recipe, preprocessing, len(data.classes))
-        parts = (module, make_loaders(recipe, data, preprocessing, say), prepare_batch)
+        parts = (module, make_loaders(recipe, data, preprocessing), prepare_batch)
     return Learner(*parts, adapters, learning, time.perf_counter() - began)
 
 
@@ -99,7 +97,7 @@ def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes:
 
 
 def head_alone(
-    recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str, say: Callable
+    recipe: Recipe, module: nn.Module, data: Dataset, preprocessing: Preprocessing, device: str
 ) -> tuple[nn.Module, Loaders, PrepareBatch]:
     """Return the head, loaders of features, and what prepares their batches."""
     settings = {
@@ -109,9 +107,9 @@ def head_alone(
     }
     left_out = [name for name, there in settings.items() if there]
     if left_out:
-        say(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
+        logger.info(f"a head alone learns from features that are computed once: {' and '.join(left_out)} left out")
     found = [
-        features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device, say)
+        features.compute(module, evaluation_loader(images, preprocessing, recipe.data.workers, data.small), device)
         for images in (data.train, data.validation)
     ]
 
@@ -128,7 +126,7 @@ def head_alone(
     return features.HeadOnly(module), Loaders(training, validation), prepare
 
 
-def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str, say: Say) -> int:
+def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str) -> int:
     """Return the parts that a process computes its share of a step in: as the recipe says, or as memory needs."""
     parts = recipe.training.accumulate
     if parts != "auto":
@@ -138,5 +136,5 @@ def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Place
     sharing = placement.devices if device == "cpu" else 1
     count = lambda: parts_for(learner.module, images, size, dtype, recipe.optimizer, device, sharing)  # noqa: E731
     parts = most_of_all("parts", count, device)
-    say(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
+    logger.info(f"steps of {images:,} images in {parts} part{'s' * (parts > 1)}, as memory needs")
     return parts

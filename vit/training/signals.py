@@ -1,12 +1,13 @@
 """Ctrl-C, SIGTERM and a closed terminal end training after the step that is running: a checkpoint is whole."""
 
+import logging
 import signal
-import sys
 import threading
 from types import FrameType
 
-from ..hardware import processes
 from ..hardware.endings import ASKING
+
+logger = logging.getLogger(__name__)
 
 
 class StopSignals:
@@ -31,5 +32,4 @@ class StopSignals:
             self.leave()
             raise KeyboardInterrupt
         self.received = True
-        if processes.is_first():
-            print("stopping after this step; once more stops at once", file=sys.stderr, flush=True)
+        logger.warning("stopping after this step; once more stops at once")

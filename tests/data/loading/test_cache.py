@@ -17,7 +17,6 @@ from vit.data.sources import datasets
 from vit.data.sources.datasets import Dataset
 from vit.errors import UserError
 from vit.hardware.processes import ALONE
-from vit.progress import ignore_line
 from vit.recipe import Recipe, load_recipe
 
 CPU = torch.device("cpu")
@@ -39,9 +38,9 @@ def load(folder: Path, place: Path, kind: str, **overrides) -> tuple[Recipe, Dat
     return recipe, datasets.load(recipe.data)
 
 
-def loaders(folder: Path, place: Path, kind: str, say=ignore_line, **overrides) -> Loaders:
+def loaders(folder: Path, place: Path, kind: str, **overrides) -> Loaders:
     recipe, dataset = load(folder, place, kind, **overrides)
-    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset), say)
+    return make_loaders(recipe, dataset, preprocessing_of(recipe.data, dataset))
 
 
 def all_of(loader) -> tuple[torch.Tensor, torch.Tensor]:
@@ -109,7 +108,7 @@ def test_it_is_written_once_and_anew_when_a_file_or_the_way_changes(photo_folder
 
 def test_what_is_sent_to_another_process_is_small(photo_folder: Path, place: Path) -> None:
     _, dataset = load(photo_folder, place, "disk")
-    kept = cache.on_disk(dataset.train, AsInEvaluation(PREPROCESSING), place, ignore_line)
+    kept = cache.on_disk(dataset.train, AsInEvaluation(PREPROCESSING), place)
     first = np.array(kept[0])
     sent = pickle.dumps(kept)
     assert len(sent) < 3000 < kept.bytes.nbytes
@@ -175,7 +174,7 @@ def test_a_place_that_cannot_be_written_is_named(photo_folder: Path, tmp_path: P
 
 def test_mapped_arrays_are_as_many_as_were_written(photo_folder: Path, place: Path) -> None:
     _, dataset = load(photo_folder, place, "disk")
-    kept = cache.on_disk(dataset.train, Covering((16, 16)), place, ignore_line)
+    kept = cache.on_disk(dataset.train, Covering((16, 16)), place)
     assert isinstance(kept, MappedArrays) and len(kept) == len(dataset.train)
     for i in range(len(kept)):
         np.testing.assert_array_equal(kept[i], Covering((16, 16)).fitted(dataset.train, int(dataset.train.places[i])))

@@ -83,7 +83,7 @@ def test_a_look_is_remembered_until_a_file_changes(
 ) -> None:
     looks: list[int] = []
     decode = broken.undecodable
-    monkeypatch.setattr(broken, "undecodable", lambda images, say: looks.append(len(images)) or decode(images, say))
+    monkeypatch.setattr(broken, "undecodable", lambda images: looks.append(len(images)) or decode(images))
     _, first = load(spoiled)
     _, again = load(spoiled)
     assert looks == [24] and first.skipped == again.skipped

@@ -5,6 +5,7 @@ Evaluation sees the same pixels as without. Random crops are taken from an image
 """
 
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -25,13 +26,15 @@ from PIL import Image
 from ...errors import UserError
 from ...hardware.machine import available_cores, free_memory_bytes
 from ...places import cache_folder, expanded
-from ...progress import Countdown, Say
+from ...progress import Countdown
 from ...recipe import Data, Recipe
 from ..decoding.reading import own_warnings
 from ..preprocessing import Preprocessing, to_size
 from ..sources.broken import digest, refuse
 from ..sources.datasets import Images
 from ..sources.stores import Pixels
+
+logger = logging.getLogger(__name__)
 
 PIXELS, INDEX = "pixels.bin", "index.npz"
 COVERED = 8 / 7
@@ -77,12 +80,12 @@ class Covering:
 Fit = AsInEvaluation | Covering
 
 
-def of_training(images: Images, preprocessing: Preprocessing, recipe: Recipe, say: Say) -> tuple[Images, Preprocessing]:
+def of_training(images: Images, preprocessing: Preprocessing, recipe: Recipe) -> tuple[Images, Preprocessing]:
     """Return training images as the recipe's `data.cache` keeps them, and what is left to do with them."""
     fit = training_fit(preprocessing, recipe)
     if isinstance(fit, Covering):
-        return kept(images, fit, recipe.data, say), preprocessing
-    return of_evaluation(images, preprocessing, recipe.data, say)
+        return kept(images, fit, recipe.data), preprocessing
+    return of_evaluation(images, preprocessing, recipe.data)
 
 
 def training_fit(preprocessing: Preprocessing, recipe: Recipe) -> Fit:
@@ -100,15 +103,15 @@ def bytes_kept(recipe: Recipe, preprocessing: Preprocessing, training_images: in
     return round(training_images * training + validation_images * AsInEvaluation(preprocessing).bytes_per_image)
 
 
-def of_evaluation(images: Images, preprocessing: Preprocessing, data: Data, say: Say) -> tuple[Images, Preprocessing]:
+def of_evaluation(images: Images, preprocessing: Preprocessing, data: Data) -> tuple[Images, Preprocessing]:
     """Return images as `data.cache` keeps them, and what is left to do with them."""
     if data.cache == "none":
         return images, preprocessing
-    fitted = kept(images, AsInEvaluation(preprocessing), data, say)
+    fitted = kept(images, AsInEvaluation(preprocessing), data)
     return fitted, replace(preprocessing, crop_fraction=1.0, crop_mode="center")
 
 
-def kept(images: Images, fit: Fit, data: Data, say: Say) -> Images:
+def kept(images: Images, fit: Fit, data: Data) -> Images:
     """Return images at the size of `fit`, from the cache where they are there already.
 
     Raises UserError for images that cannot be decoded, and where there is no room.
@@ -117,19 +120,19 @@ def kept(images: Images, fit: Fit, data: Data, say: Say) -> Images:
         return images
     if data.cache == "ram":
         _check_room("data.cache=ram", fit, len(images), RAM_SHARE * free_memory_bytes(), "memory")
-        return Images(images.ids, images.labels, Pixels(list(resized(images, fit, say))))
+        return Images(images.ids, images.labels, Pixels(list(resized(images, fit))))
     folder = expanded(data.cache_folder) if data.cache_folder else cache_folder() / "images"
-    return Images(images.ids, images.labels, Pixels(on_disk(images, fit, folder, say)))
+    return Images(images.ids, images.labels, Pixels(on_disk(images, fit, folder)))
 
 
-def on_disk(images: Images, fit: Fit, folder: Path, say: Say) -> "MappedArrays":
+def on_disk(images: Images, fit: Fit, folder: Path) -> "MappedArrays":
     """Return the resized images that lie below `folder`, written there by the first run that wants them."""
     place = folder / key(images, fit)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(place, say):
+        with locked(place):
             if not place.is_dir():
-                write(images, fit, place, say)
+                write(images, fit, place)
     except OSError as error:
         raise UserError(
             f"data.cache=disk: {place}: {error.strerror or error}; set data.cache_folder to one that can be written"
@@ -137,7 +140,7 @@ def on_disk(images: Images, fit: Fit, folder: Path, say: Say) -> "MappedArrays":
     return MappedArrays(place)
 
 
-def write(images: Images, fit: Fit, place: Path, say: Say) -> None:
+def write(images: Images, fit: Fit, place: Path) -> None:
     """Write resized images, and only then give their folder its name."""
     _check_room("data.cache=disk", fit, len(images), shutil.disk_usage(place.parent).free, f"disk at {place.parent}")
     with TemporaryDirectory(dir=place.parent, prefix=".unfinished-") as name:
@@ -145,17 +148,17 @@ def write(images: Images, fit: Fit, place: Path, say: Say) -> None:
         unfinished.mkdir()
         sizes = np.zeros((len(images), 2), dtype=np.int64)
         with (unfinished / PIXELS).open("wb") as file:
-            for i, pixels in enumerate(resized(images, fit, say)):
+            for i, pixels in enumerate(resized(images, fit)):
                 sizes[i] = pixels.shape[:2]
                 file.write(pixels.tobytes())
             file.flush()
             os.fsync(file.fileno())
-            say(f"{file.tell() / 1e9:.1f} GB of resized images are kept in {place}")
+            logger.info(f"{file.tell() / 1e9:.1f} GB of resized images are kept in {place}")
         np.savez(unfinished / INDEX, sizes=sizes)
         unfinished.rename(place)
 
 
-def resized(images: Images, fit: Fit, say: Say) -> Iterator[np.ndarray]:
+def resized(images: Images, fit: Fit) -> Iterator[np.ndarray]:
     """Decode and resize every image; raises UserError that names all that cannot be decoded, behind the last one."""
     complaints: list[str] = []
 
@@ -166,7 +169,7 @@ def resized(images: Images, fit: Fit, say: Say) -> Iterator[np.ndarray]:
             complaints.append(str(error))
             return None
 
-    countdown = Countdown(len(images), "{done:,} of {total:,} images resized; {left} left", say)
+    countdown = Countdown(len(images), "{done:,} of {total:,} images resized; {left} left")
     places = images.places.tolist()
     with own_warnings(), ThreadPoolExecutor(available_cores()) as pool:
         for first in range(0, len(places), AT_ONCE):
@@ -183,13 +186,13 @@ def key(images: Images, fit: Fit) -> str:
 
 
 @contextmanager
-def locked(place: Path, say: Say) -> Iterator[None]:
+def locked(place: Path) -> Iterator[None]:
     """Let one run at a time write to a place; the others wait for it."""
     lock = FileLock(place.with_suffix(".lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        say("another run resizes these images; waiting for it")
+        logger.info("another run resizes these images; waiting for it")
         lock.acquire()
     try:
         yield

@@ -14,7 +14,6 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ...errors import UserError
 from ...hardware.processes import ALONE, Share
-from ...progress import Say, ignore_line
 from ...recipe import Data, Recipe
 from ..preprocessing import Preprocessing
 from ..sources.datasets import Dataset, Images
@@ -67,7 +66,7 @@ class Loaders:
     validation: Callable[[Share, torch.device], DataLoader]
 
 
-def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing, say: Say = ignore_line) -> Loaders:
+def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
     """Return the loaders of a recipe's data.
 
     Training batches are uint8 images [B, 3, height, width] and labels [B] or [B, C].
@@ -77,8 +76,8 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing,
         return _resident_loaders(recipe, dataset, preprocessing)
     workers, small = recipe.data.workers, dataset.small
     train, validation = (part.in_memory() if small else part for part in (dataset.train, dataset.validation))
-    train, training_preprocessing = cache.of_training(train, preprocessing, recipe, say)
-    validation, rest = cache.of_evaluation(validation, preprocessing, recipe.data, say)
+    train, training_preprocessing = cache.of_training(train, preprocessing, recipe)
+    validation, rest = cache.of_evaluation(validation, preprocessing, recipe.data)
     try:
         images = TrainingImages(train, training_preprocessing, recipe)
     except ValueError as error:

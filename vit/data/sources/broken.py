@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ...errors import UserError, listed
 from ...files import read_memory, write_text
 from ...places import cache_folder
-from ...progress import Countdown, Say, ignore_line
+from ...progress import Countdown
 from ..decoding.reading import FORMATS, HEIF, own_warnings
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 AT_ONCE = 500  # files between two looks at the clock
 
 
-def reasons(images: "Images", say: Say) -> dict[int, str]:
+def reasons(images: "Images") -> dict[int, str]:
     """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
     if not images.store.encoded:
         return {}
@@ -27,16 +27,16 @@ def reasons(images: "Images", say: Say) -> dict[int, str]:
     known = read_memory(memory)
     if known is not None and all(index.isdecimal() for index in known):
         return {int(index): str(reason) for index, reason in known.items()}
-    found = undecodable(images, say)
+    found = undecodable(images)
     with suppress(OSError):  # a home that cannot be written costs a look a run
         write_text(memory, json.dumps(found))
     return found
 
 
-def undecodable(images: "Images", say: Say = ignore_line) -> dict[int, str]:
+def undecodable(images: "Images") -> dict[int, str]:
     """Decode every image, and return which cannot be, and why; `say` is told how far it is."""
     found: dict[int, str] = {}
-    countdown = Countdown(len(images), "{done:,} of {total:,} files decoded; {left} left", say)
+    countdown = Countdown(len(images), "{done:,} of {total:,} files decoded; {left} left")
     with own_warnings(), ThreadPoolExecutor() as pool:
         for first in range(0, len(images), AT_ONCE):
             some = range(first, min(first + AT_ONCE, len(images)))

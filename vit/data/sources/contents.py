@@ -13,7 +13,7 @@ from ...errors import UserError, listed
 from ...files import replace_file
 from ...hardware.machine import available_cores
 from ...places import cache_folder
-from ...progress import Countdown, Say, ignore_line
+from ...progress import Countdown
 from .broken import digest, refuse
 from .datasets import Dataset, Images
 
@@ -51,33 +51,33 @@ class Contents:
         return dict(zip(self.ids[split].tolist(), self.digests[split].tolist(), strict=True))
 
 
-def contents_of(dataset: Dataset, say: Say = ignore_line) -> Contents:
+def contents_of(dataset: Dataset) -> Contents:
     parts = {name: dataset.split(name) for name in SPLITS}
     return Contents(
         {name: np.array(images.ids, dtype=str) for name, images in parts.items()},
-        {name: digests_of(images, say) for name, images in parts.items()},
+        {name: digests_of(images) for name, images in parts.items()},
     )
 
 
-def digests_of(images: Images, say: Say = ignore_line) -> np.ndarray:
+def digests_of(images: Images) -> np.ndarray:
     """Return a digest of every image's content, uint64 [N]; remembered until any file changes where there are many.
 
     Raises UserError that names all images that cannot be read.
     """
     if not images.store.encoded or len(images) < REMEMBERED:
-        return read_digests(images, say)
+        return read_digests(images)
     memory = cache_folder() / "contents" / f"{digest(images)}.npy"
     with suppress(OSError, ValueError):
         known = np.load(memory, allow_pickle=False)
         if known.shape == (len(images),) and known.dtype == np.uint64:
             return known
-    found = read_digests(images, say)
+    found = read_digests(images)
     with suppress(OSError):  # a home that cannot be written costs a look a run
         replace_file(memory, lambda beside: np.save(beside, found))
     return found
 
 
-def read_digests(images: Images, say: Say) -> np.ndarray:
+def read_digests(images: Images) -> np.ndarray:
     complaints: list[str] = []
 
     def one(place: int) -> int:
@@ -90,7 +90,7 @@ def read_digests(images: Images, say: Say) -> np.ndarray:
 
     found = np.zeros(len(images), dtype=np.uint64)
     places = images.places.tolist()
-    countdown = Countdown(len(images), "{done:,} of {total:,} images read; {left} left", say)
+    countdown = Countdown(len(images), "{done:,} of {total:,} images read; {left} left")
     with ThreadPoolExecutor(available_cores()) as pool:
         for first in range(0, len(images), AT_ONCE):
             some = places[first : first + AT_ONCE]

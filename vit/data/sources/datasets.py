@@ -3,6 +3,7 @@
 A source function returns the splits that exist; `load` cuts the missing ones from them, by `splits.choose`.
 """
 
+import logging
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,7 +11,6 @@ import numpy as np
 
 from ...errors import UserError, nearest
 from ...places import expanded
-from ...progress import Say, ignore_line
 from ...recipe import Data
 from ...registry import DATASETS
 from . import splits
@@ -19,6 +19,8 @@ from .folders import folder, named
 from .images import Images, Source, class_counts
 from .passed_over import in_words
 from .stores import Pixels
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Dataset", "Images", "Source", "check_readable", "class_counts", "digits", "folder", "load", "named"]
 
@@ -52,17 +54,15 @@ def read_source(name: str, path: str | None) -> Source:
     return DATASETS[name](path=None if path is None else str(expanded(path)))
 
 
-def load(data: Data, say: Say = ignore_line) -> Dataset:
+def load(data: Data) -> Dataset:
     """Return the splits that a recipe's `data` section describes; raises UserError for what is not there.
 
-    Files that cannot be decoded are left out before anything is cut where `on_error` is skip; `say` is told of them.
+    Files that cannot be decoded are left out before anything is cut where `on_error` is skip.
     """
     source = read_source(data.name, data.path)
-    for line in in_words(source.passed_over):
-        say(f"not used: {line}")
     skipped: dict[str, str] = {}
     if data.on_error == "skip":
-        source, skipped = without_broken(source, say)
+        source, skipped = without_broken(source)
     parts = dict(source.splits)
     drawn_by = data.split_seed if data.resample_seed is None else data.resample_seed  # what is not tested
     missing = [name for name in ("test", "validation") if name not in parts]
@@ -88,14 +88,22 @@ def load(data: Data, say: Say = ignore_line) -> Dataset:
     )
 
 
-def without_broken(source: Source, say: Say) -> tuple[Source, dict[str, str]]:
+def log_left_out(dataset: Dataset) -> None:
+    """Log what lies among the images and is not used, and how many of them cannot be decoded."""
+    for line in in_words(dataset.passed_over):
+        logger.info(f"not used: {line}")
+    if dataset.skipped:
+        logger.info(f"{len(dataset.skipped):,} files cannot be decoded and are left out (data.on_error=skip)")
+
+
+def without_broken(source: Source) -> tuple[Source, dict[str, str]]:
     """Return the images that can be decoded, and the others' names with the reasons.
 
     Raises UserError for a class of train, and for a validation split, of which nothing is left.
     """
     kept, skipped = dict(source.splits), {}
     for split, images in source.splits.items():
-        broken = reasons(images, say)
+        broken = reasons(images)
         kept[split] = images.where(np.array([i not in broken for i in range(len(images))]))
         skipped |= {images.ids[i]: reason for i, reason in broken.items()}
     counts = kept["train"].counts(len(source.classes))
@@ -106,8 +114,6 @@ def without_broken(source: Source, say: Say) -> tuple[Source, dict[str, str]]:
         raise UserError(
             "no image of the validation split can be decoded; mend some, or remove the split, and it is cut"
         )
-    if skipped:
-        say(f"{len(skipped):,} files cannot be decoded and are left out (data.on_error=skip)")
     return replace(source, splits=kept), skipped
 
 
