@@ -1,5 +1,6 @@
 """What a run is asked for: sections of settings, strictly read from YAML and from the command line."""
 
+from .comparison import MARGIN, Comparison
 from .reading import (
     find,
     is_comparison,
@@ -14,10 +15,8 @@ from .reading import (
     shipped_names,
 )
 from .sections import (
-    MARGIN,
     ONLY_WHERE,
     TIMM,
-    Comparison,
     Data,
     Logging,
     Mixing,

@@ -13,8 +13,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..errors import UserError, nearest
 from ..registry import LISTS
+from .comparison import Comparison
 from .mistakes import check_names, schema_mistakes
-from .sections import OF_ALL_OPTIMIZERS, ONLY_WHERE, TIMM, Comparison, Model, Recipe, names_of
+from .sections import OF_ALL_OPTIMIZERS, ONLY_WHERE, TIMM, Model, Recipe
+from .types import names_of
 from .values import changed, flattened, read_yaml, refuse
 
 VARIED = {"data.fraction": "fractions", "training.seed": "seeds"}  # by a comparison, in settings of its own

@@ -1,19 +1,43 @@
-"""Every setting a run may have: its name, type, default and unit, and the strict reading of YAML.
+"""Every setting of a run: its type, its default, and below it what it means.
 
-A recipe is complete in one file. All mistakes are reported at once, each with its dotted path.
+A recipe is complete in one file. Bounds and units belong to the types, which are in types.py. Editors tell what stands
+here (recipes/schema/), and docs/recipes.md lists it: tools/renew_recipe_schema.py writes both.
 """
 
-from dataclasses import asdict, field, fields
-from typing import Annotated, Any, Literal, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
-from pydantic.dataclasses import dataclass
+from pydantic import AfterValidator
 
 from ..errors import nearest
-from ..registry.table import named_options, no_flag
+from .types import (
+    BetaParameter,
+    Channels,
+    Count,
+    Epochs,
+    EpochsOrNone,
+    Fraction,
+    Images,
+    NotNegative,
+    PartialEpochs,
+    PartialFraction,
+    Positive,
+    PositiveChannels,
+    Probability,
+    Processes,
+    Seconds,
+    Seed,
+    Size,
+    Step,
+    Text,
+    Whole,
+    Workers,
+    names_of,
+    plain,
+    section,
+)
 
-S = TypeVar("S")
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
     "data.workers",
     "data.cache_folder",
@@ -24,44 +48,9 @@ ONLY_WHERE = {  # settings of where and how often, not of what is computed: a ru
     "logging.wandb",
     "logging.project",
 }
-MOST_TRAININGS = 10_000  # of one comparison
 TIMM = "timm/"  # begins the names of timm's optimizers
 OWN_OPTIMIZERS = ("adamw", "sgd")
 OF_ALL_OPTIMIZERS = frozenset({"name", "lr", "layer_decay", "weight_decay"})  # the recipe's keys, whichever is named
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(field,))
-def section(cls: type[S]) -> type[S]:
-    """Make a class a part of the recipe: frozen, checked, and closed to unknown keys."""
-    config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    return dataclass(cls, frozen=True, kw_only=True, config=config)  # type: ignore[return-value]
-
-
-def _not_empty(text: str) -> str:
-    if not text:
-        raise ValueError("is empty")
-    return text
-
-
-Text = Annotated[str, AfterValidator(_not_empty)]  # pydantic's min_length refuses a file name that is no UTF-8
-Real = Annotated[float, BeforeValidator(no_flag)]  # finite, as all numbers of a recipe
-Positive = Annotated[Real, Field(gt=0)]
-NotNegative = Annotated[Real, Field(ge=0)]
-Fraction = Annotated[Real, Field(gt=0, le=1)]
-PartialFraction = Annotated[Real, Field(ge=0, lt=1)]
-Whole = Annotated[int, BeforeValidator(no_flag)]
-Count = Annotated[Whole, Field(gt=0, le=1_000_000)]
-CountOrNone = Annotated[Whole, Field(ge=0, le=1_000_000)]
-Seed = Annotated[Whole, Field(ge=0, lt=2**32)]  # what NumPy's and Lightning's generators take
-Side = Annotated[Whole, Field(gt=0, le=16_384)]  # pixels
-Channels = tuple[Real, Real, Real]
-
-
-def _both_sides(value: Any) -> Any:
-    return (value, value) if isinstance(value, int) else value
-
-
-Size = Annotated[tuple[Side, Side], BeforeValidator(_both_sides)]
 
 
 def _known_optimizer(name: str) -> str:
@@ -71,68 +60,106 @@ def _known_optimizer(name: str) -> str:
     raise ValueError(f"there is no {told}{nearest(name, OWN_OPTIMIZERS)} ({', '.join(OWN_OPTIMIZERS)}, or timm/<name>)")
 
 
-Step = Annotated[dict[str, dict[str, Any]], BeforeValidator(named_options), Field(min_length=1, max_length=1)]
-
-
 @section
 class Data:
-    name: str = "digits"  # of DATASETS: digits, folder, csv, cifar10, flowers102, ...
-    path: Text | None = None  # the images' folder or CSV file; None: the dataset's own place
-    image_size: Size  # pixels: side, or [height, width]
-    # None in the next five: as the pretrained weights were trained; without these 1.0, bicubic, center, the dataset's
-    crop_fraction: Fraction | None = None  # of the resized image's side, kept by the centre crop in evaluation
+    """Which images, in which splits, brought to which size."""
+
+    name: str = "digits"
+    """Data set: one that is known by name, or `folder`, `csv`, `shards` for your own images."""
+    path: Text | None = None
+    """Folder, CSV file or shards of the images; null: the data set's own place."""
+    image_size: Size
+    """Side to which images are brought, or [height, width]."""
+    crop_fraction: Fraction | None = None
+    """Share of the resized image's side that evaluation's centre crop keeps; null: as the weights' own, else 1."""
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    crop_mode: Literal["center", "squash"] | None = None  # squash: resized to the size itself, whatever its shape
-    mean: Channels | None = None  # per channel, of pixels in [0, 1]
-    std: tuple[Positive, Positive, Positive] | None = None
-    validation_fraction: PartialFraction = 0.1  # taken from train where there is no validation split
-    test_fraction: PartialFraction = 0.2  # taken first, where there is no test split
-    fraction: Fraction = 1.0  # of the training images, stratified; smaller fractions lie inside larger ones
-    split_seed: Whole = 0  # with the file names, decides every split and subset
-    resample_seed: Whole | None = None  # draws validation and the subset of train instead; test stays split_seed's
-    sampling: Literal["uniform", "balanced"] = "uniform"  # balanced: every class equally often, the rare ones repeated
-    on_error: Literal["fail", "skip"] = "fail"  # skip: files that cannot be decoded are left out, and listed
-    cache: Literal["none", "ram", "disk"] = "none"  # images decoded and resized once: 8/7 of the size for random crops
-    cache_folder: Text | None = None  # of cache=disk; None: ~/.cache/vit/images
-    workers: Annotated[Whole, Field(ge=0, le=1_024)] | Literal["auto"] = (
-        "auto"  # loading processes, or threads where no step is Python's
-    )
+    """Filter of evaluation's resizing; null: as the weights' own, else bicubic."""
+    crop_mode: Literal["center", "squash"] | None = None
+    """`squash` resizes to the size itself, whatever the image's shape; null: as the weights' own, else center."""
+    mean: Channels | None = None
+    """Mean by channel of pixels in [0, 1], subtracted; null: as the weights' own, else the data set's."""
+    std: PositiveChannels | None = None
+    """Deviation by channel of pixels in [0, 1], divided by; null: as the weights' own, else the data set's."""
+    validation_fraction: PartialFraction = 0.1
+    """Share of train that becomes validation where there is no such split."""
+    test_fraction: PartialFraction = 0.2
+    """Share of all images that becomes test, taken first, where there is no such split."""
+    fraction: Fraction = 1.0
+    """Share of the training images that is used, stratified; smaller shares lie inside larger ones."""
+    split_seed: Whole = 0
+    """Decides, with the file names, every split and subset."""
+    resample_seed: Whole | None = None
+    """Draws validation and the subset of train in place of `split_seed`, which goes on deciding test."""
+    sampling: Literal["uniform", "balanced"] = "uniform"
+    """`balanced` draws every class equally often, the rare ones repeatedly."""
+    on_error: Literal["fail", "skip"] = "fail"
+    """`skip` leaves files out that cannot be decoded, and lists them."""
+    cache: Literal["none", "ram", "disk"] = "none"
+    """Where images are kept decoded and resized: to the size itself, or 8/7 of it for random crops."""
+    cache_folder: Text | None = None
+    """Folder of `cache: disk`; null: ~/.cache/vit/images."""
+    workers: Workers | Literal["auto"] = "auto"
+    """Loading processes, or threads where no step is Python's; 0 loads in the training process."""
 
 
 @section
 class Mixing:
-    mixup: Annotated[Real, Field(ge=0, le=1_000)] = 0.0  # a of Beta(a, a); 0 is off
-    cutmix: Annotated[Real, Field(ge=0, le=1_000)] = 0.0
-    probability: Annotated[Real, Field(ge=0, le=1)] = 1.0  # of mixing a batch
+    """Pairs of images mixed within a batch, with their labels."""
+
+    mixup: BetaParameter = 0.0
+    """a of the Beta(a, a) that MixUp's shares are drawn from; 0 is off."""
+    cutmix: BetaParameter = 0.0
+    """a of the Beta(a, a) that CutMix's areas are drawn from; 0 is off."""
+    probability: Probability = 1.0
+    """Probability that a batch is mixed."""
 
 
 @section
 class Model:
+    """Which model; its own options stand beside these keys."""
+
     name: Text
-    pretrained: bool | Text | None = (
-        None  # true: published under the name; or a file, folder, timm or Hugging Face name
-    )
-    new_head: bool = False  # leave to replace the weights' head
-    options: dict[str, Any] = field(default_factory=dict)  # written beside `name` in the YAML
+    """One of `vit models`, or `timm/<name>`."""
+    pretrained: bool | Text | None = None
+    """Weights to start from; true: those published under the name; else a file, folder, timm or Hugging Face name."""
+    new_head: bool = False
+    """Leave to replace the weights' head."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The model's own; written beside `name`."""
 
 
 @section
 class Tuning:
-    trainable: Literal["all", "head", "lora"] | Count = "all"  # head: on features computed once; N: last N blocks
-    freeze_batch_norm: bool = False  # weights and statistics as they are
+    """Which part of the model learns, and how it is adapted."""
+
+    trainable: Literal["all", "head", "lora"] | Count = "all"
+    """`head` learns on features computed once, `lora` by adapters; a number N means the last N blocks and the head."""
+    freeze_batch_norm: bool = False
+    """Leaves weights and statistics of BatchNorms as they are."""
     lora_rank: Count = 8
-    lora_alpha: Count = 16  # adapters are scaled by alpha / rank
+    """Rank of LoRA's adapters."""
+    lora_alpha: Count = 16
+    """Adapters are scaled by alpha / rank."""
 
 
 @section
 class Optimizer:
-    name: Annotated[str, AfterValidator(_known_optimizer)] = "adamw"  # or sgd, or timm/<name> of timm.optim
-    lr: Positive = 1.0e-3  # peak, at the recipe's batch size; nothing rescales it
-    layer_decay: Fraction = 1.0  # factor of the learning rate from each block to the one before it
-    weight_decay: NotNegative = 0.05  # on weights, not biases, norms, tokens or positions; decoupled, or as timm's
-    momentum: PartialFraction = 0.9  # of sgd
-    betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)  # of adamw
-    options: dict[str, Any] = field(default_factory=dict)  # of timm's, written beside `name`; else timm's defaults
+    """How a step is made of a gradient; an optimizer of timm takes its own options beside these keys."""
+
+    name: Annotated[str, AfterValidator(_known_optimizer)] = "adamw"
+    """`adamw`, `sgd`, or `timm/<name>` of timm.optim."""
+    lr: Positive = 1.0e-3
+    """Peak learning rate, at the recipe's batch size; nothing rescales it."""
+    layer_decay: Fraction = 1.0
+    """Factor of the learning rate from each block to the one before it."""
+    weight_decay: NotNegative = 0.05
+    """Decay of weights, not of biases, norms, tokens or positions; decoupled, or as timm's optimizer has it."""
+    momentum: PartialFraction = 0.9
+    """Nesterov's, of sgd."""
+    betas: tuple[PartialFraction, PartialFraction] = (0.9, 0.999)
+    """Decays of adamw's averages: of gradients, and of their squares."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """Those of timm's optimizer; written beside `name`, and by default timm's."""
 
     def __post_init__(self) -> None:
         if not self.name.startswith(TIMM) and self.options:
@@ -143,12 +170,20 @@ class Optimizer:
 
 @section
 class Schedule:
-    epochs: Count
-    warmup_epochs: NotNegative = 0.0  # linear, from 0 to lr
-    final_lr: NotNegative = 0.0  # where the cosine ends
+    """How long training lasts, and what changes over its epochs."""
+
+    epochs: Epochs
+    """Passes over the training images."""
+    warmup_epochs: PartialEpochs = 0.0
+    """The first epochs: the learning rate grows linearly from 0 to `optimizer.lr`, then falls as a cosine."""
+    final_lr: NotNegative = 0.0
+    """Learning rate where the cosine ends."""
     lower_image_size: Size | None = None
-    raised_epochs: CountOrNone = 0  # the last ones, at data.image_size; those before at lower_image_size
-    augment_ramp_epochs: CountOrNone = 0  # the first ones, over which randaugment's magnitude grows from 0
+    """Size of the images before the last `raised_epochs`; null: `data.image_size` throughout."""
+    raised_epochs: EpochsOrNone = 0
+    """The last epochs, at `data.image_size`; those before are at `lower_image_size`."""
+    augment_ramp_epochs: EpochsOrNone = 0
+    """The first epochs, over which randaugment's magnitude grows from 0."""
 
     def __post_init__(self) -> None:
         if self.raised_epochs and self.lower_image_size is None:
@@ -165,44 +200,72 @@ class Schedule:
 
 @section
 class Training:
-    batch_size: Count = 128  # images of one optimizer step, over all devices and parts
-    accumulate: Count | Literal["auto"] = 1  # parts of a device's share of a step; auto: as its memory needs
-    loss: Literal["cross_entropy", "bce"] = "cross_entropy"  # bce: every class by itself, yes or no
-    class_weights: Literal["none", "balanced"] = "none"  # balanced: of the loss, inverse to the images of a class
+    """What a step is, what is kept of all steps, and where they are computed."""
+
+    batch_size: Images = 128
+    """Images of one optimizer step, over all devices and parts."""
+    accumulate: Count | Literal["auto"] = 1
+    """Parts in which a device computes its share of a step; auto: as many as its memory needs."""
+    loss: Literal["cross_entropy", "bce"] = "cross_entropy"
+    """`bce` asks for every class by itself, yes or no; images may then have several labels."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced` weighs the loss inversely to the images of a class."""
     label_smoothing: PartialFraction = 0.0
-    clip_norm: Positive | None = None  # of the whole gradient
-    ema_decay: PartialFraction | None = None  # of the averaged weights, which are then the ones kept
-    keep: Literal["last", "best"] = "last"  # best: the weights of the epoch that `monitor` liked most
+    """Share of a label's weight that is spread evenly over all classes."""
+    clip_norm: Positive | None = None
+    """Largest norm of the whole gradient; null: not clipped."""
+    ema_decay: PartialFraction | None = None
+    """Decay of the averaged weights, which are then the ones kept; null: none are averaged."""
+    keep: Literal["last", "best"] = "last"
+    """`best` keeps the weights of the epoch that `monitor` liked most."""
     monitor: Literal[
-        "auto",  # validation_top1, or validation_macro_f1 where images may have several labels
+        "auto",
         "validation_top1",
         "validation_balanced_accuracy",
         "validation_micro_f1",
         "validation_macro_f1",
         "validation_loss",
     ] = "auto"
-    patience_epochs: Count | None = None  # without a better `monitor`; then training ends early
+    """What chooses the best epoch; auto: top1, or macro_f1 where images may have several labels."""
+    patience_epochs: Epochs | None = None
+    """Epochs without a better `monitor`, after which training ends; null: it goes on."""
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    gradient_checkpointing: bool = False  # blocks computed again in backward: less memory, a third more time
-    compile: bool = False  # by torch.compile
+    """Number format; auto: fp32, unless a smaller one is faster on this device."""
+    gradient_checkpointing: bool = False
+    """Blocks are computed again in backward: less memory, a third more time."""
+    compile: bool = False
+    """The model is compiled by torch.compile."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: Count = 1  # processes of every node; torchrun and SLURM say it themselves
+    """What computes; auto: a GPU where torch sees one."""
+    devices: Processes = 1
+    """Processes of every node; torchrun and SLURM say it themselves."""
     nodes: Count = 1
-    strategy: Literal["auto", "ddp", "fsdp"] = "auto"  # auto: ddp where there are several processes
-    checkpoint_seconds: NotNegative = 60.0  # between two checkpoints, at least; 0: after every step
+    """Machines that train together."""
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How processes share the work; auto: ddp where there are several."""
+    checkpoint_seconds: Seconds = 60.0
+    """Shortest time between two checkpoints; 0: one after every step."""
     seed: Seed = 0
+    """Decides initial weights, order, augmentation and dropout."""
 
 
 @section
 class Logging:
+    """What is told elsewhere than in the run folder."""
+
     wandb: bool = False
+    """Logs to Weights & Biases, offline where there is no account."""
     project: str = "vit"
+    """Project of Weights & Biases."""
 
 
 @section
 class Recipe:
+    """A training, complete: the sections in the order of the flow."""
+
     data: Data
     augment: tuple[Step, ...] = ()
+    """Transforms of training images, in order: names, or names with their options."""
     mixing: Mixing = Mixing()
     model: Model
     tuning: Tuning = Tuning()
@@ -221,7 +284,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as the plain values that its YAML holds, every default written out."""
-        values = _plain(asdict(self))  # type: ignore[arg-type]
+        values = plain(self)
         if self.optimizer.name.startswith(TIMM):
             del values["optimizer"]["momentum"], values["optimizer"]["betas"]
         for name in ("model", "optimizer"):
@@ -231,49 +294,3 @@ class Recipe:
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
-
-
-MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
-
-
-@section
-class Comparison:
-    recipes: Annotated[list[Text], Field(min_length=1, max_length=MOST_TRAININGS)]
-    seeds: Count = 3  # trainings by model and fraction, seeds 0, 1, ...
-    fractions: Annotated[list[Fraction], Field(min_length=1, max_length=MOST_TRAININGS)] = field(
-        default_factory=lambda: [1.0]
-    )
-    protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"  # own_recipe: learning rate and decay searched for
-    trials: Count = 8  # of own_recipe's search, for each model; the first is the recipe as it is
-    margin: PartialFraction = MARGIN  # of accuracy: a difference that matters; models that differ by less are as good
-    # each seed draws validation and the subset of train anew; None: where no split is given and images are few
-    resample: bool | None = None
-    overrides: dict[str, Any] = field(default_factory=dict)  # dotted recipe keys, for every recipe
-
-    def __post_init__(self) -> None:
-        folders = [f"{fraction:g}" for fraction in self.fractions]  # as the runs' folders are called
-        twice = sorted({fraction for fraction in folders if folders.count(fraction) > 1})
-        if twice:
-            raise ValueError(f"fractions: {', '.join(twice)} is given twice, to six digits")
-        trainings = len(self.recipes) * self.seeds * len(self.fractions)
-        if trainings > MOST_TRAININGS:
-            raise ValueError(
-                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions are "
-                f"{trainings:,} trainings; allowed: {MOST_TRAININGS:,}"
-            )
-
-    def to_yaml(self) -> str:
-        return yaml.safe_dump(_plain(asdict(self)), sort_keys=False)  # type: ignore[arg-type]
-
-
-def names_of(cls: type) -> set[str]:
-    """Return the keys of a section."""
-    return {f.name for f in fields(cls)}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

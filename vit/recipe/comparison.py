@@ -1,0 +1,51 @@
+"""Every setting of a comparison: recipes that are trained alike, and what is varied between their trainings."""
+
+from dataclasses import field
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field
+
+from .types import Fraction, PartialFraction, Text, Trainings, plain, section
+
+MOST_TRAININGS = 10_000  # of one comparison
+MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
+
+
+@section
+class Comparison:
+    """Recipes that are trained alike and reported side by side."""
+
+    recipes: Annotated[list[Text], Field(min_length=1, max_length=MOST_TRAININGS)]
+    """Paths, or names of shipped recipes."""
+    seeds: Trainings = 3
+    """Trainings of a model on a fraction, with the seeds 0, 1, ..."""
+    fractions: Annotated[list[Fraction], Field(min_length=1, max_length=MOST_TRAININGS)] = field(
+        default_factory=lambda: [1.0]
+    )
+    """Shares of the training images, each trained on by every model."""
+    protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"
+    """`own_recipe` first searches each model's learning rate and weight decay, on validation alone."""
+    trials: Trainings = 8
+    """Trainings of own_recipe's search, for each model; the first is the recipe as it is."""
+    margin: PartialFraction = MARGIN
+    """Difference of accuracy that matters; models that differ by less are as good."""
+    resample: bool | None = None
+    """Each seed draws validation and the subset of train anew; null: where no split is given and images are few."""
+    overrides: dict[str, Any] = field(default_factory=dict)
+    """Recipe keys, dotted or in sections, changed for every recipe."""
+
+    def __post_init__(self) -> None:
+        folders = [f"{fraction:g}" for fraction in self.fractions]  # as the runs' folders are called
+        twice = sorted({fraction for fraction in folders if folders.count(fraction) > 1})
+        if twice:
+            raise ValueError(f"fractions: {', '.join(twice)} is given twice, to six digits")
+        trainings = len(self.recipes) * self.seeds * len(self.fractions)
+        if trainings > MOST_TRAININGS:
+            raise ValueError(
+                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions are "
+                f"{trainings:,} trainings; allowed: {MOST_TRAININGS:,}"
+            )
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(plain(self), sort_keys=False)
