@@ -11,9 +11,13 @@ DOCS = Path(__file__).parent.parent / "docs"
 
 def renew(page: Path, mark: str, table: str) -> None:
     """Put a table between its marks."""
-    text = page.read_text(encoding="utf-8")
+    write_text(page, renewed(page.read_text(encoding="utf-8"), mark, table))
+
+
+def renewed(text: str, mark: str, table: str) -> str:
+    """Return a page's text with a table between its marks."""
     between = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- end -->)", flags=re.S)
-    write_text(page, between.sub(lambda found: f"{found[1]}{table.rstrip()}\n{found[2]}", text))
+    return between.sub(lambda found: f"{found[1]}{table.rstrip()}\n{found[2]}", text)
 
 
 def machine(environment: dict[str, Any]) -> str:
