@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from pages import DOCS, renewed
@@ -19,7 +20,7 @@ from vit.files import write_text
 from vit.recipe import Comparison, Recipe
 from vit.recipe.documented import Key, Schema, keys_of, options_keys
 from vit.recipe.schema import comparison_schema, recipe_schema
-from vit.registry import DATASETS, MODELS, PUBLISHED, REQUIRED, SUPPLIED, TRANSFORMS, Lazy, timm_options
+from vit.registry import DATASETS, MODELS, PUBLISHED, REQUIRED, SUPPLIED, TRANSFORMS, Lazy, Table, timm_options
 
 SCHEMAS = Path(__file__).parent.parent / "recipes" / "schema"
 PAGE = DOCS / "recipes.md"
@@ -43,7 +44,8 @@ def files() -> dict[Path, str]:
 def page(text: str) -> str:
     tables = {"sections": "\n\n".join(sections()), "comparison": table_of(keys_of(Comparison))}
     tables |= {"models": "\n\n".join(models()), "transforms": transforms(), "datasets": datasets()}
-    tables |= {"timm": ", ".join(f"`{name}`" for name in (*timm_options.ALLOWED, *timm_options.NESTED)) + "."}
+    names = ", ".join(f"`{name}`" for name in (*timm_options.ALLOWED, *timm_options.NESTED))
+    tables |= {"timm": fill(f"{names}.", width=120)}
     for mark, table in tables.items():
         text = renewed(text, mark, table)
     return text
@@ -66,7 +68,7 @@ def table_of(keys: list[Key]) -> str:
 
 def models() -> Iterator[str]:
     """Yield a text for each function behind the models: its names with what they preset, and its options."""
-    for function, group in groupby(MODELS.items(), key=lambda entry: target(entry[1])):
+    for function, group in groupby(of_this_package(MODELS).items(), key=lambda entry: target(entry[1])):
         entries = dict(group)
         lines = ["| name | what it is | presets | published weights |", "|---|---|---|---|"]
         lines += [row(f"`{n}`", e.about, presets(e), PUBLISHED.get(n, "")) for n, e in entries.items()]
@@ -78,13 +80,16 @@ def models() -> Iterator[str]:
 
 def transforms() -> str:
     lines = ["| name | what it does |", "|---|---|"]
-    lines += [row(f"`{n}`", f"{e.about}. {one_line(target(e).__doc__)}".strip()) for n, e in TRANSFORMS.items()]
+    lines += [
+        row(f"`{n}`", f"{e.about}. {one_line(target(e).__doc__)}".strip())
+        for n, e in of_this_package(TRANSFORMS).items()
+    ]
     return "\n".join(lines) + "\n\n" + options_table([(f"`{n}`", options_keys(e)) for n, e in TRANSFORMS.items()])
 
 
 def datasets() -> str:
     lines = ["| name | what it is |", "|---|---|"]
-    return "\n".join(lines + [row(f"`{name}`", entry.about) for name, entry in DATASETS.items()])
+    return "\n".join(lines + [row(f"`{name}`", entry.about) for name, entry in of_this_package(DATASETS).items()])
 
 
 def options_table(owners: list[tuple[str, list[Key]]]) -> str:
@@ -95,6 +100,10 @@ def options_table(owners: list[tuple[str, list[Key]]]) -> str:
     for owner, keys in owners:
         lines += [row(*[owner][: int(several)], f"`{k.name}`", in_words(k.schema), default(k)) for k in keys]
     return "\n".join(lines)
+
+
+def of_this_package(table: Table) -> dict[str, Lazy]:
+    return {name: entry for name, entry in table.items() if isinstance(entry, Lazy)}
 
 
 def target(entry: Lazy) -> Any:
@@ -131,7 +140,8 @@ def in_words(schema: Schema) -> str:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
         return list_in_words(schema)
-    kind = TYPES.get(schema.get("type", "object"), schema.get("type", ""))
+    given = schema.get("type", "object")
+    kind = TYPES.get(given, given)
     bounds = ", ".join(f"{sign}{schema[bound]:,}" for bound, sign in COMPARED.items() if bound in schema)
     return f"{kind} ({bounds})" if bounds else kind
 
