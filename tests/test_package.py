@@ -34,7 +34,8 @@ def test_the_wheel_carries_recipes_and_templates(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in recipes.shipped_names():
         assert f"vit/_recipes/{name}.yaml" in names
-    assert {"vit/results/templates/report.html", "vit/results/templates/report.md"} <= names
+    assert {f"vit/_recipes/schema/{kind}.schema.json" for kind in ("recipe", "comparison")} <= names
+    assert {"vit/report/templates/report.html", "vit/report/templates/report.md"} <= names
     assert not [name for name in names if name.startswith(("tests", "tools"))]
 
 
