@@ -140,7 +140,7 @@ def in_words(schema: Schema) -> str:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
         return list_in_words(schema)
-    given = schema.get("type", "object")
+    given: str = schema.get("type", "object")
     kind = TYPES.get(given, given)
     bounds = ", ".join(f"{sign}{schema[bound]:,}" for bound, sign in COMPARED.items() if bound in schema)
     return f"{kind} ({bounds})" if bounds else kind
