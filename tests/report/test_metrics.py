@@ -137,7 +137,7 @@ def test_wilson_interval_is_that_of_scipy(successes, trials):
 
 def test_the_scores_hold_the_interval_of_their_accuracy(case):
     logits, labels = case
-    found = metrics.scores(logits, labels, names(logits))
+    found = metrics.scores(logits, labels, names(logits), "sigmoid")
     correct = int((logits.argmax(1) == labels).sum())
     expected = binomtest(correct, len(labels)).proportion_ci(0.95, method="wilson")
     assert (found["top1_low"], found["top1_high"]) == pytest.approx((expected.low, expected.high))
@@ -149,7 +149,7 @@ def test_scores_of_several_labels_are_those_of_scikit_learn(decimals: int) -> No
     draw = np.random.default_rng(1)
     labels = draw.random((200, 5)) < [0.5, 0.1, 0.9, 0.3, 0.0]
     logits = (draw.normal(size=(200, 5)) + 2 * labels - 1).round(decimals)
-    found = metrics.scores(logits, labels, list("abcde"))
+    found = metrics.scores(logits, labels, list("abcde"), "sigmoid")
     there, said = labels[:, :4], logits[:, :4] > 0
     expected = [average_precision_score(labels[:, c], logits[:, c]) for c in range(4)]
     assert [row["average_precision"] for row in found["per_class"]] == [*map(pytest.approx, expected), None]

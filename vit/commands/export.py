@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from ..errors import UserError
-from ..export import timm, transformers
+from ..exporters import timm, transformers
 from ..model import load
 from ..places import place_to_write
 

@@ -24,7 +24,7 @@ PRELOADED = [  # what a task would import by itself, every time
     "vit.training.run",
     "vit.evaluation.evaluate",
     "vit.comparison.probes",
-    "vit.explain.internals",
+    "vit.explanations.internals",
     "vit.robustness.changes",
     "sklearn.datasets",  # of the digits
 ]

@@ -57,7 +57,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
     import torch
 
     from ..data.sources import datasets
-    from ..explain import internals
+    from ..explanations import internals
     from ..hardware.precision import available_device
     from ..model import load
     from ..robustness import changes

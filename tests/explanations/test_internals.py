@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from vit.explain import internals
+from vit.explanations import internals
 from vit.models import create_model
 
 
