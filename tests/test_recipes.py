@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vit import recipe as recipes
-from vit.models import create_model
+from vit import create_model
 from vit.recipe import load_recipe
 from vit.registry import TRANSFORMS
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from vit.explanations import internals
-from vit.models import create_model
+from vit import create_model
 
 
 @pytest.fixture

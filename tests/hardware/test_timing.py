@@ -7,7 +7,7 @@ from torch import nn
 
 from vit.hardware import timing
 from vit.hardware.timing import measure, seconds_per_training_image
-from vit.models import create_model
+from vit import create_model
 
 
 class OnCard(nn.Module):

@@ -5,7 +5,7 @@ import torch
 
 from vit.errors import UserError
 from vit.inference.token_merging import Tokens, merge_tokens, merged
-from vit.models import create_model
+from vit import create_model
 from vit.models.flops import count_macs
 from vit.models.vision_transformer import all_tokens
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vit import UserError
-from vit.models import create_model
+from vit import create_model
 from vit.models.activation_checkpointing import recompute_activations
 from vit.models.layers import parameters_by_layer
 from vit.models.vision_transformer import VisionTransformer

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from vit.models import create_model
+from vit import create_model
 from vit.models.channel_attention import ChannelGate, SqueezeExcitation
 from vit.models.flops import count_macs, count_parameters
 

@@ -6,7 +6,7 @@ import torch
 from timm.models import group_parameters
 from timm.optim import param_groups_layer_decay
 
-from vit.models import create_model
+from vit import create_model
 from vit.models.layers import parameters_by_layer
 from vit.recipe import Optimizer
 from vit.training.features import HeadOnly

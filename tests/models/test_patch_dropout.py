@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vit.errors import UserError
-from vit.models import create_model
+from vit import create_model
 from vit.models.patch_dropout import PatchDropout
 
 

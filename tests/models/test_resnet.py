@@ -7,7 +7,7 @@ from torch import nn
 
 import vit
 from vit import UserError
-from vit.models import create_model
+from vit import create_model
 from vit.models.drop_path import DropPath
 from vit.models.resnet import BasicBlock, Bottleneck
 

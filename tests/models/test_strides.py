@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from vit.models import create_model
+from vit import create_model
 from vit.models.strides import thin_out
 
 SWEEP = Path(__file__).parents[2] / "tools" / "sweep_narrow_networks.py"

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 import vit
 from vit import UserError
 from vit.model import create_model
-from vit.models import family
 from vit.models.attention import Attention
 from vit.models.drop_path import DropPath
+from vit.models.interface import structure_of
 from vit.models.vision_transformer import PatchEmbedding, VisionTransformer, all_tokens
 from vit.registry import MODELS
 
@@ -314,7 +314,7 @@ def test_opens_the_zoo_of_timm(name, image_size, kind):
     module = vit.create_model(name, num_classes=4, image_size=image_size)
     size = (image_size, image_size) if isinstance(image_size, int) else image_size
     assert module.eval()(torch.randn(2, 3, *size)).shape == (2, 4)
-    assert family(module) == kind
+    assert structure_of(module).family == kind
 
 
 def test_passes_options_to_timm():
@@ -347,7 +347,7 @@ def test_the_state_of_every_model_loads_back(name, randomize):
     images = torch.randn(2, 3, 56, 56)
     with torch.no_grad():
         assert module.eval()(images).equal(other.eval()(images))
-    assert family(module) == ("vit" if name.startswith("vit") else "cnn")
+    assert structure_of(module).family == ("vit" if name.startswith("vit") else "cnn")
 
 
 def test_a_function_put_into_the_table_is_a_model(monkeypatch):

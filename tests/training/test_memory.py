@@ -12,7 +12,7 @@ from torch.distributed import DistBackendError
 
 from vit import UserError
 from vit.hardware.machine import is_out_of_memory
-from vit.models import create_model
+from vit import create_model
 from vit.models.activation_checkpointing import recompute_activations
 from vit.recipe import Optimizer
 from vit.training.memory import bytes_per_image, out_of_memory_message, parts_for, parts_that_fit
@@ -102,7 +102,7 @@ def test_measuring_changes_nothing() -> None:
 STEPS = """
 from pathlib import Path
 import torch
-from vit.models import create_model
+from vit import create_model
 from vit.models.activation_checkpointing import recompute_activations
 from vit.training.memory import bytes_per_image
 
@@ -171,7 +171,7 @@ EXHAUSTED = """
 import resource
 import torch
 from vit.hardware.machine import is_out_of_memory
-from vit.models import create_model
+from vit import create_model
 
 torch.set_num_threads(1)
 module = create_model("vit_tiny", num_classes=5, image_size=64, depth=4, patch_size=4)

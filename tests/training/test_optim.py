@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW
 
-from vit.models import create_model
+from vit import create_model
 from vit.recipe import Optimizer, Schedule
 from vit.training.optim import DecoupledSGD, make_optimizer, make_schedule, parameter_groups
 

@@ -12,7 +12,7 @@ from torch import nn
 from torch.optim import SGD
 
 from vit import UserError
-from vit.models import create_model
+from vit import create_model
 from vit.recipe import Optimizer
 from vit.training import timm_optimizers
 from vit.training.optim import make_optimizer, parameter_groups, state_bytes

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vit import UserError
-from vit.models import create_model
+from vit import create_model
 from vit.recipe import Tuning
 from vit.training import features, tuning
 

@@ -11,7 +11,7 @@ from ..data.sources.datasets import Dataset
 from ..errors import UserError
 from ..folder_lock import at_work
 from ..messages import quieted
-from ..models import family
+from ..models.interface import structure_of
 from ..pretrained import sources
 from ..pretrained.fitting import as_recipe, built
 from ..pretrained.weights import Weights
@@ -87,7 +87,7 @@ def is_transformer(weights: Weights) -> bool:
     with torch.device("meta"):
         size = weights.preprocessing.image_size
         module = built(weights, weights.architecture, weights.num_classes, size, weights.options)
-    return family(module) == "vit"
+    return structure_of(module).family == "vit"
 
 
 def of_model(model: str, weights: Weights) -> list[Choice]:

@@ -89,15 +89,15 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     from ..hardware.timing import measure
     from ..kernels.choose import choose_kernels
     from ..model import load
-    from ..models import family
     from ..models.activation_checkpointing import recompute_activations
+    from ..models.interface import structure_of
 
     model = load(planned.folder.path)
     summary = read_json(planned.folder.summary)
     size, precision = model.preprocessing.image_size, summary["precision"]
     device = available_device(planned.recipe.training.device)
     keep_freed_memory()  # as in a training
-    kind = family(model.module)
+    kind = structure_of(model.module).family
     if planned.recipe.training.gradient_checkpointing:
         recompute_activations(model.module)
     choose_kernels(model.module, size, precision, device)

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..models import family
 from ..models.attention import Attention
-from ..models.vision_transformer import VisionTransformer, all_tokens
+from ..models.interface import structure_of
+from ..models.vision_transformer import VisionTransformer, all_tokens, own_transformer
 
 AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
@@ -27,9 +27,9 @@ def look(module: nn.Module, inputs: Tensor) -> dict[str, Any]:
     found: dict[str, Any] = {"receptive_field": None, "attention_distance": None, "position_similarity": None}
     if field is not None:
         found["receptive_field"] = {"map": _kept(field).round(5).tolist(), "area": area_of_most(field)}
-    if isinstance(module, VisionTransformer):
-        found["attention_distance"] = attention_distance(module, inputs).round(4).tolist()
-        found["position_similarity"] = position_similarity(module).round(4).tolist()
+    if transformer := own_transformer(module):
+        found["attention_distance"] = attention_distance(transformer, inputs).round(4).tolist()
+        found["position_similarity"] = position_similarity(transformer).round(4).tolist()
     return found
 
 
@@ -80,7 +80,7 @@ def receptive_field(module: nn.Module, inputs: Tensor) -> np.ndarray | None:
     The mean absolute gradient over images and channels (Luo et al. 2016, arXiv:1701.04128). None where no map is left,
     and for others' transformers, whose tensors do not say where their places are.
     """
-    if family(module) == "vit" and not isinstance(module, VisionTransformer):
+    if structure_of(module).family == "vit" and own_transformer(module) is None:
         return None
     field = np.zeros(inputs.shape[-2:])
     for chunk in inputs.split(AT_ONCE):
@@ -104,14 +104,15 @@ def area_of_most(field: np.ndarray, most: float = 0.9) -> float:
 def _last_map(module: nn.Module) -> Iterator[list[Tensor]]:
     """Yield the list that a forward pass puts the last map [B, C, rows, columns] of more than one place into."""
     maps: list[Tensor] = []
+    transformer = own_transformer(module)
 
     def keep(part: nn.Module, taken: tuple, given: Any) -> None:
-        if isinstance(module, VisionTransformer):
-            given = given[:, module.num_prefix :].transpose(1, 2).unflatten(-1, module.grid)
+        if transformer:
+            given = given[:, transformer.num_prefix :].transpose(1, 2).unflatten(-1, transformer.grid)
         if isinstance(given, Tensor) and given.ndim == 4 and min(given.shape[2:]) > 1:
             maps[:] = [given]
 
-    parts = [module.blocks[-1]] if isinstance(module, VisionTransformer) else list(module.modules())
+    parts = [transformer.blocks[-1]] if transformer else list(module.modules())
     with _hooked(parts, keep), all_tokens(module):
         yield maps
 

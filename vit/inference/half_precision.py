@@ -1,6 +1,5 @@
 """A trained model made ready to answer faster, with answers that differ in the last bits of bf16 or fp16."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..kernels.bf16 import quicken
 from ..kernels.packed_linear import BF16, bf16_supported
-from ..models.resnet import BasicBlock, Bottleneck, ResNet
+from ..models.resnet import normalized_convolutions
 from .packed_blocks import pack_blocks
 
 
@@ -34,20 +33,8 @@ class HalfPrecision(nn.Module):
 
 def fold_batch_norms(module: nn.Module) -> None:
     """Put the BatchNorms of a residual network of ours into the convolutions before them."""
-    for part in module.modules():
-        for convolution, norm in normalized_convolutions(part):
-            layers: Any = (part.get_submodule(convolution), part.get_submodule(norm))
-            fused = fuse_conv_bn_eval(*layers)
-            part.set_submodule(convolution, fused.to(memory_format=torch.channels_last))
-            part.set_submodule(norm, nn.Identity())
-
-
-def normalized_convolutions(part: nn.Module) -> Iterator[tuple[str, str]]:
-    """Yield the names of every convolution and of the norm that follows it, of a network's own layers or a block's."""
-    if not isinstance(part, BasicBlock | Bottleneck | ResNet):
-        return
-    for name, child in part.named_children():
-        if name.startswith("conv"):
-            yield name, name.replace("conv", "bn")
-        elif name == "downsample" and isinstance(child, nn.Sequential):
-            yield "downsample.0", "downsample.1"
+    for part, convolution, norm in normalized_convolutions(module):
+        layers: Any = (part.get_submodule(convolution), part.get_submodule(norm))
+        fused = fuse_conv_bn_eval(*layers)
+        part.set_submodule(convolution, fused.to(memory_format=torch.channels_last))
+        part.set_submodule(norm, nn.Identity())

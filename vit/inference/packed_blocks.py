@@ -4,30 +4,31 @@ A GELU and the sum with the residual are computed inside of the products, LayerS
 stay in bf16 from block to block. B images, N tokens, D embed_dim, H heads.
 """
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..kernels.bf16 import softmax_of_scores
 from ..kernels.packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from ..models.attention import Attention, attend_from_first
-from ..models.vision_transformer import MLP, Block, LayerScale, VisionTransformer
+from ..models.vision_transformer import MLP, Block, LayerScale, own_transformer
 
 Linear = type[PackedLinear] | type[Int8Linear]
 
 
 def pack_blocks(module: nn.Module, linear: Linear = PackedLinear) -> bool:
     """Put packed blocks in the place of a Vision Transformer's own, where they are of the usual kind; say whether."""
-    if not isinstance(module, VisionTransformer) or not bf16_supported():
+    transformer = own_transformer(module)
+    if transformer is None or not bf16_supported() or not all(map(is_usual, transformer.blocks)):
         return False
-    if not all(isinstance(block, Block) and is_usual(block) for block in module.blocks):
-        return False
-    rows = module.grid[0] * module.grid[1] + module.num_prefix
-    for i, block in enumerate(module.blocks):
-        module.blocks[i] = PackedBlock(block, rows, linear)  # pyright: ignore[reportArgumentType]
+    rows = transformer.grid[0] * transformer.grid[1] + transformer.num_prefix
+    for i, block in enumerate(transformer.blocks):
+        transformer.blocks[i] = PackedBlock(block, rows, linear)  # pyright: ignore[reportArgumentType]
     return True
 
 
-def is_usual(block: Block) -> bool:
+def is_usual(block: Any) -> bool:
     """Whether a block has layers that nothing was put around, in fp32 on the CPU, and GELU between its two last."""
     attention, mlp = block.attn, block.mlp
     layers = [attention.qkv, attention.proj, mlp.fc1, mlp.fc2]

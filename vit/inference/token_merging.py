@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..models.attention import Attention
-from ..models.vision_transformer import Block, VisionTransformer
+from ..models.vision_transformer import Block, own_transformer
 
 
 def merge_tokens(module: nn.Module, per_block: int) -> None:
@@ -21,14 +21,15 @@ def merge_tokens(module: nn.Module, per_block: int) -> None:
 
     Raises UserError for another model, and where so many cannot be merged.
     """
-    if not isinstance(module, VisionTransformer):
+    transformer = own_transformer(module)
+    if transformer is None:
         raise UserError(
             f"tokens are merged in a Vision Transformer of `vit models`, and not in {type(module).__name__}"
         )
-    patches = module.grid[0] * module.grid[1]
+    patches = transformer.grid[0] * transformer.grid[1]
     if not 0 < per_block <= patches // 2:
         raise UserError(f"of {patches} patches a block can merge 1 to {patches // 2} pairs, given {per_block}")
-    module.blocks = Merging(module.blocks, per_block, module.num_prefix)
+    transformer.blocks = Merging(transformer.blocks, per_block, transformer.num_prefix)
 
 
 class Merging(nn.Sequential):

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..hardware.measurements import remembered
 from ..hardware.precision import best_seconds
-from ..models.vision_transformer import VisionTransformer
+from ..models.vision_transformer import own_transformer
 from .bf16 import quicken
 from .packed_linear import bf16_supported
 
@@ -21,12 +21,13 @@ MOST_IMAGES, TOKENS, TURNS = 8, 2048, 3
 
 def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: str, device: str) -> str | None:
     """Set by which kernels a model learns, and say so where they are not the usual ones."""
-    if not isinstance(module, VisionTransformer) or device != "cpu" or precision != "bf16" or not bf16_supported():
+    transformer = own_transformer(module)
+    if transformer is None or device != "cpu" or precision != "bf16" or not bf16_supported():
         return None
-    rows, columns = (side // module.patch_size for side in image_size)
-    tokens = rows * columns + module.num_prefix
-    block: Any = module.blocks[0]
-    width, hidden = module.pos_embed.shape[-1], block.mlp.fc2.in_features
+    rows, columns = (side // transformer.patch_size for side in image_size)
+    tokens = rows * columns + transformer.num_prefix
+    block: Any = transformer.blocks[0]
+    width, hidden = transformer.pos_embed.shape[-1], block.mlp.fc2.in_features
     what = f"own over usual bf16 kernels, {tokens} tokens, {block.attn.num_heads} heads, width {width}, hidden {hidden}"
     ratio = remembered(what, device, lambda: measure_ratio(block, tokens, width))
     if ratio <= 1:

@@ -9,8 +9,6 @@ from ..registry.table import check_options
 if TYPE_CHECKING:
     from torch import nn
 
-HEADS = ("head", "head_dist", "fc", "classifier")
-
 
 def build(
     name: str,
@@ -36,10 +34,11 @@ def in_its_layout(module: "nn.Module") -> "nn.Module":
     """Lay convolutional networks out with channels last: they are faster so, on CPUs and GPUs."""
     import torch
 
+    from .interface import structure_of
     from .strides import thin_out
 
     thin_out(module)
-    if family(module) == "cnn":
+    if structure_of(module).family == "cnn":
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return module
 
@@ -54,20 +53,6 @@ def _create_own(name: str, num_classes: int, size: tuple[int, int], options: dic
         return MODELS[name](num_classes=num_classes, image_size=size, **options)
     except ValueError as error:
         raise UserError(f"{name}: {error}") from error
-
-
-def head_names(module: "nn.Module") -> list[str]:
-    """Return the names of the layers that give the logits: one, or the two of a distilled model."""
-    if hasattr(module, "get_classifier"):  # of timm
-        found = module.get_classifier()  # pyright: ignore[reportCallIssue]
-        layers = found if isinstance(found, tuple) else (found,)
-        return [name for name, part in module.named_modules() if any(part is layer for layer in layers)]
-    return [name for name, part in module.named_children() if name in HEADS and part is not None]
-
-
-def family(module: "nn.Module") -> str:
-    """Return "vit" for a model whose tokens attend to each other, "cnn" for one without attention heads."""
-    return "vit" if any(hasattr(part, "num_heads") for part in module.modules()) else "cnn"
 
 
 def _create_timm(name: str, num_classes: int, size: tuple[int, int], options: dict[str, Any]) -> "nn.Module":

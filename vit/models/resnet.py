@@ -4,6 +4,7 @@ B images, C channels, H x W positions. Module names are timm's; the slot is call
 What no backward pass needs, a norm's output and a sum, is written over: it saves memory and its traffic.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import torch.nn.functional as F
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from .channel_attention import ATTENTION_MODULES
 from .drop_path import DropPath
+from .interface import Structure
 from .strides import thin_out
 
 AttentionName = Literal["none", "se", "eca", "cbam", "spatial"]
@@ -126,6 +128,11 @@ class ResNet(nn.Module):
             elif isinstance(module, Bottleneck):
                 nn.init.zeros_(module.bn3.weight)
 
+    def structure(self) -> Structure:
+        """Return what the network is made of."""
+        blocks = (f"{stage}.{i}" for stage in self.stages for i in range(len(self.get_submodule(stage))))  # pyright: ignore[reportArgumentType]
+        return Structure(family="cnn", heads=("fc",), blocks=tuple(blocks))
+
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees: [B, C]."""
         x = self.maxpool(F.relu(self.bn1(self.conv1(images)), inplace=True))  # [B, C, H, W]
@@ -138,3 +145,14 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
+
+
+def normalized_convolutions(module: nn.Module) -> Iterator[tuple[nn.Module, str, str]]:
+    """Yield every part of ours that holds a convolution with a norm behind it, and the names of both within it."""
+    for part in module.modules():
+        if not isinstance(part, BasicBlock | Bottleneck | ResNet):
+            continue
+        names = {name for name, _ in part.named_children()}
+        yield from ((part, f"conv{i}", f"bn{i}") for i in (1, 2, 3) if f"conv{i}" in names)
+        if "downsample" in names and isinstance(part.downsample, nn.Sequential):
+            yield part, "downsample.0", "downsample.1"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from .attention import Attention
 from .drop_path import DropPath
+from .interface import Structure
 from .patch_dropout import PatchDropout
 from .resampling import resample_positions
 
@@ -228,6 +229,16 @@ class VisionTransformer(nn.Module):
                 nn.init.zeros_(head.weight)
                 nn.init.zeros_(head.bias)
 
+    def structure(self) -> Structure:
+        """Return what the encoder is made of."""
+        return Structure(
+            family="vit",
+            heads=("head",) if self.head_dist is None else ("head", "head_dist"),
+            blocks=tuple(f"blocks.{i}" for i in range(len(self.blocks))),
+            behind_blocks=("norm", "fc_norm"),
+            undecayed=frozenset((*self.prefix, "pos_embed")),
+        )
+
     def embed(self, images: Tensor) -> Tensor:
         """Return the tokens that enter the encoder: [B, N, D], the prefix first, positions added."""
         patches = self.patch_embed(images)  # [B, rows * columns, D]
@@ -264,6 +275,11 @@ def all_tokens(module: nn.Module) -> Iterator[None]:
     finally:
         for block, count in queries.items():
             block.queries = count
+
+
+def own_transformer(module: nn.Module) -> VisionTransformer | None:
+    """Return a module as the Vision Transformer of this package, for what is made for its blocks alone."""
+    return module if isinstance(module, VisionTransformer) else None
 
 
 def check_shape(

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from .. import models
 from ..errors import UserError
+from ..models.interface import structure_of
 from ..registry import MODELS, complete_options
 from ..registry.table import REQUIRED, Lazy
 from .bounds import Bounded
@@ -176,7 +177,7 @@ def _kind(name: str) -> str:
 
 
 def head_prefixes(module: nn.Module) -> tuple[str, ...]:
-    return tuple(f"{name}." for name in models.head_names(module))
+    return tuple(f"{name}." for name in structure_of(module).heads)
 
 
 def _check_head(count: int, weights: Weights, classes: Sequence[str] | None) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import UserError
-from ..models import head_names
+from ..models.interface import Structure, features_of, structure_of
 from ..progress import Countdown
 
 
@@ -16,10 +16,14 @@ class HeadOnly(nn.Module):
 
     def __init__(self, module: nn.Module):
         super().__init__()
-        self.heads = nn.ModuleList(module.get_submodule(name) for name in head_names(module))
+        self.heads = nn.ModuleList(module.get_submodule(name) for name in structure_of(module).heads)
         if len(self.heads) != 1 and not hasattr(module, "classify"):
             raise UserError(f"tuning.trainable=head needs one head, this model has {len(self.heads)}")
         self._classify: Callable[[Tensor], Tensor] = getattr(module, "classify", self.heads[0])
+
+    def structure(self) -> Structure:
+        """Return what is left of the model: its heads, as one layer."""
+        return Structure(family="vit", heads=("heads",))
 
     def forward(self, features: Tensor) -> Tensor:
         return self._classify(features)
@@ -33,7 +37,7 @@ def compute(module: nn.Module, loader: DataLoader, device: str) -> TensorDataset
     features, labels = [], []
     countdown = Countdown(len(loader), "features: {done} of {total} batches, {left} left")
     for done, (images, some) in enumerate(loader, 1):
-        features.append(_features(module, images.to(device)).cpu())
+        features.append(features_of(module, images.to(device)).cpu())
         labels.append(some)
         countdown.tell(done)
     module.to(home)  # its head learns alone from here on, and Lightning moves no more than that
@@ -45,9 +49,3 @@ class FeaturesByEpoch(TensorDataset):
 
     def __getitems__(self, batch: Sequence[tuple[int, int]]) -> tuple[Tensor, ...]:
         return self[[place for _, place in batch]]
-
-
-def _features(module: nn.Module, images: Tensor) -> Tensor:
-    if hasattr(module, "features"):
-        return module.features(images)  # pyright: ignore[reportCallIssue]
-    return module.forward_head(module.forward_features(images), pre_logits=True)  # pyright: ignore[reportCallIssue]

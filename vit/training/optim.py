@@ -9,12 +9,11 @@ from torch import Tensor, nn
 from torch.optim import SGD, AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from ..models.interface import structure_of
 from ..models.layers import parameters_by_layer
 from ..recipe import TIMM, Schedule
 from ..recipe import Optimizer as OptimizerSettings
 from . import timm_optimizers
-
-UNDECAYED = ("_token", "pos_embed")  # learned, but not weights of a linear map
 
 
 def parameter_groups(module: nn.Module, settings: OptimizerSettings) -> list[dict]:
@@ -25,11 +24,12 @@ def parameter_groups(module: nn.Module, settings: OptimizerSettings) -> list[dic
     """
     learning = {name: parameter for name, parameter in module.named_parameters() if parameter.requires_grad}
     layers = parameters_by_layer(module) if settings.layer_decay < 1 else [list(learning)]
+    undecayed = structure_of(module).undecayed
     groups = []
     for depth, layer in enumerate(reversed(layers)):
         named = [(name, learning[name]) for name in layer if name in learning]
-        plain = [p for name, p in named if p.ndim <= 1 or name.endswith(UNDECAYED)]
-        decayed = [p for name, p in named if p.ndim > 1 and not name.endswith(UNDECAYED)]
+        plain = [p for name, p in named if p.ndim <= 1 or name in undecayed]
+        decayed = [p for name, p in named if p.ndim > 1 and name not in undecayed]
         lr = settings.lr * settings.layer_decay**depth
         groups.append({"params": decayed, "weight_decay": settings.weight_decay, "lr": lr})
         groups.append({"params": plain, "weight_decay": 0.0, "lr": lr})

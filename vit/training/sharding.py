@@ -7,13 +7,13 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from ..models.layers import blocks
+from ..models.interface import blocks_of
 from .tuning import batch_norms
 
 
 def shard(module: nn.Module, mesh: DeviceMesh) -> None:
     """Divide the parameters of every block, and of what stands around them, among the processes (FSDP2)."""
-    for block in blocks(module):
+    for block in blocks_of(module):
         fully_shard(block, mesh=mesh)
     fully_shard(module, mesh=mesh, reshard_after_forward=True)  # else validation leaves some of it whole
 

@@ -6,11 +6,9 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import UserError
-from ..models import head_names
+from ..models.interface import matrices_in_blocks, parameters_within, structure_of
 from ..models.layers import parameters_by_layer
 from ..recipe import Tuning
-
-ADAPTED = r".*blocks\.\d+\.(attn\.(qkv|proj)|mlp\.(fc1|fc2))"  # every matrix of a Transformer's blocks
 
 
 def prepare(module: nn.Module, tuning: Tuning) -> "Adapters | None":
@@ -41,13 +39,13 @@ class Adapters:
                 "tuning.trainable=lora needs peft: uv sync --extra lora, or in a clone of the repository: "
                 "pip install '.[lora]'"
             ) from error
-        config = LoraConfig(r=tuning.lora_rank, lora_alpha=tuning.lora_alpha, target_modules=ADAPTED)
-        try:
-            self._model: Any = LoraModel(module, {"default": config}, "default")
-        except ValueError as error:
+        matrices = matrices_in_blocks(module)
+        if not matrices:
             raise UserError(
                 "tuning.trainable=lora needs the blocks of a Vision Transformer; for other models: head, or a number"
-            ) from error
+            )
+        config = LoraConfig(r=tuning.lora_rank, lora_alpha=tuning.lora_alpha, target_modules=matrices)
+        self._model: Any = LoraModel(module, {"default": config}, "default")
         heads = _of_heads(module)
         for name, parameter in module.named_parameters():
             parameter.requires_grad_(parameter.requires_grad or name in heads)
@@ -69,8 +67,7 @@ def keep_frozen_statistics(module: nn.Module) -> None:
 
 
 def _of_heads(module: nn.Module) -> set[str]:
-    prefixes = tuple(f"{name}." for name in head_names(module))
-    return {name for name, _ in module.named_parameters() if name.startswith(prefixes)}
+    return set(parameters_within(module, structure_of(module).heads))
 
 
 def _last_layers(module: nn.Module, count: int) -> set[str]:
