@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vit import recipe as recipes
 from vit import create_model
+from vit import recipe as recipes
 from vit.recipe import load_recipe
 from vit.registry import TRANSFORMS
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from vit.explanations import internals
 from vit import create_model
+from vit.explanations import internals
 
 
 @pytest.fixture

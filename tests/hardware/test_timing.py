@@ -5,9 +5,9 @@ import torch
 from simulated_gpu import SimulatedGPU
 from torch import nn
 
+from vit import create_model
 from vit.hardware import timing
 from vit.hardware.timing import measure, seconds_per_training_image
-from vit import create_model
 
 
 class OnCard(nn.Module):

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from vit import create_model
 from vit.inference.half_precision import HalfPrecision, fold_batch_norms
 from vit.inference.packed_blocks import PackedBlock, pack_blocks
 from vit.inference.token_merging import merge_tokens
 from vit.kernels.packed_linear import Int8Linear, bf16_supported, int8_supported
-from vit import create_model
 
 
 def trained(name: str, **options) -> nn.Module:

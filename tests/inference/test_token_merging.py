@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from vit import create_model
 from vit.errors import UserError
 from vit.inference.token_merging import Tokens, merge_tokens, merged
-from vit import create_model
 from vit.models.flops import count_macs
 from vit.models.vision_transformer import all_tokens
 

@@ -6,11 +6,11 @@ from copy import deepcopy
 import pytest
 import torch
 
+from vit import create_model
 from vit.kernels import bf16
 from vit.kernels.bf16 import Bf16Attention, Bf16MLP, quicken
 from vit.kernels.choose import choose_kernels
 from vit.kernels.packed_linear import bf16_supported
-from vit import create_model
 
 SIZE = (16, 16)
 needs_bf16 = pytest.mark.skipif(not bf16_supported(), reason="the processor has no instructions for bf16")

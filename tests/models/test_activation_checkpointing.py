@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vit import UserError
-from vit import create_model
+from vit import UserError, create_model
 from vit.models.activation_checkpointing import recompute_activations
 from vit.models.layers import parameters_by_layer
 from vit.models.vision_transformer import VisionTransformer

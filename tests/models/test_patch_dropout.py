@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vit.errors import UserError
 from vit import create_model
+from vit.errors import UserError
 from vit.models.patch_dropout import PatchDropout
 
 

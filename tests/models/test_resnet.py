@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 import vit
-from vit import UserError
-from vit import create_model
+from vit import UserError, create_model
 from vit.models.drop_path import DropPath
 from vit.models.resnet import BasicBlock, Bottleneck
 

@@ -1,7 +1,7 @@
 """Calibration by hand, against torchmetrics, and on answers whose truth is known."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import permutations
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy.special import softmax
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from vit.report import calibration
-from vit.report.calibration import Answers, Bin, calibration_error, confidences, equal_mass_bins, equal_width_bins
+from vit.report.calibration import Answers, calibration_error, confidences, equal_mass_bins, equal_width_bins
+from vit.report.results import Bin
 
 
 def answers(count: int = 4_000, sharpness: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -100,27 +101,26 @@ def seeds_of(make_run, count: int, images: int, sharpness: float = 1.0, validati
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_a_row_holds_an_interval_of_every_score(make_run, seeds):
     (row,) = calibration.of_models({"a": seeds_of(make_run, seeds, 800, sharpness=2.0, validation=500)})
-    assert row["fitted_seeds"] == seeds and row["temperature"] == pytest.approx(2.0, rel=0.2)
-    for each in (row, row["scaled"]):
-        assert set(each["intervals"]) == {"nll", "brier", "ece", "ece_equal_mass"}
-        for key, bounds in each["intervals"].items():
-            assert 0 <= bounds["low"] <= each[key] <= bounds["high"]
-    assert row["intervals"]["ece"]["low"] > row["ece_if_calibrated"]["mean"] > 0
-    assert row["scaled"]["intervals"]["ece"]["low"] < row["scaled"]["ece"] < row["intervals"]["ece"]["low"]
-    assert json.loads(json.dumps(row)) == row
+    assert row.fitted_seeds == seeds and row.temperature == pytest.approx(2.0, rel=0.2)
+    for each in (row, row.scaled):
+        for key, bounds in vars(each.intervals).items():
+            assert 0 <= bounds.low <= getattr(each, key) <= bounds.high
+    assert row.intervals.ece.low > row.ece_if_calibrated.mean > 0
+    assert row.scaled.intervals.ece.low < row.scaled.ece < row.intervals.ece.low
+    assert json.loads(json.dumps(asdict(row))) == asdict(row)
     assert calibration.of_models({"a": seeds_of(make_run, seeds, 800, sharpness=2.0, validation=500)}) == [row]
 
 
 def test_nothing_is_scaled_where_nothing_is_better_or_known(make_run):
     (calibrated,) = calibration.of_models({"a": seeds_of(make_run, 2, 300, validation=150)})
-    assert (calibrated["temperature"], calibrated["fitted_seeds"], calibrated["scaled"]) == (1.0, 0, None)
+    assert (calibrated.temperature, calibrated.fitted_seeds, calibrated.scaled) == (1.0, 0, None)
     (unknown,) = calibration.of_models({"a": seeds_of(make_run, 2, 300)})
-    assert (unknown["temperature"], unknown["fitted_seeds"], unknown["scaled"]) == (None, 0, None)
+    assert (unknown.temperature, unknown.fitted_seeds, unknown.scaled) == (None, 0, None)
     sharp, _ = seeds_of(make_run, 2, 300, sharpness=3.0, validation=400)
     faultless = replace(sharp, validation=(10 * np.eye(5)[np.arange(50) % 5], np.arange(50) % 5))
     (row,) = calibration.of_models({"a": [sharp, faultless]})
-    assert row["fitted_seeds"] == 1 and row["temperature"] == pytest.approx((3 + 1) / 2, rel=0.2)
-    assert row["scaled"]["nll"] < row["nll"]
+    assert row.fitted_seeds == 1 and row.temperature == pytest.approx((3 + 1) / 2, rel=0.2)
+    assert row.scaled.nll < row.nll
 
 
 def confident(generator: np.random.Generator, images: int, sharpness: float = 1.0, scale: float = 28.0):
@@ -180,8 +180,8 @@ def test_intervals_of_the_likelihood_hold_the_true_one(make_run, monkeypatch):
     for _ in range(worlds):
         logits, labels = confident(generator, 400, scale=4.0)
         seeds = [Answers.of(logits * drawn(), labels) for _ in range(4)]
-        bounds = calibration._pooled(seeds)["intervals"]["nll"]
-        held += bounds["low"] <= truth <= bounds["high"]
+        bounds = calibration._pooled(seeds).intervals.nll
+        held += bounds.low <= truth <= bounds.high
     assert held >= 0.85 * worlds
 
 
@@ -190,9 +190,9 @@ def test_rivals_are_compared_on_the_same_images(make_run):
     found = calibration.of_rivals(good, bad)
     rows = calibration.of_models({"good": good, "bad": bad})
     for key in ("nll", "brier"):
-        each = found[key]
-        assert each["difference"] == pytest.approx(rows[0][key] - rows[1][key])
-        assert each["low"] < each["difference"] < each["high"] < 0 and each["p_value"] < 0.01
-    assert json.loads(json.dumps(found)) == found
+        each = getattr(found, key)
+        assert each.difference == pytest.approx(getattr(rows[0], key) - getattr(rows[1], key))
+        assert each.low < each.difference < each.high < 0 and each.p_value < 0.01
+    assert json.loads(json.dumps(asdict(found))) == asdict(found)
     lone = calibration.of_rivals(good[:1], bad[:1])
-    assert lone["nll"]["p_value"] is None and lone["nll"]["low"] < lone["nll"]["high"]
+    assert lone.nll.p_value is None and lone.nll.low < lone.nll.high

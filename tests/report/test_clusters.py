@@ -4,21 +4,29 @@ import numpy as np
 import pytest
 
 from vit.report.clusters import by_cluster, clusters_of
+from vit.report.results import Audit, Unaudited
 from vit.report.statistics import accuracy, paired_test
 
 IDS = np.array([f"{name}.png" for name in "abcdef"])
 
 
+def audit(test_groups: list[list[str]]) -> Audit:
+    """Return an audit that found nothing but test images that belong together."""
+    counts = dict.fromkeys(("leaks", "leaks_of_validation", "near_across_splits", "conflicts", "copies"), 0)
+    names: dict[str, list] = {"models": [], "leaked": [], "near_examples": [], "remarks": []}
+    return Audit(looked=True, images=6, test_groups=test_groups, test_groups_left_out=0, **counts, **names)
+
+
 def test_images_are_alone_unless_known_to_belong_together():
     digests = np.arange(6, dtype=np.uint64)
     assert clusters_of(IDS, digests, []).tolist() == [0, 1, 2, 3, 4, 5]
-    assert clusters_of(IDS, None, [{"looked": False}]).tolist() == [0, 1, 2, 3, 4, 5]
+    assert clusters_of(IDS, None, [Unaudited([], looked=False, images=6, leaks=0)]).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_copies_and_what_audits_found_are_joined_through_one_another():
     digests = np.array([7, 1, 2, 7, 4, 5], dtype=np.uint64)
     assert clusters_of(IDS, digests, []).tolist() == [0, 1, 2, 0, 3, 4]
-    audits = [{"test_groups": [["d.png", "f.png"]]}, {"test_groups": [["f.png", "b.png"], ["c.png", "absent.png"]]}]
+    audits = [audit([["d.png", "f.png"]]), audit([["f.png", "b.png"], ["c.png", "absent.png"]])]
     assert clusters_of(IDS, digests, audits).tolist() == [0, 0, 1, 0, 2, 0]
     assert clusters_of(IDS, None, audits).tolist() == [0, 1, 2, 1, 3, 1]
     assert clusters_of(np.array(["a", "b", "a"]), None, []).tolist() == [0, 1, 0]

@@ -81,10 +81,10 @@ def test_a_gain_that_is_told_lies_in_its_interval(make_run, quick, law, seeds):
     told = []
     for world in range(6):
         groups = groups_of(make_run, [at(n) for n in X], np.random.default_rng(world), seeds)
-        row = data_efficiency.of_models({"a": groups}, IMAGES, None)["fits"][0]
-        told += [row["twice"]] * (row["twice"] is not None)
-        assert (row["twice"] is None) == (row["reason"] is not None)
-    held = [gain["low"] <= at(800) - at(1600) <= gain["high"] for gain in told]
+        row = data_efficiency.of_models({"a": groups}, IMAGES, None).fits[0]
+        told += [row.twice] * (row.twice is not None)
+        assert (row.twice is None) == (row.reason is not None)
+    held = [gain.low <= at(800) - at(1600) <= gain.high for gain in told]
     assert sum(held) >= 0.9 * len(told)
     if law == "logistic":
         assert len(told) <= 1
@@ -114,7 +114,7 @@ def test_a_crossing_is_not_claimed_of_curves_that_do_not_cross(make_run, quick):
         generator = np.random.default_rng(world)
         for a, b in pairs.values():
             groups = {name: groups_of(make_run, law, generator, 2, 1_000) for name, law in (("a", a), ("b", b))}
-            claimed += data_efficiency.of_models(groups, IMAGES, ("a", "b"))["crossing"]["images"] is not None
+            claimed += data_efficiency.of_models(groups, IMAGES, ("a", "b")).crossing.images is not None
     assert claimed <= 1
 
 
@@ -122,20 +122,20 @@ def test_a_crossing_is_found_in_trainings(make_run, quick):
     generator = np.random.default_rng(0)
     laws = {"steep": 0.2 * (X / 283) ** -0.6, "flat": 0.2 * (X / 283) ** -0.1}
     groups = {name: groups_of(make_run, law, generator, model=name) for name, law in laws.items()}
-    found = data_efficiency.of_models(groups, IMAGES, ("steep", "flat"))["crossing"]
-    assert found["low"] < 283 < found["high"] < 2 * found["low"]
-    assert found["share_in_range"] > 0.99
+    found = data_efficiency.of_models(groups, IMAGES, ("steep", "flat")).crossing
+    assert (found.a, found.b) == ("steep", "flat") and found.low < 283 < found.high < 2 * found.low
+    assert found.share_in_range > 0.99
 
 
 def test_one_seed_or_two_fractions_give_no_prediction(make_run, quick):
     generator = np.random.default_rng(0)
     lone = groups_of(make_run, 5 * X**-0.6, generator, seeds=1)
     found = data_efficiency.of_models({"a": lone, "b": lone}, IMAGES, ("a", "b"))
-    assert [(row["twice"], row["reason"]) for row in found["fits"]] == [(None, "one seed")] * 2
-    assert found["crossing"]["images"] is None and found["crossing"]["reason"] == "one seed"
+    assert [(row.twice, row.reason) for row in found.fits] == [(None, "one seed")] * 2
+    assert found.crossing.images is None and found.crossing.reason == "one seed"
     short = groups_of(make_run, 5 * X[:2] ** -0.6, generator)
-    row = data_efficiency.of_models({"a": short}, IMAGES[:2], None)["fits"][0]
-    assert (row["back_test"], row["twice"], row["reason"]) == (None, None, "two fractions")
+    row = data_efficiency.of_models({"a": short}, IMAGES[:2], None).fits[0]
+    assert (row.back_test, row.twice, row.reason) == (None, None, "two fractions")
 
 
 @pytest.mark.parametrize("fractions", [2, 3, 4])
@@ -144,6 +144,6 @@ def test_the_same_runs_give_the_same_fits_and_no_error_is_no_trouble(make_run, f
     groups, images = {"a": perfect, "b": perfect}, IMAGES[:fractions]
     first, second = (data_efficiency.of_models(groups, images, ("a", "b")) for _ in range(2))
     assert first == second
-    row = first["fits"][0]
-    assert np.isfinite([row["factor"], row["exponent"], row["floor"]]).all()
-    assert row["twice"] is None and first["crossing"]["images"] is None
+    row = first.fits[0]
+    assert np.isfinite([row.factor, row.exponent, row.floor]).all()
+    assert row.twice is None and first.crossing.images is None

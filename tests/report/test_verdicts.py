@@ -49,7 +49,7 @@ def test_one_seed_of_either_is_not_tested_however_far_apart_they_are(seeds: tupl
     found = alone(test)
     assert (found.winner, found.outcome, found.p_value, found.p_adjusted) == (None, "not_tested", None, None)
     row = pair_row(("a", "b"), test, found, MARGIN)
-    assert row["verdict"] == "not_tested" and row["detectable"] is None and row["needed"] is None
+    assert row.verdict == "not_tested" and row.detectable is None and row.needed is None
 
 
 def several(first: float, *others: float, seeds: tuple[int, int] = (3, 3)) -> list[Verdict]:
@@ -106,8 +106,8 @@ def test_the_better_one_under_damage_is_named_though_it_keeps_less(make_run) -> 
         seeds = looked(right, corrupted)
         full[name] = [make_run([True], name, i, probes={"robustness": seed}) for i, seed in enumerate(seeds)]
     row = robustness.of_rivals(full, ("knows_less", "knows_more"), MARGIN)
-    assert row is not None and (row["a"], row["b"], row["winner"]) == ("knows_less", "knows_more", "knows_more")
-    assert -0.2 < row["low"] < row["difference"] < row["high"] < -0.05
+    assert row is not None and (row.a, row.b, row.winner) == ("knows_less", "knows_more", "knows_more")
+    assert -0.2 < row.low < row.difference < row.high < -0.05
 
 
 def test_the_share_kept_has_an_interval_that_holds_it() -> None:

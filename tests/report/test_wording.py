@@ -1,65 +1,148 @@
 """The sentences of a report follow from the fields that decide them, and say nothing else."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, get_args
 
 import pytest
 
 from vit.report import caveats, formats, wording
+from vit.report.results import (
+    Accuracy,
+    Agreement,
+    CurveFit,
+    CurveFits,
+    DataSet,
+    Environment,
+    FairnessRow,
+    FairnessTable,
+    Family,
+    Gain,
+    Hashes,
+    LossDifference,
+    LossDifferences,
+    ModelRow,
+    Outcome,
+    Pair,
+    Results,
+    RobustnessRow,
+    Selection,
+    SettingDifference,
+    TimedOn,
+    TimeToAccuracy,
+    TrainingFacts,
+)
+from vit.report.statistics import Estimate, Needed
 
 
-def model(name: str, family: str, top1: float, seeds: int = 3, **more: Any) -> dict[str, Any]:
-    timings = {"latency_ms": 3.14, "train_images_per_second": 210.0}
-    timed = {key + end: value * part for key, value in timings.items() for end, part in zip(ENDS, PARTS, strict=True)}
-    return {
-        "name": name,
-        "family": family,
-        "top1": {"mean": top1, "low": top1 - 0.01, "high": top1 + 0.01, "seeds": [top1] * seeds},
-        "peak_memory_bytes": 5e8,
-        "timed_on": {"device": "cpu", "threads": 2},
-    } | (timed | more)
+def model(name: str, family: Family, top1: float, seeds: int = 3) -> ModelRow:
+    """Return a model of an accuracy, with numbers of which no two are the same where one could stand for another."""
+    return ModelRow(
+        name=name,
+        family=family,
+        architecture=name,
+        parameters=1_000,
+        macs=2_000,
+        top1=Accuracy(top1, top1 - 0.01, top1 + 0.01, 0.004 if seeds > 1 else None, [top1] * seeds),
+        balanced_accuracy=0.7,
+        macro_f1=0.71,
+        ece=0.02,
+        nll=0.3,
+        train_seconds=12.0,
+        latency_ms=3.14,
+        latency_ms_low=2.83,
+        latency_ms_high=3.77,
+        images_per_second=900.0,
+        images_per_second_low=800.0,
+        images_per_second_high=950.0,
+        train_images_per_second=210.0,
+        train_images_per_second_low=189.0,
+        train_images_per_second_high=252.0,
+        peak_memory_bytes=500_000_000,
+        validation_top1=top1,
+        precision="fp32",
+        timed_on=TimedOn("cpu", threads=2, batch_size=32, train_batch_size=64, train_precision="fp32"),
+    )
 
 
-ENDS, PARTS = ("", "_low", "_high"), (1.0, 0.9, 1.2)
+def pair(a: str, b: str, outcome: Outcome, difference: float, winner: str | None = None, **more: Any) -> Pair:
+    row = Pair(
+        a=a,
+        b=b,
+        difference=difference,
+        seeds=(3, 3),
+        verdict=outcome,
+        winner=winner,
+        low=difference - 0.011,
+        high=difference + 0.013,
+        level=0.05,
+        p_value=0.0123,
+        p_adjusted=0.0154,
+        detectable=0.021,
+        needed=Needed(seeds=7, images=5_432),
+    )
+    return replace(row, **(UNTESTED if outcome == "not_tested" else {}), **more)
 
 
-def pair(a: str, b: str, outcome: str, difference: float, winner: str | None = None, **more: Any) -> dict[str, Any]:
-    return {
-        "a": a,
-        "b": b,
-        "difference": difference,
-        "low": difference - 0.011,
-        "high": difference + 0.013,
-        "level": 0.05,
-        "p_value": 0.0123,
-        "p_adjusted": 0.0154,
-        "winner": winner,
-        "verdict": outcome,
-        "seeds": [3, 3],
-        "detectable": 0.021,
-        "needed": {"seeds": 7, "images": 5_432},
-    } | more
+UNTESTED: dict[str, Any] = {"p_value": None, "p_adjusted": None, "detectable": None, "needed": None}
+EPOCHS = FairnessRow("epochs", {"net": 20, "trans": 20}, ratio=1.0, matched=True)
+MATCHED = FairnessTable(rows=[EPOCHS], differences=[], matched={}, only_models_differ=True)
+TRAINING = TrainingFacts(
+    seeds=[0, 1, 2],
+    fractions=[1.0],
+    runs=6,
+    starts={},
+    threads=[1],
+    machines=["this one"],
+    hashes=Hashes("", {}),
+    left_out=[],
+    protocol="same_recipe",
+    search=None,
+    margin=0.01,
+    quick=False,
+    resampled=False,
+)
+DATA = DataSet(
+    name="digits",
+    classes=["0", "1"],
+    training_images=1_000,
+    validation_images=100,
+    test_images=450,
+    skipped=[],
+    test_images_per_class=[225, 225],
+    audits=[],
+    test_clusters=450,
+)
 
 
-def results(*pairs: dict[str, Any], seeds: int = 3, **more: Any) -> dict[str, Any]:
+def results(*pairs: Pair, seeds: int = 3, **more: Any) -> Results:
     models = more.pop("models", [model("net", "cnn", 0.8432, seeds), model("trans", "vit", 0.8101, seeds)])
-    return {
-        "models": models,
-        "rivals": ["trans", "net"] if len(models) > 1 else None,
-        "margin": 0.01,
-        "pairs": list(pairs),
-        "selection": [],
-        "ledger": {"only_models_differ": True, "differences": [], "rows": []},
-        "training": {"left_out": [], "starts": {}, "machines": ["this one"], "fractions": [1.0]},
-        "data": {"audits": [], "test_images": 450, "training_images": 1_000, "name": "digits"},
-        "curve_fits": None,
-        "data_efficiency": [],
-        "robustness": [],
-        "under_damage": None,
-        "likelihood": None,
-    } | more
+    found = Results(
+        models=models,
+        rivals=("trans", "net") if len(models) > 1 else None,
+        margin=0.01,
+        selection=[],
+        pairs=list(pairs),
+        data_efficiency=[],
+        agreement=Agreement([], {}, None),
+        curve_fits=None,
+        calibration=[],
+        likelihood=None,
+        robustness=[],
+        under_damage=None,
+        inside=[],
+        time_to_accuracy=TimeToAccuracy(0.8, []),
+        ledger=MATCHED,
+        data=DATA,
+        confusion={},
+        per_class={},
+        curves=[],
+        training=TRAINING,
+        title="two",
+        environment=Environment("", "", "", 2, [], "", "", {}),
+    )
+    return replace(found, **more)
 
 
-NET, TRANS = "the CNN net (84.3 %)", "the ViT trans (81.0 %)"
 ALONE: dict[str, Any] = {"p_adjusted": 0.0123}
 
 
@@ -97,18 +180,18 @@ ALONE: dict[str, Any] = {"p_adjusted": 0.0123}
             "[+2.2, +4.6] (95 % interval), p = 0.012.",
         ),
         (
-            pair("net", "trans", "not_tested", 0.033, p_value=None, p_adjusted=None),
+            pair("net", "trans", "not_tested", 0.033),
             "The CNN net (84.3 %) was right more often than the ViT trans (81.0 %) in these trainings, which decides "
             "nothing: +3.3 points [+2.2, +4.6] (95 % interval over test images alone).",
         ),
         (
-            pair("net", "trans", "not_tested", 0.0, p_value=None, p_adjusted=None),
+            pair("net", "trans", "not_tested", 0.0),
             "The CNN net (84.3 %) and the ViT trans (81.0 %) tied in these trainings, which decides nothing: +0.0 "
             "points [−1.1, +1.3] (95 % interval over test images alone).",
         ),
     ],
 )
-def test_the_first_sentence(row: dict[str, Any], told: str) -> None:
+def test_the_first_sentence(row: Pair, told: str) -> None:
     assert wording.accuracy_sentence(results(row)) == told
 
 
@@ -126,6 +209,77 @@ def test_the_first_sentence_is_of_its_own_pair_and_tells_the_raw_and_the_adjuste
     assert wording.findings(results(*rows, models=models)) == [
         "Of the 2 other pairs of models: net is more accurate than other; of 1 it is not known."
     ]
+
+
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [
+        (
+            pair("net", "trans", "not_known", 0.033, p_value=0.021, p_adjusted=0.063),
+            "Whether the CNN net (84.3 %) or the ViT trans (81.0 %) is more accurate is not known: +3.3 points "
+            "[+2.2, +4.6] (95 % interval), p = 0.021 (0.063 adjusted for 2 tests).",
+        ),
+        (
+            pair("trans", "net", "not_known", -0.033, p_value=0.021, p_adjusted=0.063),
+            "Whether the CNN net (84.3 %) or the ViT trans (81.0 %) is more accurate is not known: +3.3 points "
+            "[+2.0, +4.4] (95 % interval), p = 0.021 (0.063 adjusted for 2 tests).",
+        ),
+    ],
+)
+def test_what_is_found_alone_but_not_among_several_is_not_known(row: Pair, told: str) -> None:
+    models = [model("net", "cnn", 0.8432), model("trans", "vit", 0.8101), model("other", "cnn", 0.79)]
+    untested = pair("net", "other", "not_tested", 0.05)
+    tested = pair("trans", "other", "not_known", 0.02, p_value=0.4, p_adjusted=0.4)
+    assert wording.accuracy_sentence(results(tested, untested, row, models=models)) == told
+
+
+@pytest.mark.parametrize(("family", "name"), [("vit", "ViT"), ("cnn", "CNN")])
+def test_models_of_one_family_are_both_called_by_it(family: Family, name: str) -> None:
+    models = [model("small", family, 0.8101), model("large", family, 0.8432)]
+    row = pair("small", "large", "better", -0.033, "large", **ALONE)
+    found = results(row, models=models, rivals=("large", "small"))
+    assert wording.accuracy_sentence(found) == (
+        f"The {name} large (84.3 %) is more accurate than the {name} small (81.0 %): +3.3 points [+2.0, +4.4] "
+        "(95 % interval), p = 0.012; whether by more than the margin of 1 point is not known."
+    )
+    assert not wording.findings(found)
+
+
+def test_there_are_two_families_and_each_has_its_name() -> None:
+    """A model with attention heads is a ViT, and any other a CNN: a third family cannot stand in a report."""
+    assert tuple(formats.NAMES) == get_args(Family) == ("vit", "cnn")
+
+
+def test_of_the_other_pairs_the_winner_is_named_first_wherever_it_stands() -> None:
+    models = [model(name, "cnn", 0.8) for name in ("net", "wide", "deep", "slim")] + [model("trans", "vit", 0.81)]
+    rows = [
+        pair("net", "trans", "not_known", 0.033),
+        pair("net", "wide", "better_by_more", -0.05, "wide"),
+        pair("net", "deep", "better_by_less", 0.004, "net"),
+        pair("wide", "deep", "as_good", 0.001),
+        pair("wide", "slim", "not_tested", 0.001),
+    ]
+    assert wording.findings(results(*rows, models=models)) == [
+        "Of the 4 other pairs of models: wide is more accurate than net by more than the margin; net is more accurate "
+        "than deep by less than the margin; as good within the margin are wide and deep; 1 cannot be tested with one "
+        "seed."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("gain", "told"),
+    [
+        (Gain(0.06, 0.05, 0.07), "+6.0 points [+5.0, +7.0], more than lies between the two models, by a fitted"),
+        (Gain(0.01, 0.005, 0.015), "+1.0 points [+0.5, +1.5], less than lies between the two models, by a fitted"),
+        (Gain(0.03, 0.01, 0.05), "+3.0 points [+1.0, +5.0], by a fitted"),
+    ],
+)
+@pytest.mark.parametrize(("a", "b", "sign"), [("net", "trans", 1), ("trans", "net", -1)])
+def test_what_more_images_bring_is_told_of_the_better_model(a: str, b: str, sign: int, gain: Gain, told: str) -> None:
+    fits = [CurveFit("trans", 1.0, 0.5, 0.0, None, None, "one seed"), CurveFit("net", 1.0, 0.5, 0.0, None, gain, None)]
+    found = results(pair(a, b, "better", sign * 0.033, "net"), curve_fits=CurveFits(fits, None))
+    (sentence,) = wording.findings(found)
+    assert sentence.startswith(f"Twice the training images would bring net {told}")
 
 
 def test_a_difference_is_what_a_reader_makes_of_the_accuracies_beside_it() -> None:
@@ -153,8 +307,8 @@ def test_a_rounded_p_value_stays_on_its_side_of_the_level(value: float | None, t
 
 def test_one_seed_decides_nothing_and_is_told_whatever_else_limits_the_report() -> None:
     models = [model("net", "cnn", 0.8432, 1), model("trans", "vit", 0.8101, 5)]
-    untested = pair("net", "trans", "not_tested", 0.033, p_value=None, p_adjusted=None, seeds=[1, 5], detectable=None)
-    ledger = {"only_models_differ": False, "differences": [{"key": "optimizer.lr", "values": {}}], "rows": []}
+    untested = pair("net", "trans", "not_tested", 0.033, seeds=(1, 5))
+    ledger = replace(MATCHED, differences=[SettingDifference("optimizer.lr", {})], only_models_differ=False)
     told = wording.verdict(results(untested, models=models, ledger=ledger))
     assert "which decides nothing" in told[0]
     assert told[1].startswith("One seed of net: how much another training would differ is not known")
@@ -164,7 +318,7 @@ def test_one_seed_decides_nothing_and_is_told_whatever_else_limits_the_report() 
 
 
 def test_one_seed_a_model_is_said_only_where_it_is_so() -> None:
-    row = pair("net", "trans", "better", 0.033, "net", seeds=[5, 3])
+    row = pair("net", "trans", "better", 0.033, "net", seeds=(5, 3))
     assert not caveats.seed_caveats(results(row, models=[model("net", "cnn", 0.84, 5), model("trans", "vit", 0.8, 3)]))
     assert caveats.seed_caveats(results(row, seeds=1))[0].startswith("One seed of every model")
     (warned,) = caveats.seed_caveats(results(row, seeds=2))
@@ -180,25 +334,26 @@ def test_what_would_be_found_is_of_the_pair_in_the_sentence_or_else_what_it_take
         "For one of 1 point, four times in five, about 7 seeds of either on these test images or 5,500 test images "
         "with these seeds would do."
     )
-    none = pair("net", "trans", "not_known", 0.03, detectable=None, needed={"seeds": None, "images": None})
+    none = pair("net", "trans", "not_known", 0.03, detectable=None, needed=Needed(seeds=None, images=None))
     assert caveats.caveats(results(none))[0].endswith("not even 50 seeds would do.")
 
 
 def test_the_luck_that_a_chosen_model_keeps_is_told() -> None:
     row = pair("net", "trans", "better", 0.033, "net")
-    chosen = [{"model": "net", "among": 4, "bias": 0.0031}]
-    told = caveats.caveats(results(row, selection=chosen))
+    chosen = Selection("net", among=4, bias=0.0031)
+    told = caveats.caveats(results(row, selection=[chosen]))
     assert told[0].startswith("net was the best of 4 CNNs on validation") and "seem 0.3 points better" in told[0]
-    assert len(caveats.caveats(results(row, selection=[chosen[0] | {"bias": 0.0001}]))) == 1
+    assert len(caveats.caveats(results(row, selection=[replace(chosen, bias=0.0001)]))) == 1
+
+
+def damaged(name: str, corrupted: float, kept: float) -> RobustnessRow:
+    share = lambda mean: Estimate(mean, mean - 0.02, mean + 0.02, 0.01)  # noqa: E731
+    return RobustnessRow(name, 256, share(0.5), share(corrupted), share(kept), [], {}, [], [], [])
 
 
 def test_under_damage_the_accuracy_comes_first_and_the_share_kept_second() -> None:
     """A model that knows less has less to lose: docs/cifar10 once told of the share alone, and named the worse one."""
-    share = lambda mean: {"mean": mean, "low": mean - 0.02, "high": mean + 0.02}  # noqa: E731
-    rows = [
-        {"model": "trans", "images": 256, "corrupted": share(0.382), "kept": share(0.805)},
-        {"model": "net", "images": 256, "corrupted": share(0.430), "kept": share(0.706)},
-    ]
+    rows = [damaged("trans", corrupted=0.382, kept=0.805), damaged("net", corrupted=0.430, kept=0.706)]
     row = pair("trans", "net", "better", -0.048, "net", **ALONE)
     (told,) = wording.findings(results(pair("net", "trans", "better", 0.03), robustness=rows, under_damage=row))
     assert told == (
@@ -213,9 +368,10 @@ def test_under_damage_the_accuracy_comes_first_and_the_share_kept_second() -> No
 def test_a_likelihood_is_named_only_where_its_interval_leaves_zero_out(
     low: float, high: float, winner: str | None
 ) -> None:
-    nll = {"difference": (low + high) / 2, "low": low, "high": high, "p_value": 0.02}
-    told = wording.findings(results(pair("net", "trans", "better", 0.03), likelihood={"nll": nll}))
+    nll = LossDifference((low + high) / 2, low, high, p_value=0.02)
+    told = wording.findings(results(pair("net", "trans", "better", 0.03), likelihood=LossDifferences(nll, brier=nll)))
     assert [sentence.split()[3] for sentence in told] == ([winner] if winner else [])
+    assert all("lower by 0.050 [0.010, 0.090] (95 % interval), p = 0.020." in sentence for sentence in told)
 
 
 def test_one_model_alone_is_compared_with_none() -> None:

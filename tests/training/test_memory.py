@@ -10,9 +10,8 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.distributed import DistBackendError
 
-from vit import UserError
+from vit import UserError, create_model
 from vit.hardware.machine import is_out_of_memory
-from vit import create_model
 from vit.models.activation_checkpointing import recompute_activations
 from vit.recipe import Optimizer
 from vit.training.memory import bytes_per_image, out_of_memory_message, parts_for, parts_that_fit

@@ -11,8 +11,7 @@ from timm.optim import get_optimizer_info, list_optimizers
 from torch import nn
 from torch.optim import SGD
 
-from vit import UserError
-from vit import create_model
+from vit import UserError, create_model
 from vit.recipe import Optimizer
 from vit.training import timm_optimizers
 from vit.training.optim import make_optimizer, parameter_groups, state_bytes

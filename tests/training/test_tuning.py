@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vit import UserError
-from vit import create_model
+from vit import UserError, create_model
 from vit.recipe import Tuning
 from vit.training import features, tuning
 

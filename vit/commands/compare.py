@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..audit.thumbnails import picture
-from ..comparison.audits import audits_of, not_looked
+from ..comparison.audits import audits_of
 from ..comparison.kept_results import read_runs
 from ..comparison.local import default_jobs, measure_costs, train_side_by_side
 from ..comparison.plan import PlannedRun, TrainAll, check_same_data, check_same_settings, name_finished, plan
@@ -26,10 +26,9 @@ from ..recipe import MARGIN, Comparison, Recipe, load_comparison
 from ..report import write
 from ..report.build import compare_runs
 from ..report.pairing import aligned
+from ..report.results import Environment, Galleries, Search, StudyDesign, Unaudited
 from ..run_folder import RunFolder
 from ..training import experiment_log
-
-AS_FOUND = {"protocol": "as_found", "search": None}  # of finished runs
 
 
 def compare(
@@ -88,10 +87,11 @@ def compare_in(
         check_same_settings(planned)
     try:
         with trainer(cluster, folder) as train:
-            planned, how = carry_out(comparison, folder, train, jobs)
+            planned, searched = carry_out(comparison, folder, train, jobs)
         if not quick:
             probe(planned, jobs)
-        conclude(folder, planned, how | {"quick": quick}, title)
+        design = StudyDesign(comparison.protocol, searched, comparison.margin, quick, resampled(planned))
+        conclude(folder, planned, design, title)
     except (KeyboardInterrupt, Interrupted) as error:
         raise Interrupted(folder) from error
     experiment_log.log_report(planned[0].recipe, folder, title)
@@ -100,15 +100,15 @@ def compare_in(
 
 def carry_out(
     comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None
-) -> tuple[list[PlannedRun], dict[str, Any]]:
-    """Search for own recipes where the protocol says so, and train all; return the runs, and how they came about."""
+) -> tuple[list[PlannedRun], Search | None]:
+    """Search for own recipes where the protocol says so, and train all; return the runs, and how was searched."""
     remove_unfinished(folder)
     write_text(folder / "comparison.yaml", comparison.to_yaml())
     own, searched = search(comparison, folder, train, jobs) if comparison.protocol == "own_recipe" else (None, None)
     planned = plan(comparison, folder, own)
     check_same_settings(planned)
     train(planned, jobs)
-    return planned, {"protocol": comparison.protocol, "search": searched, "margin": comparison.margin}
+    return planned, searched
 
 
 def trainer(cluster: str | None, folder: Path) -> AbstractContextManager[TrainAll]:
@@ -141,24 +141,26 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     with at_work(folder):
         if not quick:
             probe(planned)
-        conclude(folder, planned, AS_FOUND | {"quick": quick, "margin": margin}, "finished runs")
+        design = StudyDesign("as_found", None, margin, quick, resampled(planned))
+        conclude(folder, planned, design, "finished runs")
     return folder
 
 
-def conclude(folder: Path, planned: list[PlannedRun], how: dict[str, Any], title: str) -> None:
+def conclude(folder: Path, planned: list[PlannedRun], design: StudyDesign, title: str) -> None:
     """Time the models, look at the data, and write the report."""
     costs = measure_costs(planned, folder)
-    quick = how["quick"]
-    audits = [{"models": []} | not_looked(0)] if quick else audits_of(planned, folder)
+    quick = design.quick
+    unaudited = Unaudited([], looked=False, images=0, leaks=0)
+    audits = [unaudited] if quick else audits_of(planned, folder)
     runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
-    results = compare_runs(runs, costs, audits, how | {"resampled": resampled(planned)})
-    results |= {"title": title, "environment": environment()}
-    write.write(folder, results, {} if quick else pictures_of(results, planned[0].recipe))
+    results = compare_runs(runs, costs, audits, design, title=title, environment=Environment(**environment()))
+    pictures = {} if quick else pictures_of(results.agreement.galleries, planned[0].recipe)
+    write.write(folder, results, pictures)
 
 
-def pictures_of(results: dict[str, Any], recipe: Recipe) -> dict[str, str]:
+def pictures_of(galleries: Galleries | None, recipe: Recipe) -> dict[str, str]:
     """Return small copies of the test images that the galleries show, by their names."""
-    galleries = results["agreement"]["galleries"] or {}
-    wanted = {row["id"] for rows in galleries.values() for row in rows}
+    rows = [*galleries.only_a, *galleries.only_b, *galleries.neither] if galleries else []
+    wanted = {row.id for row in rows}
     test = datasets.load(recipe.data).test
     return {name: picture(test, i) for i, name in enumerate(test.ids) if name in wanted}

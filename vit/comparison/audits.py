@@ -16,6 +16,7 @@ from ..data.sources import datasets
 from ..data.sources.broken import digest
 from ..files import read_json, read_memory, write_json
 from ..recipe import Data
+from ..report.results import Audit, Unaudited
 from .plan import DATA_KEYS, PlannedRun
 
 MOST_IMAGES = 200_000  # that are looked at unasked
@@ -23,7 +24,7 @@ EXAMPLES = 10
 MOST_GROUPED = 20_000  # names of test images that belong together, kept with every report
 
 
-def audits_of(planned: Sequence[PlannedRun], folder: Path) -> list[dict[str, Any]]:
+def audits_of(planned: Sequence[PlannedRun], folder: Path) -> list[Audit | Unaudited]:
     """Return what was found in each set of images that some models had: one row, unless finished runs had several.
 
     Seeds that draw their training images anew have one: whatever is not tested, some seed may have trained on.
@@ -36,7 +37,11 @@ def audits_of(planned: Sequence[PlannedRun], folder: Path) -> list[dict[str, Any
         sections.setdefault(of, replace(data, fraction=1.0))
         if p.model not in models.setdefault(of, []):
             models[of].append(p.model)
-    return [{"models": names} | audited(sections[of], folder) for of, names in models.items()]
+    return [_row(names, audited(sections[of], folder)) for of, names in models.items()]
+
+
+def _row(models: list[str], found: dict[str, Any]) -> Audit | Unaudited:
+    return Audit(models, **found) if found["looked"] else Unaudited(models, **found)
 
 
 def audited(data: Data, folder: Path) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from math import isclose
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
@@ -16,6 +16,8 @@ from ..files import digest_of_file, read_csv, read_json, read_memory
 from ..pretrained.start import Start
 from ..registry.table import lines_of
 from ..report import metrics
+from ..report.results import Skipped
+from ..report.run_files import Probes
 from ..report.runs import Run
 from ..run_folder import RunFolder
 from .plan import PlannedRun
@@ -101,10 +103,10 @@ def read_run(planned: PlannedRun) -> Run:
         logits=logits,
         curve=read_curve(folder.metrics),
         machine=", ".join([surroundings["processor"], *surroundings["gpus"]]),
-        skipped=read_csv(folder.skipped) if folder.skipped.exists() else [],
+        skipped=skipped_of(folder),
         images=images and images_of(folder, images, ids, scores),
         validation=read_validation(folder, logits.shape[1], model),
-        probes=read_memory(folder.probes),
+        probes=cast(Probes | None, read_memory(folder.probes)),
     )
 
 
@@ -162,6 +164,11 @@ def read_curve(path: Path) -> dict[str, list[float]]:
     return curve
 
 
+def skipped_of(folder: RunFolder) -> list[Skipped]:
+    rows = read_csv(folder.skipped) if folder.skipped.exists() else []
+    return [Skipped(row["path"], row["reason"]) for row in rows]
+
+
 def images_of(folder: RunFolder, images: Contents, ids: np.ndarray, scores: dict[str, Any]) -> np.ndarray:
     """Return the digests of the content of the test images, in the order of their names [N]."""
     kept = images.digests["test"]
@@ -196,7 +203,7 @@ def check_belongs(folder: RunFolder, split: str, scores: dict[str, Any], model: 
         raise UserError(f"{folder.scores(split)} is of another model than {folder.model}; {anew(folder, split)}")
 
 
-def checked(kind: type[Part], path: Path) -> dict[str, Any]:
+def checked(kind: type[Part], path: Path) -> Any:
     """Return what a file holds, once it is of a kind; raises UserError, with all that is wrong."""
     values = read_json(path)
     try:

@@ -11,6 +11,7 @@ from ..files import digest_of_file, read_json, read_memory, write_json
 from ..folder_lock import at_work
 from ..hardware.machine import available_cores, keep_freed_memory
 from ..recipe import Recipe
+from ..report.run_files import Cost
 from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
 from .plan import PlannedRun, not_finished
 from .progress import CompareProgress
@@ -74,7 +75,7 @@ def train_and_evaluate(planned: PlannedRun, threads: int) -> tuple[float, float]
     return evaluate(planned.folder.path, split=planned.judged_on).scores["top1"], time.perf_counter() - start
 
 
-def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, dict[str, Any]]:
+def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, Cost]:
     """Time each model once, alone on the machine, after all training is done; return the costs by model."""
     first = {p.model: p for p in reversed(planned)}
     missing = [p for p in first.values() if not is_measured(p, folder)]

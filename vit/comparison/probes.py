@@ -10,6 +10,7 @@ from ..data.sources.datasets import Images
 from ..files import digest_of_file, read_json, read_memory, write_json
 from ..progress import Countdown
 from ..randomness import keys_of
+from ..report.run_files import Probes
 from .fresh_processes import FreshProcesses
 from .local import default_jobs, threads_of_a_training
 from .plan import PlannedRun
@@ -79,7 +80,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
 
     test = some_of(datasets.load(planned.recipe.data).test, count)
     images = sized(test, model.preprocessing)
-    found = {
+    found: Probes = {
         "of": facts(planned, count),
         "robustness": changes.measure(predict, images, test.labels, test.ids),
         "inside": internals.look(module, inputs_of(images[:LOOKED_INSIDE])),

@@ -1,8 +1,8 @@
 """Each model's own recipe: learning rate and weight decay, by one budget for all, judged on validation alone."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from ..errors import UserError
 from ..files import read_json
 from ..randomness import derive_seed
 from ..recipe import Comparison, load_recipe
+from ..report.results import Search, Trial
 from ..run_folder import RunFolder
 from .plan import PlannedRun, TrainAll, check_same_settings, names_of
 
@@ -47,35 +48,36 @@ def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     return planned
 
 
-def search(comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None) -> tuple[Own, dict[str, Any]]:
+def search(comparison: Comparison, folder: Path, train: TrainAll, jobs: int | None) -> tuple[Own, Search]:
     """Carry out the trials that are missing; return each model's best settings, and the rows of all for the report."""
     planned = trials_of(comparison, folder)
     check_same_settings(planned)
     train(planned, jobs)
-    rows = [row_of(p) for p in planned]
-    best: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        if row["model"] not in best or row["validation_top1"] > best[row["model"]]["validation_top1"]:
-            best[row["model"]] = row
-    hopeless = [name for name, row in best.items() if row["diverged"]]
+    trials = [trial_of(p) for p in planned]
+    best: dict[str, Trial] = {}
+    for trial in trials:
+        if trial.model not in best or trial.validation_top1 > best[trial.model].validation_top1:
+            best[trial.model] = trial
+    hopeless = [name for name, trial in best.items() if trial.diverged]
     if hopeless:
         raise UserError(f"every trial of {', '.join(hopeless)} diverged; begin with a lower optimizer.lr")
-    for row in rows:
-        row["chosen"] = row is best[row["model"]]
     own: Own = {
-        name: {"optimizer.lr": row["lr"], "optimizer.weight_decay": row["weight_decay"]} for name, row in best.items()
+        name: {"optimizer.lr": trial.lr, "optimizer.weight_decay": trial.weight_decay} for name, trial in best.items()
     }
-    rows.sort(key=lambda row: list(best).index(row["model"]))
-    return own, {"trials": comparison.trials, "rows": rows}
+    rows = [replace(trial, chosen=trial is best[trial.model]) for trial in trials]
+    rows.sort(key=lambda row: list(best).index(row.model))
+    return own, Search(comparison.trials, rows)
 
 
-def row_of(trial: PlannedRun) -> dict[str, Any]:
-    scores = read_json(trial.folder.scores("validation"))
-    return {
-        "model": trial.model,
-        "trial": int(trial.folder.path.name.removeprefix("trial-")),
-        "lr": trial.recipe.optimizer.lr,
-        "weight_decay": trial.recipe.optimizer.weight_decay,
-        "validation_top1": scores["top1"],
-        "diverged": scores.get("diverged", False),
-    }
+def trial_of(planned: PlannedRun) -> Trial:
+    """Return what came of a trial; none is chosen yet."""
+    scores = read_json(planned.folder.scores("validation"))
+    return Trial(
+        model=planned.model,
+        trial=int(planned.folder.path.name.removeprefix("trial-")),
+        lr=planned.recipe.optimizer.lr,
+        weight_decay=planned.recipe.optimizer.weight_decay,
+        validation_top1=scores["top1"],
+        diverged=scores.get("diverged", False),
+        chosen=False,
+    )

@@ -12,19 +12,20 @@ from torch import Tensor, nn
 from ..models.attention import Attention
 from ..models.interface import structure_of
 from ..models.vision_transformer import VisionTransformer, all_tokens, own_transformer
+from ..report.run_files import SeenInside
 
 AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
 FIELD_SIDE = 48  # of a kept receptive field, at most
 
 
-def look(module: nn.Module, inputs: Tensor) -> dict[str, Any]:
+def look(module: nn.Module, inputs: Tensor) -> SeenInside:
     """Return the receptive field of any model that keeps places apart and, of a ViT of ours, attention and positions.
 
     Inputs [B, 3, height, width], as the model takes them.
     """
     field = receptive_field(module, inputs)
-    found: dict[str, Any] = {"receptive_field": None, "attention_distance": None, "position_similarity": None}
+    found: SeenInside = {"receptive_field": None, "attention_distance": None, "position_similarity": None}
     if field is not None:
         found["receptive_field"] = {"map": _kept(field).round(5).tolist(), "area": area_of_most(field)}
     if transformer := own_transformer(module):

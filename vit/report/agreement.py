@@ -5,11 +5,11 @@ S seeds, N test images, C classes: logits [S, N, C], labels [N].
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
 from ..probabilities import probabilities
+from .results import Answer, FirstSeeds, Galleries, GalleryImage, PairAgreement
 from .runs import Group
 
 MOST_SHOWN = 12
@@ -26,9 +26,9 @@ def kappa(a: np.ndarray, b: np.ndarray) -> float:
     return 1.0 if expected == 1 else (observed - expected) / (1 - expected)
 
 
-def of_pairs(full: dict[str, Group]) -> list[dict[str, Any]]:
+def of_pairs(full: dict[str, Group]) -> list[PairAgreement]:
     """Return a row a pair of models: means over all pairs of seeds, and what only one of the first ones knows."""
-    return [{"a": a, "b": b} | _agreement(full[a], full[b]) for a, b in combinations(full, 2)]
+    return [_agreement(a, b, full[a], full[b]) for a, b in combinations(full, 2)]
 
 
 def between_seeds(full: dict[str, Group]) -> dict[str, float | None]:
@@ -40,7 +40,7 @@ def between_seeds(full: dict[str, Group]) -> dict[str, float | None]:
     return found
 
 
-def galleries(a: Group, b: Group) -> dict[str, list[dict[str, Any]]]:
+def galleries(a: Group, b: Group) -> Galleries:
     """Return the test images on which all seeds of one model are right and none of the other's, and where both err.
 
     Most confident first, by the mean probability that the seeds give to what they say.
@@ -48,13 +48,11 @@ def galleries(a: Group, b: Group) -> dict[str, list[dict[str, Any]]]:
     labels, ids = a[0].labels, a[0].ids
     left, right = (_Answers.of(group) for group in (a, b))
     never = (left.right_share == 0) & (right.right_share == 0)
-    chosen = {
-        "only_a": _most((left.right_share == 1) & (right.right_share == 0), left.confidence + right.confidence),
-        "only_b": _most((right.right_share == 1) & (left.right_share == 0), left.confidence + right.confidence),
-        "neither": _most(never, np.minimum(left.confidence, right.confidence)),
-    }
-    row = lambda i: {"id": str(ids[i]), "label": int(labels[i]), "a": left.said(i), "b": right.said(i)}  # noqa: E731
-    return {name: [row(i) for i in places] for name, places in chosen.items()}
+    only_a = _most((left.right_share == 1) & (right.right_share == 0), left.confidence + right.confidence)
+    only_b = _most((right.right_share == 1) & (left.right_share == 0), left.confidence + right.confidence)
+    neither = _most(never, np.minimum(left.confidence, right.confidence))
+    row = lambda i: GalleryImage(str(ids[i]), int(labels[i]), left.said(i), right.said(i))  # noqa: E731
+    return Galleries(*([row(i) for i in places] for places in (only_a, only_b, neither)))
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,8 @@ class _Answers:
         mean = np.mean([probabilities(run.logits.astype(np.float64), "softmax") for run in group], axis=0)
         return cls(mean.argmax(1), mean.max(1), np.mean([run.correct() for run in group], axis=0))
 
-    def said(self, index: int) -> dict[str, Any]:
-        return {"prediction": int(self.prediction[index]), "confidence": float(self.confidence[index])}
+    def said(self, index: int) -> Answer:
+        return Answer(int(self.prediction[index]), float(self.confidence[index]))
 
 
 def _most(chosen: np.ndarray, by: np.ndarray) -> list[int]:
@@ -79,13 +77,14 @@ def _most(chosen: np.ndarray, by: np.ndarray) -> list[int]:
     return places[np.argsort(-by[places], kind="stable")][:MOST_SHOWN].tolist()
 
 
-def _agreement(a: Group, b: Group) -> dict[str, Any]:
+def _agreement(name_a: str, name_b: str, a: Group, b: Group) -> PairAgreement:
     same_seeds = [(x, y) for x in a for y in b]
     predictions = [float(np.mean(x.logits.argmax(1) == y.logits.argmax(1))) for x, y in same_seeds]
     first, second = a[0].correct(), b[0].correct()
-    return {
-        "same_prediction": float(np.mean(predictions)),
-        "kappa": float(np.mean([kappa(x.correct(), y.correct()) for x, y in same_seeds])),
-        "first_seeds": {"seed_a": a[0].seed, "seed_b": b[0].seed}
-        | {"only_a": int((first > second).sum()), "only_b": int((second > first).sum())},
-    }
+    return PairAgreement(
+        a=name_a,
+        b=name_b,
+        same_prediction=float(np.mean(predictions)),
+        kappa=float(np.mean([kappa(x.correct(), y.correct()) for x, y in same_seeds])),
+        first_seeds=FirstSeeds(a[0].seed, b[0].seed, int((first > second).sum()), int((second > first).sum())),
+    )

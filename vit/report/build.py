@@ -1,30 +1,55 @@
-"""Runs of several models on the same test images become one set of results: plain values, ready to be told.
+"""Runs of several models on the same test images become one set of results, ready to be told.
 
 Pure: the same runs give the same results. Timings are the only values that were not computed from logits.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from ..pretrained.start import Start
-from . import agreement, calibration, data_efficiency, fairness, internals, numbers, robustness, selection
+from . import agreement, calibration, data_efficiency, fairness, internals, robustness, selection
 from .clusters import by_cluster, clusters_of
 from .pairing import aligned
+from .results import (
+    Accuracy,
+    Agreement,
+    Audit,
+    Curve,
+    CurveFits,
+    DataSet,
+    Environment,
+    FractionRow,
+    Galleries,
+    Hashes,
+    ModelRow,
+    Pair,
+    Results,
+    StudyDesign,
+    TimedOn,
+    TimeToAccuracy,
+    TimeToLevel,
+    TrainingFacts,
+    Unaudited,
+)
+from .run_files import Cost
 from .runs import Group, Run, correct_of, mean_score
 from .statistics import accuracy, paired_test
 from .verdicts import decide, pair_row
 
 
 def compare_runs(
-    runs: list[Run], costs: dict[str, dict[str, Any]], audits: list[dict[str, Any]], plan: dict[str, Any]
-) -> dict[str, Any]:
-    """Return everything that results.json holds, from runs, models' costs, audits of the images, and the plan.
+    runs: list[Run],
+    costs: Mapping[str, Cost],
+    audits: Sequence[Audit | Unaudited],
+    design: StudyDesign,
+    *,
+    title: str,
+    environment: Environment,
+) -> Results:
+    """Return what the report tells, from runs, models' costs, audits of the images, and how all was set up.
 
     Raises UserError for runs tested on different images.
     """
@@ -38,51 +63,51 @@ def compare_runs(
     clusters = clusters_of(runs[0].ids, runs[0].images, audits)
     models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
     rivals = selection.rivals_among(models)
-    margin = plan["margin"]
-    return {
-        "models": models,
-        "rivals": rivals,
-        "margin": margin,
-        "selection": selection.of_rivals(full, models, rivals),
-        "pairs": _pairs(
-            {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}, rivals, margin
-        ),
-        "data_efficiency": [
-            {"model": name, "fraction": fraction, "images": _images(group), "top1": _top1(group, clusters)}
-            for (name, fraction), group in sorted(
-                groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1])
-            )
-        ],
-        "agreement": {"pairs": agreement.of_pairs(full), "between_seeds": agreement.between_seeds(full)}
-        | {"galleries": _galleries(full, rivals)},
-        "curve_fits": _curve_fits(groups, full, rivals),
-        "calibration": calibration.of_models(full),
-        "likelihood": calibration.of_rivals(full[rivals[0]], full[rivals[1]]) if rivals else None,
-        "robustness": robustness.of_models(full),
-        "under_damage": robustness.of_rivals(full, rivals, margin),
-        "inside": internals.of_models(full),
-        "time_to_accuracy": _time_to_accuracy(full),
-        "ledger": fairness.of_models(full, plan["search"]),
-        "data": _data(runs, largest) | {"audits": audits, "test_clusters": int(clusters.max()) + 1},
-        "confusion": {
+    values = {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}
+    return Results(
+        models=models,
+        rivals=rivals,
+        margin=design.margin,
+        selection=selection.of_rivals(full, models, rivals),
+        pairs=_pairs(values, rivals, design.margin),
+        data_efficiency=_fractions(groups, names, clusters),
+        agreement=Agreement(agreement.of_pairs(full), agreement.between_seeds(full), _galleries(full, rivals)),
+        curve_fits=_curve_fits(groups, full, rivals),
+        calibration=calibration.of_models(full),
+        likelihood=calibration.of_rivals(full[rivals[0]], full[rivals[1]]) if rivals else None,
+        robustness=robustness.of_models(full),
+        under_damage=robustness.of_rivals(full, rivals, design.margin),
+        inside=internals.of_models(full),
+        time_to_accuracy=_time_to_accuracy(full),
+        ledger=fairness.of_models(full, design.search),
+        data=_data(runs, largest, audits, clusters),
+        confusion={
             name: np.sum([run.scores["confusion"] for run in group], axis=0).tolist() for name, group in full.items()
         },
-        "per_class": {
+        per_class={
             name: [float(np.mean(recalls)) for recalls in zip(*(_recalls(run) for run in group), strict=True)]
             for name, group in full.items()
         },
-        "curves": [{"model": run.model, "seed": run.seed} | run.curve for run in runs if run.fraction == largest],
-        "training": _training(runs, costs) | {"left_out": [n for n in names if n not in full]} | plan,
-    }
+        curves=[Curve(run.model, run.seed, run.curve) for run in runs if run.fraction == largest],
+        training=_training(runs, costs, [name for name in names if name not in full], design),
+        title=title,
+        environment=environment,
+    )
 
 
-def _galleries(full: dict[str, Group], rivals: tuple[str, str] | None) -> dict[str, Any] | None:
+def _fractions(groups: Mapping[tuple[str, float], Group], names: list[str], clusters: np.ndarray) -> list[FractionRow]:
+    """Return a row a model and fraction, in the order of the models, and of the fractions."""
+    ordered = sorted(groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1]))
+    return [FractionRow(name, fraction, _images(group), _top1(group, clusters)) for (name, fraction), group in ordered]
+
+
+def _galleries(full: dict[str, Group], rivals: tuple[str, str] | None) -> Galleries | None:
     return agreement.galleries(full[rivals[0]], full[rivals[1]]) if rivals else None
 
 
 def _curve_fits(
     groups: dict[tuple[str, float], Group], full: dict[str, Group], rivals: tuple[str, str] | None
-) -> dict[str, Any] | None:
+) -> CurveFits | None:
     """Return the fitted curves of accuracy over training images, where every model has the same several fractions."""
     fractions = sorted({fraction for _, fraction in groups})
     if len(fractions) < 2 or any((name, fraction) not in groups for name in full for fraction in fractions):
@@ -95,44 +120,61 @@ def _curve_fits(
     return data_efficiency.of_models(by_fraction, images, rivals)
 
 
-def _time_to_accuracy(full: dict[str, Group]) -> dict[str, Any]:
+def _time_to_accuracy(full: dict[str, Group]) -> TimeToAccuracy:
     """Return the highest validation accuracy that every training reached, and each model's mean way there."""
     level = min(max(run.curve["validation_top1"]) for group in full.values() for run in group)
 
     def first(run: Run, key: str) -> float:
         return run.curve[key][next(i for i, top1 in enumerate(run.curve["validation_top1"]) if top1 >= level)]
 
-    ways = {
-        name: {key: float(np.mean([first(run, key) for run in group])) for key in ("seconds", "images_seen")}
-        for name, group in full.items()
-    }
-    return {"validation_top1": level, "models": [{"model": name} | way for name, way in ways.items()]}
+    def mean(group: Group, key: str) -> float:
+        return float(np.mean([first(run, key) for run in group]))
+
+    ways = [TimeToLevel(name, mean(group, "seconds"), mean(group, "images_seen")) for name, group in full.items()]
+    return TimeToAccuracy(level, ways)
 
 
-def _model(name: str, group: Group, cost: dict[str, Any], clusters: np.ndarray) -> dict[str, Any]:
+def _model(name: str, group: Group, cost: Cost, clusters: np.ndarray) -> ModelRow:
     summary = group[0].summary
-    return {
-        "name": name,
-        "family": cost["family"],
-        "architecture": summary["model"],
-        "parameters": summary["parameters"],
-        "macs": summary["macs"],
-        "top1": _top1(group, clusters),
-        "balanced_accuracy": mean_score(group, "balanced_accuracy"),
-        "macro_f1": mean_score(group, "macro_f1"),
-        "ece": mean_score(group, "ece"),
-        "nll": mean_score(group, "nll"),
-        "train_seconds": float(np.mean([run.summary["seconds"] for run in group])),
-        **{key: cost[key] for key in numbers.SPREAD},
-        "peak_memory_bytes": _most([run.summary["peak_memory_bytes"] for run in group]),
-        "validation_top1": float(np.mean([run.summary["validation_top1"] for run in group])),
-        "precision": summary["precision"],
-        "timed_on": {key: cost[key] for key in ("device", "threads", "batch_size", "train_batch_size")}
-        | {"train_precision": cost.get("train_precision", "fp32")},  # of costs measured before it was there
-    }
+    return ModelRow(
+        name=name,
+        family=cost["family"],
+        architecture=summary["model"],
+        parameters=summary["parameters"],
+        macs=summary["macs"],
+        top1=_top1(group, clusters),
+        balanced_accuracy=mean_score(group, "balanced_accuracy"),
+        macro_f1=mean_score(group, "macro_f1"),
+        ece=mean_score(group, "ece"),
+        nll=mean_score(group, "nll"),
+        train_seconds=float(np.mean([run.summary["seconds"] for run in group])),
+        latency_ms=cost["latency_ms"],
+        latency_ms_low=cost["latency_ms_low"],
+        latency_ms_high=cost["latency_ms_high"],
+        images_per_second=cost["images_per_second"],
+        images_per_second_low=cost["images_per_second_low"],
+        images_per_second_high=cost["images_per_second_high"],
+        train_images_per_second=cost["train_images_per_second"],
+        train_images_per_second_low=cost["train_images_per_second_low"],
+        train_images_per_second_high=cost["train_images_per_second_high"],
+        peak_memory_bytes=_most([run.summary["peak_memory_bytes"] for run in group]),
+        validation_top1=float(np.mean([run.summary["validation_top1"] for run in group])),
+        precision=summary["precision"],
+        timed_on=_timed_on(cost),
+    )
 
 
-def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[dict[str, Any]]:
+def _timed_on(cost: Cost) -> TimedOn:
+    return TimedOn(
+        device=cost["device"],
+        threads=cost["threads"],
+        batch_size=cost["batch_size"],
+        train_batch_size=cost["train_batch_size"],
+        train_precision=cost.get("train_precision", "fp32"),
+    )
+
+
+def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[Pair]:
     """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
     tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
     leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
@@ -140,9 +182,9 @@ def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, marg
     return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
 
 
-def _top1(group: Group, clusters: np.ndarray) -> dict[str, Any]:
+def _top1(group: Group, clusters: np.ndarray) -> Accuracy:
     correct = correct_of(group)
-    return asdict(accuracy(by_cluster(correct, clusters))) | {"seeds": correct.mean(1).tolist()}
+    return Accuracy(**vars(accuracy(by_cluster(correct, clusters))), seeds=correct.mean(1).tolist())
 
 
 def _most(values: list[int | None]) -> int | None:
@@ -158,17 +200,19 @@ def _images(group: Group) -> int:
     return group[0].summary["training_images"]
 
 
-def _data(runs: list[Run], largest: float) -> dict[str, Any]:
+def _data(runs: list[Run], largest: float, audits: Sequence[Audit | Unaudited], clusters: np.ndarray) -> DataSet:
     run = next(run for run in runs if run.fraction == largest)
-    return {
-        "name": run.recipe["data"]["name"],
-        "classes": [row["class"] for row in run.scores["per_class"]],
-        "training_images": run.summary["training_images"],
-        "validation_images": run.summary["validation_images"],
-        "test_images": len(run.labels),
-        "skipped": run.skipped,
-        "test_images_per_class": np.bincount(run.labels, minlength=len(run.scores["per_class"])).tolist(),
-    }
+    return DataSet(
+        name=run.recipe["data"]["name"],
+        classes=[row["class"] for row in run.scores["per_class"]],
+        training_images=run.summary["training_images"],
+        validation_images=run.summary["validation_images"],
+        test_images=len(run.labels),
+        skipped=run.skipped,
+        test_images_per_class=np.bincount(run.labels, minlength=len(run.scores["per_class"])).tolist(),
+        audits=list(audits),
+        test_clusters=int(clusters.max()) + 1,
+    )
 
 
 def _digest(run: Run) -> str:
@@ -177,17 +221,15 @@ def _digest(run: Run) -> str:
     return sha256("\n".join(lines).encode(errors="surrogatepass")).hexdigest()
 
 
-def facts_of(start: Start | None) -> dict[str, Any] | None:
-    return asdict(start) if start else None
-
-
-def _training(runs: list[Run], costs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "seeds": sorted({run.seed for run in runs}),
-        "fractions": sorted({run.fraction for run in runs}),
-        "runs": len(runs),
-        "starts": {run.model: facts_of(run.summary.get("start")) for run in runs},
-        "threads": sorted({run.summary["threads"] for run in runs}),
-        "machines": sorted({run.machine for run in runs}),
-        "hashes": {"test": _digest(runs[0]), "models": {name: cost["model_digest"] for name, cost in costs.items()}},
-    }
+def _training(runs: list[Run], costs: Mapping[str, Cost], left_out: list[str], design: StudyDesign) -> TrainingFacts:
+    return TrainingFacts(
+        seeds=sorted({run.seed for run in runs}),
+        fractions=sorted({run.fraction for run in runs}),
+        runs=len(runs),
+        starts={run.model: run.summary.get("start") for run in runs},
+        threads=sorted({run.summary["threads"] for run in runs}),
+        machines=sorted({run.machine for run in runs}),
+        hashes=Hashes(_digest(runs[0]), {name: cost["model_digest"] for name, cost in costs.items()}),
+        left_out=left_out,
+        **vars(design),
+    )

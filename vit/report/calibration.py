@@ -3,8 +3,7 @@
 S seeds, N images, C classes: logits [N, C], labels [N]. Confidence is the probability of the predicted class.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -12,23 +11,24 @@ from scipy.optimize import minimize_scalar
 from scipy.special import erf
 
 from ..probabilities import Output, log_probabilities, probabilities
+from .results import (
+    Bin,
+    CalibrationRow,
+    ErrorIfCalibrated,
+    LossDifference,
+    LossDifferences,
+    ProbabilityScores,
+    RiskCoverage,
+    ScoreIntervals,
+)
 from .runs import Group, Run
-from .statistics import LEVEL, Interval, PairedTest, mean_of, paired_difference
+from .statistics import LEVEL, Estimate, Interval, PairedTest, mean_of, paired_difference
 
 BINS = 15  # as in Guo et al. 2017
 RESAMPLES = 500
 COOLEST, HOTTEST = 0.01, 100.0  # temperatures
 MOST = {"nll": np.inf, "brier": 2.0, "ece": 1.0, "ece_equal_mass": 1.0}  # and none is below 0
 COVERAGES = np.linspace(0.025, 1.0, 40)
-
-
-@dataclass(frozen=True)
-class Bin:
-    """Images of similar confidence: how many, and their mean confidence and accuracy."""
-
-    images: int
-    confidence: float
-    accuracy: float
 
 
 def nll_of_images(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> np.ndarray:
@@ -182,42 +182,48 @@ class Answers:
         return cls(scores, losses, confidence, correct)
 
 
-def of_models(full: dict[str, Group]) -> list[dict[str, Any]]:
+def of_models(full: dict[str, Group]) -> list[CalibrationRow]:
     """Return a row a model: means of its seeds as they are and, where a temperature is proven, after it."""
-    return [{"model": name} | _of_seeds(group) for name, group in full.items()]
+    return [_of_seeds(name, group) for name, group in full.items()]
 
 
-def of_rivals(a: Group, b: Group) -> dict[str, dict[str, Any]]:
+def of_rivals(a: Group, b: Group) -> LossDifferences:
     """Return the paired differences a - b of two models' losses on the same images, with intervals."""
     losses = {"nll": nll_of_images, "brier": brier_of_images}
     tables = {
         key: [np.stack([loss(run.logits.astype(np.float64), run.labels) for run in group]) for group in (a, b)]
         for key, loss in losses.items()
     }
-    return {key: _told(paired_difference(*of_both)) for key, of_both in tables.items()}
+    return LossDifferences(**{key: _told(paired_difference(*of_both)) for key, of_both in tables.items()})
 
 
-def _told(test: PairedTest) -> dict[str, Any]:
-    return {"difference": test.difference} | asdict(test.interval()) | {"p_value": test.p_value}
+def _told(test: PairedTest) -> LossDifference:
+    bounds = test.interval()
+    return LossDifference(test.difference, bounds.low, bounds.high, test.p_value)
 
 
 def _losses(seeds: list[Answers], key: str) -> np.ndarray:
     return np.stack([seed.losses[key] for seed in seeds])
 
 
-def _of_seeds(group: Group) -> dict[str, Any]:
-    """Return a model's row; `temperature` is None where a validation was not kept, `scaled` where none is proven."""
+def _of_seeds(name: str, group: Group) -> CalibrationRow:
     before = [Answers.of(run.logits, run.labels) for run in group]
     risks = np.mean([risk_at(seed.confidence, seed.correct, COVERAGES) for seed in before], axis=0)
-    row: dict[str, Any] = _pooled(before)
-    row["risk_coverage"] = {"coverage": COVERAGES.tolist(), "risk": risks.tolist()}
+    row = CalibrationRow(
+        model=name,
+        **vars(_pooled(before)),
+        risk_coverage=RiskCoverage(COVERAGES.tolist(), risks.tolist()),
+        temperature=None,
+        fitted_seeds=0,
+        scaled=None,
+    )
     known = [t for t in map(_temperature, group) if t is not None]
     if len(known) < len(group):
-        return row | {"temperature": None, "fitted_seeds": 0, "scaled": None}
+        return row
     fitted = sum(t != 1 for t in known)
     after = [Answers.of(run.logits / t, run.labels) for run, t in zip(group, known, strict=True)] if fitted else None
     scaled = _pooled(after) if after else None
-    return row | {"temperature": float(np.mean(known)), "fitted_seeds": fitted, "scaled": scaled}
+    return replace(row, temperature=float(np.mean(known)), fitted_seeds=fitted, scaled=scaled)
 
 
 def _temperature(run: Run) -> float | None:
@@ -227,23 +233,25 @@ def _temperature(run: Run) -> float | None:
     return proven_temperature(logits.astype(np.float64), labels)
 
 
-def _pooled(seeds: list[Answers]) -> dict[str, Any]:
+def _pooled(seeds: list[Answers]) -> ProbabilityScores:
     """Return the means of the seeds' scores, their intervals, and the equal-width bins of all answers together."""
     confidence, correct = (np.stack([getattr(s, name) for s in seeds]) for name in ("confidence", "correct"))
     means = {key: float(np.mean([seed.scores[key] for seed in seeds])) for key in seeds[0].scores}
-    found: dict[str, Any] = {key: mean_of(_losses(seeds, key)) for key in ("nll", "brier")}
+    found: dict[str, Estimate | Interval] = {key: mean_of(_losses(seeds, key)) for key in ("nll", "brier")}
     gaps = np.stack([shared_by_ties(seed.confidence, seed.correct) for seed in seeds]) - confidence
     chance = {}
     for key, numbers_of in (("ece", width_numbers), ("ece_equal_mass", mass_numbers)):
         numbers = np.stack([numbers_of(seed.confidence) for seed in seeds])
         drawn = errors_if_calibrated(confidence, numbers)
-        chance[key] = {"mean": float(drawn.mean()), "high": float(np.quantile(drawn, 1 - LEVEL))}
-        found[key] = error_interval(gaps, numbers, chance[key]["high"])
-    return means | {
-        "intervals": {key: {"low": max(0.0, e.low), "high": min(e.high, MOST[key])} for key, e in found.items()},
-        "ece_if_calibrated": chance["ece"],
-        "reliability": [asdict(each) for each in equal_width_bins(confidence.ravel(), correct.ravel())],
-    }
+        chance[key] = ErrorIfCalibrated(float(drawn.mean()), float(np.quantile(drawn, 1 - LEVEL)))
+        found[key] = error_interval(gaps, numbers, chance[key].high)
+    bounds = {key: Interval(max(0.0, each.low), min(each.high, MOST[key])) for key, each in found.items()}
+    return ProbabilityScores(
+        **means,
+        intervals=ScoreIntervals(**bounds),
+        ece_if_calibrated=chance["ece"],
+        reliability=equal_width_bins(confidence.ravel(), correct.ravel()),
+    )
 
 
 def _bins(confidence: np.ndarray, correct: np.ndarray, which: np.ndarray) -> list[Bin]:

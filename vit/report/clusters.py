@@ -4,15 +4,16 @@ N test images in C clusters, each image alone unless it is known to belong with 
 four copies is right on all: taken for independent, they would make equal models differ (Miller 2024, arXiv:2411.00640).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from .results import Audit, Unaudited
 
-def clusters_of(ids: np.ndarray, digests: np.ndarray | None, audits: Sequence[Mapping[str, Any]]) -> np.ndarray:
+
+def clusters_of(ids: np.ndarray, digests: np.ndarray | None, audits: Sequence[Audit | Unaudited]) -> np.ndarray:
     """Return the cluster, 0 to C - 1 in the order of the images, of each test image: int [N].
 
     Together are images of one name [N], of one digest of their content [N], and those that an audit found to be the
@@ -23,7 +24,8 @@ def clusters_of(ids: np.ndarray, digests: np.ndarray | None, audits: Sequence[Ma
     grouped = [
         (place[group[0]], place[name])
         for audit in audits
-        for names in audit.get("test_groups", ())
+        if isinstance(audit, Audit)
+        for names in audit.test_groups
         if len(group := [name for name in names if name in place]) > 1
         for name in group[1:]
     ]

@@ -5,12 +5,12 @@ above a floor, a n^-b + c, where the first fails. A law says what twice the imag
 but the last fraction, it foretells that one; what it missed there widens the interval of what it says.
 """
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..randomness import derive_seed
+from .results import BackTest, Crossing, CurveFit, CurveFits, Gain, RivalsCrossing
 from .runs import Group, correct_of
 from .statistics import Interval, percentile_interval, resampled_images
 
@@ -25,48 +25,12 @@ COUNTS = {1: "one fraction", 2: "two fractions"}
 
 
 @dataclass(frozen=True)
-class BackTest:
-    """The error on the last fraction as the smaller ones predict it, and the 95 % interval of predicted - measured."""
-
-    images: int
-    predicted: float
-    measured: float
-    missed: float
-    low: float
-    high: float
-    passed: bool
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much less error twice the images would leave, with a 95 % interval."""
-
-    gain: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Extrapolation:
     """A law fitted to all fractions, its test on the last one, and what it says of twice the images."""
 
     fit: Fits
     back_test: BackTest
     twice: Gain
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """Where two measured curves cross: a 95 % interval, and the share of resamples in which their order is reversed.
-
-    `images` is None where no crossing is claimed.
-    """
-
-    images: float | None
-    low: float | None
-    high: float | None
-    share_in_range: float
-    reason: str | None
 
 
 def fit(images: np.ndarray, errors: np.ndarray, floors: tuple[float, ...] = NO_FLOOR) -> Fits:
@@ -127,7 +91,7 @@ def _luck_of_seeds(tables: list[np.ndarray], count: int, generator: np.random.Ge
     return scale * generator.standard_normal((count, len(tables))) / np.sqrt(seeds)
 
 
-def of_models(by_fraction: dict[str, list[Group]], images: list[int], rivals: tuple[str, str] | None) -> dict[str, Any]:
+def of_models(by_fraction: dict[str, list[Group]], images: list[int], rivals: tuple[str, str] | None) -> CurveFits:
     """Return every model's fit, its test, what twice the images would give if that is earned, and the rivals' crossing.
 
     `by_fraction` holds each model's seeds on every fraction, `images` how many training images these are.
@@ -135,30 +99,28 @@ def of_models(by_fraction: dict[str, list[Group]], images: list[int], rivals: tu
     names = list(by_fraction)
     errors = resampled_errors(list(by_fraction.values()), seed=0)
     lone = {name: min(len(group) for group in by_fraction[name]) < 2 for name in names}
-    rows = [{"model": name} | _row(np.array(images), errors[:, i], lone[name]) for i, name in enumerate(names)]
+    rows = [_row(name, np.array(images), errors[:, i], lone[name]) for i, name in enumerate(names)]
     crossing = None
     if rivals is not None:
         a, b = (errors[:, names.index(name)] for name in rivals)
         reason = "one seed" if lone[rivals[0]] or lone[rivals[1]] else None
-        crossing = {"a": rivals[0], "b": rivals[1]} | asdict(crossing_of(np.array(images), np.log(a / b), reason))
-    return {"fits": rows, "crossing": crossing}
+        crossing = RivalsCrossing(*rivals, **vars(crossing_of(np.array(images), np.log(a / b), reason)))
+    return CurveFits(rows, crossing)
 
 
-def _row(images: np.ndarray, errors: np.ndarray, lone: bool) -> dict[str, Any]:
+def _row(name: str, images: np.ndarray, errors: np.ndarray, lone: bool) -> CurveFit:
     """Return the fit of one model's errors [1 + R, F], its test, and either a prediction or why there is none."""
     if len(images) < LEAST_FRACTIONS:
-        return _told(fit(images, errors[0])) | {"back_test": None, "twice": None, "reason": COUNTS[len(images)]}
+        return CurveFit(name, *_law(fit(images, errors[0])), back_test=None, twice=None, reason=COUNTS[len(images)])
     found = _simplest(images, errors)
     reason = "one seed" if lone else _refused(found)
-    return _told(found.fit) | {
-        "back_test": asdict(found.back_test),
-        "twice": None if reason else asdict(found.twice),
-        "reason": reason,
-    }
+    twice = None if reason else found.twice
+    return CurveFit(name, *_law(found.fit), back_test=found.back_test, twice=twice, reason=reason)
 
 
-def _told(law: Fits) -> dict[str, float]:
-    return {"factor": float(np.exp(law[0])), "exponent": float(law[1]), "floor": float(law[2])}
+def _law(fits: Fits) -> tuple[float, float, float]:
+    """Return the factor, the exponent and the floor of one fit [3]."""
+    return float(np.exp(fits[0])), float(fits[1]), float(fits[2])
 
 
 def _simplest(images: np.ndarray, errors: np.ndarray) -> Extrapolation:

@@ -1,15 +1,16 @@
 """What every model was given: matched or not, by topic and by setting. A difference not matched may be the winner."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from ..recipe import ONLY_WHERE
 from ..recipe.values import flattened
+from .results import FairnessRow, FairnessTable, Search, SettingDifference
 from .runs import Group, Run
 
 MATCHED_WITHIN = 1.1  # largest over smallest
 SEARCHED = {"optimizer.lr", "optimizer.weight_decay"}  # by own_recipe
-NUMBERS = ("parameters", "macs", "images_seen", "epochs", "training_images")
+NUMBERS: Final = ("parameters", "macs", "images_seen", "epochs", "training_images")
 TOPICS: dict[str, Callable[[Run], Any]] = {
     "precision": lambda run: run.summary["precision"],
     "resolution": lambda run: " x ".join(map(str, run.recipe["data"]["image_size"])),
@@ -23,8 +24,8 @@ TOPICS: dict[str, Callable[[Run], Any]] = {
 }
 
 
-def of_models(full: dict[str, Group], search: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the rows of the ledger, and the settings that are equal and that differ, by dotted key.
+def of_models(full: dict[str, Group], search: Search | None) -> FairnessTable:
+    """Return the rows of the table, and the settings that are equal and that differ, by dotted key.
 
     Seeds and fraction vary by design, and so does what `search` looked for, each model's own recipe.
     """
@@ -35,49 +36,49 @@ def of_models(full: dict[str, Group], search: dict[str, Any] | None) -> dict[str
         by_design |= {"data.resample_seed"}  # with the seed; where a model alone has it, it is a difference
     keys = [key for key in keys if key not in by_design]
     differences = [
-        {"key": key, "values": {name: values.get(key) for name, values in flat.items()}}
+        SettingDifference(key, {name: values.get(key) for name, values in flat.items()})
         for key in keys
         if len({repr(values.get(key)) for values in flat.values()}) > 1
     ]
-    differing = {row["key"] for row in differences}
+    differing = {row.key for row in differences}
     first = next(iter(flat.values()))
-    return {
-        "rows": [
+    return FairnessTable(
+        rows=[
             *_numbers(full),
             *_topics(full),
             _row("seeds", {name: _seeds(group) for name, group in full.items()}),
             _row("tuning", {name: _tuning(search) for name in full}),
         ],
-        "differences": differences,
-        "matched": {key: first[key] for key in keys if key not in differing},
-        "only_models_differ": not [key for key in differing if not key.startswith("model.")],
-    }
+        differences=differences,
+        matched={key: first[key] for key in keys if key not in differing},
+        only_models_differ=not [key for key in differing if not key.startswith("model.")],
+    )
 
 
-def _numbers(full: dict[str, Group]) -> list[dict[str, Any]]:
+def _numbers(full: dict[str, Group]) -> list[FairnessRow]:
     """Return how much every model had, and how far apart they are: largest over smallest."""
     rows = []
     for key in NUMBERS:
         values = {name: group[0].summary[key] for name, group in full.items()}
         ratio = max(values.values()) / max(1, min(values.values()))
-        rows.append({"key": key, "values": values, "ratio": ratio, "matched": ratio <= MATCHED_WITHIN})
+        rows.append(FairnessRow(key, dict(values), ratio, matched=ratio <= MATCHED_WITHIN))
     return rows
 
 
-def _topics(full: dict[str, Group]) -> list[dict[str, Any]]:
+def _topics(full: dict[str, Group]) -> list[FairnessRow]:
     return [_row(key, {name: of(group[0]) for name, group in full.items()}) for key, of in TOPICS.items()]
 
 
-def _row(key: str, values: dict[str, Any]) -> dict[str, Any]:
-    return {"key": key, "values": values, "ratio": None, "matched": len({repr(v) for v in values.values()}) == 1}
+def _row(key: str, values: dict[str, Any]) -> FairnessRow:
+    return FairnessRow(key, values, None, matched=len({repr(value) for value in values.values()}) == 1)
 
 
 def _seeds(group: Group) -> str:
     return ", ".join(str(run.seed) for run in group)
 
 
-def _tuning(search: dict[str, Any] | None) -> str:
-    return f"{search['trials']} trials of learning rate and weight decay" if search else "none: settings as written"
+def _tuning(search: Search | None) -> str:
+    return f"{search.trials} trials of learning rate and weight decay" if search else "none: settings as written"
 
 
 def _plain(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Numbers as the report writes them."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 NAMES = {"vit": "ViT", "cnn": "CNN"}
 LATEX = str.maketrans(
@@ -8,6 +9,16 @@ LATEX = str.maketrans(
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}
     | dict.fromkeys("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029", " ")
 )
+
+
+class Bounded(Protocol):
+    """What has an interval."""
+
+    @property
+    def low(self) -> float: ...
+
+    @property
+    def high(self) -> float: ...
 
 
 def percent(value: float, decimals: int = 1) -> str:
@@ -61,8 +72,8 @@ def amount(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def interval(estimate: dict[str, Any], form: Any = percent) -> str:
-    return f"[{form(estimate['low'])}, {form(estimate['high'])}]"
+def interval(estimate: Bounded, form: Callable[[float], str] = percent) -> str:
+    return f"[{form(estimate.low)}, {form(estimate.high)}]"
 
 
 def setting(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Published figures for the same test set and protocol, shown in grey beside ours; none of them was measured here."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
+
+from .results import Family, Results
 
 
 @dataclass(frozen=True)
@@ -10,7 +11,7 @@ class Mark:
 
     data: str
     model: str
-    family: str
+    family: Family
     top1: float
     parameters: str
     epochs: int
@@ -34,8 +35,8 @@ MARKS = (
 )
 
 
-def marks(results: dict[str, Any]) -> list[dict[str, Any]]:
+def marks(results: Results) -> list[Mark]:
     """Return what was published for the data set, where every model here was trained from scratch, too."""
-    if any(results["training"]["starts"].values()):
+    if any(results.training.starts.values()):
         return []
-    return [asdict(mark) for mark in MARKS if mark.data == results["data"]["name"]]
+    return [mark for mark in MARKS if mark.data == results.data.name]

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from .results import Skipped
+from .run_files import MeanScore, Probes, Scores, Summary
+
 
 @dataclass(frozen=True)
 class Run:
@@ -14,17 +17,17 @@ class Run:
     fraction: float
     seed: int
     recipe: dict[str, Any]
-    summary: dict[str, Any]
-    scores: dict[str, Any]
+    summary: Summary
+    scores: Scores
     ids: np.ndarray
     labels: np.ndarray
     logits: np.ndarray
     curve: dict[str, list[float]]
     machine: str
-    skipped: list[dict[str, str]]  # path and reason of files that were left out
+    skipped: list[Skipped]
     images: np.ndarray | None = None  # digests of the test images' content, where they were kept
     validation: tuple[np.ndarray, np.ndarray] | None = None  # logits and labels
-    probes: dict[str, Any] | None = None
+    probes: Probes | None = None
 
     def correct(self) -> np.ndarray:
         return (self.logits.argmax(1) == self.labels).astype(float)
@@ -38,11 +41,11 @@ def correct_of(group: Group) -> np.ndarray:
     return np.stack([run.correct() for run in group])
 
 
-def probed(full: dict[str, Group], what: str) -> dict[str, list[dict[str, Any]]]:
+def probed(full: dict[str, Group]) -> dict[str, list[Probes]]:
     """Return what was found in the seeds of every model of which all seeds were looked at."""
     looks = {name: [run.probes for run in group] for name, group in full.items()}
-    return {name: [look[what] for look in found if look] for name, found in looks.items() if all(found)}
+    return {name: [look for look in found if look] for name, found in looks.items() if all(found)}
 
 
-def mean_score(group: Group, key: str) -> float:
+def mean_score(group: Group, key: MeanScore) -> float:
     return float(np.mean([run.scores[key] for run in group]))

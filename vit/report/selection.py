@@ -1,51 +1,45 @@
 """Which two models the verdict is about, and how much luck their choice on validation shares with the test."""
 
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from .results import ModelRow, Pair, Results, Selection
 from .runs import Group, correct_of
 from .spread import spread_of
 from .statistics import FEWEST_SEEDS
 
 
-def rivals_among(models: list[dict[str, Any]]) -> tuple[str, str] | None:
+def rivals_among(models: list[ModelRow]) -> tuple[str, str] | None:
     """Return the best ViT and the best CNN on validation, or the best two models where there is one family.
 
     Chosen on test, the better of many would look better than it is; on validation it does by as much as its seeds
     were lucky on both, which `of_rivals` estimates.
     """
-    ranked = sorted(models, key=lambda model: -model["validation_top1"])
-    best = [next((m["name"] for m in ranked if m["family"] == family), None) for family in ("vit", "cnn")]
+    ranked = sorted(models, key=lambda model: -model.validation_top1)
+    best = [next((model.name for model in ranked if model.family == family), None) for family in ("vit", "cnn")]
     if best[0] and best[1]:
         return best[0], best[1]
-    return (ranked[0]["name"], ranked[1]["name"]) if len(ranked) > 1 else None
+    return (ranked[0].name, ranked[1].name) if len(ranked) > 1 else None
 
 
-def of_rivals(
-    full: dict[str, Group], models: list[dict[str, Any]], rivals: tuple[str, str] | None
-) -> list[dict[str, Any]]:
+def of_rivals(full: dict[str, Group], models: list[ModelRow], rivals: tuple[str, str] | None) -> list[Selection]:
     """Return for each rival that was chosen among several how far ahead the best of equal models would seem on test.
 
     `bias` is the mean of the largest of so many normal numbers (Blom 1958), times the part of the luck on validation
     that comes from seeds, and stays; None where one seed tells nothing of it.
     """
-    family = {model["name"]: model["family"] for model in models}
+    family = {model.name: model.family for model in models}
     if rivals is None or family[rivals[0]] == family[rivals[1]]:
         return []
     among = {name: [full[other] for other in full if family[other] == family[name]] for name in rivals}
-    return [
-        {"model": name, "among": len(groups), "bias": _bias(groups)}
-        for name, groups in among.items()
-        if len(groups) > 1
-    ]
+    return [Selection(name, len(groups), _bias(groups)) for name, groups in among.items() if len(groups) > 1]
 
 
-def first_pair(results: dict[str, Any]) -> dict[str, Any]:
+def first_pair(results: Results) -> Pair:
     """Return the row of the two models that the verdict is about, of results that have rivals."""
-    return next(pair for pair in results["pairs"] if {pair["a"], pair["b"]} == set(results["rivals"]))
+    return next(pair for pair in results.pairs if {pair.a, pair.b} == set(results.rivals or ()))
 
 
 def _bias(groups: list[Group]) -> float | None:

@@ -6,13 +6,12 @@ two nodes, Bretz et al. 2009, doi:10.1002/sim.3495).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
 
+from .results import Outcome, Pair
 from .statistics import FIRM_SEEDS, LEVEL, Interval, PairedTest
 
 FIRST_SHARE = 0.8  # of the level, for the first pair where there are others
-Outcome = Literal["better_by_more", "better", "better_by_less", "as_good", "not_known", "not_tested"]
 
 
 @dataclass(frozen=True)
@@ -82,14 +81,23 @@ def decide(
     return verdicts
 
 
-def pair_row(pair: tuple[str, str], test: PairedTest, verdict: Verdict, margin: float) -> dict[str, Any]:
-    """Return what results.json holds of a pair, with what it could have found and what finding the margin takes."""
-    plan: dict[str, Any] = {"detectable": None, "needed": None}
-    if test.decides:
-        plan = {"detectable": test.detectable(verdict.level), "needed": asdict(test.needed(margin, verdict.level))}
-    of_both = {"a": pair[0], "b": pair[1], "difference": test.difference, "seeds": list(test.seeds)}
-    decided = asdict(verdict)
-    return of_both | {"verdict": decided.pop("outcome")} | decided | plan
+def pair_row(pair: tuple[str, str], test: PairedTest, verdict: Verdict, margin: float) -> Pair:
+    """Return what a report tells of a pair, with what it could have found and what finding the margin takes."""
+    return Pair(
+        a=pair[0],
+        b=pair[1],
+        difference=test.difference,
+        seeds=test.seeds,
+        verdict=verdict.outcome,
+        winner=verdict.winner,
+        low=verdict.low,
+        high=verdict.high,
+        level=verdict.level,
+        p_value=verdict.p_value,
+        p_adjusted=verdict.p_adjusted,
+        detectable=test.detectable(verdict.level) if test.decides else None,
+        needed=test.needed(margin, verdict.level) if test.decides else None,
+    )
 
 
 def _verdict(pair: tuple[str, str], test: PairedTest, p_adjusted: float | None, level: float, margin: float) -> Verdict:

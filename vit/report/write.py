@@ -10,10 +10,11 @@ from markupsafe import Markup, escape
 from ..files import csv_text, json_text, write_texts
 from . import caveats, formats, literature, numbers, plots, wording
 from .pages import templates
+from .results import Outcome, Results, to_plain
 
 MOST_SKIPPED_SHOWN = 100
 FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory", "latex")
-OUTCOMES = {
+OUTCOMES: dict[Outcome, str] = {
     "better_by_more": "by more than the margin",
     "better": "by more or less than the margin",
     "better_by_less": "by less than the margin",
@@ -38,20 +39,20 @@ SECTIONS = {
 }
 
 
-def write(folder: Path, results: dict[str, Any], pictures: dict[str, str]) -> None:
+def write(folder: Path, results: Results, pictures: dict[str, str]) -> None:
     """Write every file of a comparison's report; the same results and pictures give the same files.
 
     `pictures` are the images of the galleries, as data: addresses by their names.
     """
     figures = plots.figures(results)
     told = told_of(results, figures, pictures)
-    texts = {"results.json": json_text(results), "results.csv": csv_text(numbers.accuracies_table(results))}
+    texts = {"results.json": json_text(to_plain(results)), "results.csv": csv_text(numbers.accuracies_table(results))}
     texts |= {template: render(template, told) for template in ("report.html", "report.md", "tables.tex")}
     texts |= {f"figures/{name}.svg": svg for name, svg in figures.items()}
     write_texts({folder / name: text for name, text in texts.items()})
 
 
-def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str, str]) -> dict[str, Any]:
+def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str]) -> dict[str, Any]:
     """Return what every template may name."""
     return {
         "r": results,
@@ -62,13 +63,13 @@ def told_of(results: dict[str, Any], figures: dict[str, str], pictures: dict[str
         "caveats": caveats.caveats(results),
         "families": formats.NAMES,
         "points": formats.points,
-        "margin": formats.margin(results["margin"]),
+        "margin": formats.margin(results.margin),
         "outcomes": OUTCOMES,
         "figures": figures,
         "downloads": {name: _address(numbers.BEHIND[name](results)) for name in figures},
         "pictures": pictures,
         "literature": literature.marks(results),
-        "best": max(model["top1"]["mean"] for model in results["models"]),
+        "best": max(model.top1.mean for model in results.models),
         "most_classes": plots.MOST_CLASSES_SHOWN,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }

@@ -4,12 +4,12 @@ All of them start from images of the model's size, uint8 [N, height, width, 3], 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import cv2
 import numpy as np
 
 from ..randomness import derive_seed
+from ..report.run_files import ChangedImages, CorruptionAnswers
 from .corruptions import CORRUPTIONS, SEVERITIES, corrupted
 
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 images -> class numbers [N]
@@ -19,7 +19,7 @@ SHIFTS = (1 / 32, 1 / 16, 1 / 8, 3 / 16, 1 / 4)  # of the side
 RESOLUTIONS = (0.75, 0.5, 0.375, 0.25)  # of the side
 
 
-def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Sequence[str]) -> dict[str, Any]:
+def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Sequence[str]) -> ChangedImages:
     """Return accuracies on changed images by name and strength, and how many predictions a shift leaves the same.
 
     `right` tells of each image whether it is known unchanged, and `right_corrupted` in how many of its corruptions.
@@ -27,7 +27,8 @@ def measure(predict: Predict, images: np.ndarray, labels: np.ndarray, ids: Seque
     names = list(ids)
     clean, side = predict(images), min(images.shape[1:3])
     right = lambda changed: float(np.mean(predict(changed) == labels))  # noqa: E731
-    rows, known = [], np.zeros(len(images), dtype=int)
+    rows: list[CorruptionAnswers] = []
+    known = np.zeros(len(images), dtype=int)
     for name, (kind, _) in CORRUPTIONS.items():
         answers = np.stack([predict(corrupted(images, names, name, severity)) == labels for severity in SEVERITIES])
         rows.append({"name": name, "kind": kind, "top1": answers.mean(1).tolist()})

@@ -1,15 +1,14 @@
 """The report's figures, as SVG text: pure functions of results, the same for the same results."""
 
-from typing import Any
-
 import matplotlib
 
+from ..results import Results
 from . import accuracy, cost, internals, trust
 from .accuracy import MOST_CLASSES_SHOWN
 from .drawing import STYLE, svg
 
 
-def figures(results: dict[str, Any]) -> dict[str, str]:
+def figures(results: Results) -> dict[str, str]:
     """Return every figure of a report by name, as SVG; one that the results cannot fill is left out."""
     with matplotlib.rc_context(STYLE):
         drawn = {
@@ -22,10 +21,10 @@ def figures(results: dict[str, Any]) -> dict[str, str]:
             "positions": internals.positions(results),
             "receptive_fields": internals.receptive_fields(results),
         }
-        if len(results["training"]["fractions"]) > 1:
+        if len(results.training.fractions) > 1:
             drawn["data_efficiency"] = accuracy.data_efficiency(results)
-        if len(results["data"]["classes"]) <= MOST_CLASSES_SHOWN:
+        if len(results.data.classes) <= MOST_CLASSES_SHOWN:
             drawn["confusion"] = accuracy.confusion(results)
-        if results["robustness"]:
+        if results.robustness:
             drawn |= {"corruptions": trust.corruptions(results), "changes": trust.changes(results)}
         return {name: svg(figure) for name, figure in drawn.items() if figure is not None}

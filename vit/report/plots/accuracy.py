@@ -1,29 +1,26 @@
 """Figures of accuracy: of the models, along training, over training images, and by class."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from ..results import Results
 from .drawing import looks, percent, with_accuracy_axis
 
 MOST_CLASSES_SHOWN = 20
 
 
-def accuracy(results: dict[str, Any]) -> Figure:
+def accuracy(results: Results) -> Figure:
     """Mean and 95 % interval of every model, and the single seeds."""
-    models = results["models"]
+    models = results.models
     figure = Figure(figsize=(8, 0.9 + 0.42 * len(models)))
     axes = figure.subplots()
     for y, (model, look) in enumerate(looks(results)):
-        top1 = model["top1"]
-        axes.plot(
-            [top1["low"], top1["high"]], [y, y], color=look["color"], linewidth=3, alpha=0.35, solid_capstyle="butt"
-        )
-        axes.plot(top1["seeds"], [y + 0.22] * len(top1["seeds"]), ".", color=look["color"], markersize=5, alpha=0.7)
-        axes.plot(top1["mean"], y, look["marker"], color=look["color"], markersize=8)
-    axes.set_yticks(range(len(models)), [model["name"] for model in models])
+        top1 = model.top1
+        axes.plot([top1.low, top1.high], [y, y], color=look["color"], linewidth=3, alpha=0.35, solid_capstyle="butt")
+        axes.plot(top1.seeds, [y + 0.22] * len(top1.seeds), ".", color=look["color"], markersize=5, alpha=0.7)
+        axes.plot(top1.mean, y, look["marker"], color=look["color"], markersize=8)
+    axes.set_yticks(range(len(models)), [model.name for model in models])
     axes.set_ylim(len(models) - 0.5, -0.5)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel("top-1 on test: mean, 95 % interval, and each seed")
@@ -31,7 +28,7 @@ def accuracy(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def learning_curves(results: dict[str, Any]) -> Figure:
+def learning_curves(results: Results) -> Figure:
     """Validation accuracy by images seen and by seconds: the seeds thin, their mean thick."""
     figure = Figure(figsize=(9, 3.6))
     for axes, (key, label) in zip(
@@ -40,12 +37,12 @@ def learning_curves(results: dict[str, Any]) -> Figure:
         strict=True,
     ):
         for model, look in looks(results):
-            curves = [curve for curve in results["curves"] if curve["model"] == model["name"]]
+            curves = [curve.columns for curve in results.curves if curve.model == model.name]
             for curve in curves:
                 axes.plot(curve[key], curve["validation_top1"], color=look["color"], linewidth=0.7, alpha=0.35)
             length = min(len(curve[key]) for curve in curves)
             mean = {k: np.mean([curve[k][:length] for curve in curves], axis=0) for k in (key, "validation_top1")}
-            axes.plot(mean[key], mean["validation_top1"], color=look["color"], linewidth=2, label=model["name"])
+            axes.plot(mean[key], mean["validation_top1"], color=look["color"], linewidth=2, label=model.name)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=_past_the_start(results))
         axes.set_xlabel(label)
@@ -54,33 +51,32 @@ def learning_curves(results: dict[str, Any]) -> Figure:
     return with_accuracy_axis(figure, "top-1 on validation")
 
 
-def data_efficiency(results: dict[str, Any]) -> Figure:
+def data_efficiency(results: Results) -> Figure:
     """Test accuracy against the number of training images, with intervals."""
     figure = Figure(figsize=(8, 3.8))
     axes = figure.subplots()
     for model, look in looks(results):
-        rows = sorted((r for r in results["data_efficiency"] if r["model"] == model["name"]), key=lambda r: r["images"])
-        x = [row["images"] for row in rows]
-        axes.fill_between(
-            x, [r["top1"]["low"] for r in rows], [r["top1"]["high"] for r in rows], color=look["color"], alpha=0.1, lw=0
-        )
-        axes.plot(x, [r["top1"]["mean"] for r in rows], look["marker"] + "-", color=look["color"], label=model["name"])
+        rows = sorted((r for r in results.data_efficiency if r.model == model.name), key=lambda r: r.images)
+        x = [row.images for row in rows]
+        low, high = [row.top1.low for row in rows], [row.top1.high for row in rows]
+        axes.fill_between(x, low, high, color=look["color"], alpha=0.1, lw=0)
+        axes.plot(x, [row.top1.mean for row in rows], look["marker"] + "-", color=look["color"], label=model.name)
     axes.set_xscale("log")
-    ticks = sorted({row["images"] for row in results["data_efficiency"]})
+    ticks = sorted({row.images for row in results.data_efficiency})
     axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
     axes.minorticks_off()
     axes.set_xlabel("training images")
     return with_accuracy_axis(figure, "top-1 on test")
 
 
-def confusion(results: dict[str, Any]) -> Figure:
+def confusion(results: Results) -> Figure:
     """Errors of every model, summed over its seeds; the diagonal, being right, is left white."""
-    classes = results["data"]["classes"]
-    columns = min(len(results["confusion"]), 3)
-    rows = -(-len(results["confusion"]) // columns)
+    classes = results.data.classes
+    columns = min(len(results.confusion), 3)
+    rows = -(-len(results.confusion) // columns)
     figure = Figure(figsize=(3.1 * columns, 3.2 * rows))
     grid = np.atleast_1d(figure.subplots(rows, columns)).ravel()
-    tables = {name: np.array(table) for name, table in results["confusion"].items()}
+    tables = {name: np.array(table) for name, table in results.confusion.items()}
     errors = {name: table - np.diag(np.diag(table)) for name, table in tables.items()}
     most = max(1, max(int(table.max()) for table in errors.values()))
     for axes, (name, table) in zip(grid, errors.items(), strict=False):
@@ -106,7 +102,7 @@ def confusion(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def _past_the_start(results: dict[str, Any]) -> float:
+def _past_the_start(results: Results) -> float:
     """Return the lowest accuracy a quarter into training: below it, curves say nothing about the end."""
-    curves = [curve["validation_top1"] for curve in results["curves"]]
+    curves = [curve.columns["validation_top1"] for curve in results.curves]
     return max(0.0, min(min(curve[len(curve) // 4 :]) for curve in curves) - 0.02)

@@ -7,6 +7,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from ..results import ModelRow, Results
+
 COLORS = (
     "#0072B2",
     "#D55E00",
@@ -43,9 +45,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def looks(results: dict[str, Any]) -> Iterable[tuple[dict[str, Any], dict[str, str]]]:
-    for i, model in enumerate(results["models"]):
-        yield model, {"color": COLORS[i % len(COLORS)], "marker": MARKERS[model["family"]]}
+def looks(results: Results) -> Iterable[tuple[ModelRow, dict[str, str]]]:
+    for i, model in enumerate(results.models):
+        yield model, {"color": COLORS[i % len(COLORS)], "marker": MARKERS[model.family]}
 
 
 def with_accuracy_axis(figure: Figure, label: str) -> Figure:

@@ -1,29 +1,31 @@
 """Figures of confidence and of changed images."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..results import Bin, Results, RobustnessRow
 from .drawing import legend, looks, percent
 
 KINDS = ("noise", "blur", "weather", "digital")
 
 
-def reliability(results: dict[str, Any]) -> Figure:
+def reliability(results: Results) -> Figure:
     """Accuracy against confidence, as it is and after the temperature; a dot is as large as its images are many."""
-    rows = {row["model"]: row for row in results["calibration"]}
+    rows = {row.model: row for row in results.calibration}
     columns = min(len(rows), 5)
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(9, 2.5 * lines + 0.3))
     grid = np.atleast_1d(figure.subplots(lines, columns, sharex=True, sharey=True)).ravel()
     for axes, (model, look) in zip(grid, looks(results), strict=False):
-        row = rows[model["name"]]
+        row = rows[model.name]
         axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
-        _bins(axes, row["reliability"], look["color"], "as it is", filled=True)
-        if row["scaled"]:
-            _bins(axes, row["scaled"]["reliability"], look["color"], "after its temperature", filled=False)
-        axes.set_title(model["name"], fontsize=9)
+        _bins(axes, row.reliability, look["color"], "as it is", filled=True)
+        if row.scaled:
+            _bins(axes, row.scaled.reliability, look["color"], "after its temperature", filled=False)
+        axes.set_title(model.name, fontsize=9)
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
         axes.set_xlabel("confidence", fontsize=9)
@@ -37,23 +39,23 @@ def reliability(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def _bins(axes: Any, bins: list[dict[str, float]], color: str, label: str, filled: bool) -> None:
-    most = max(each["images"] for each in bins)
-    sizes = [8 + 60 * each["images"] / most for each in bins]
-    x, y = ([each[key] for each in bins] for key in ("confidence", "accuracy"))
+def _bins(axes: Any, bins: list[Bin], color: str, label: str, filled: bool) -> None:
+    most = max(each.images for each in bins)
+    sizes = [8 + 60 * each.images / most for each in bins]
+    x, y = [each.confidence for each in bins], [each.accuracy for each in bins]
     axes.plot(x, y, color=color, linewidth=0.8, alpha=0.7, linestyle="-" if filled else ":")
     axes.scatter(x, y, sizes, facecolors=color if filled else "none", edgecolors=color, linewidths=1, label=label)
 
 
-def risk_coverage(results: dict[str, Any]) -> Figure:
+def risk_coverage(results: Results) -> Figure:
     """The share of errors among answers, where the least confident images are left out."""
-    rows = {row["model"]: row["risk_coverage"] for row in results["calibration"]}
+    rows = {row.model: row.risk_coverage for row in results.calibration}
     figure = Figure(figsize=(8, 3.4))
     axes = figure.subplots()
     for model, look in looks(results):
-        row = rows[model["name"]]
-        axes.plot(row["coverage"], row["risk"], look["marker"] + "-", color=look["color"], label=model["name"], ms=3)
-    risky = [c for row in rows.values() for c, risk in zip(row["coverage"], row["risk"], strict=True) if risk > 0]
+        row = rows[model.name]
+        axes.plot(row.coverage, row.risk, look["marker"] + "-", color=look["color"], label=model.name, ms=3)
+    risky = [c for row in rows.values() for c, risk in zip(row.coverage, row.risk, strict=True) if risk > 0]
     axes.set_xlim(max(0, min(risky, default=0) - 0.1), 1.01)
     axes.set_ylim(bottom=0)
     axes.set_xlabel("images that are answered, most confident first")
@@ -64,17 +66,17 @@ def risk_coverage(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def corruptions(results: dict[str, Any]) -> Figure:
+def corruptions(results: Results) -> Figure:
     """Accuracy under corruptions of growing severity, the mean of each kind's; severity 0 is the clean image."""
-    rows = {row["model"]: row for row in results["robustness"]}
+    rows = {row.model: row for row in results.robustness}
     figure = Figure(figsize=(9, 3.2))
     for axes, kind in zip(figure.subplots(1, len(KINDS), sharey=True), KINDS, strict=True):
         for model, look in looks(results):
-            row = rows.get(model["name"])
+            row = rows.get(model.name)
             if row:
-                top1 = np.mean([each["top1"] for each in row["corruptions"] if each["kind"] == kind], axis=0)
-                line = [row["clean"]["mean"], *top1]
-                axes.plot(range(len(line)), line, look["marker"] + "-", color=look["color"], label=model["name"], ms=4)
+                top1 = np.mean([each.top1 for each in row.corruptions if each.kind == kind], axis=0)
+                line = [row.clean.mean, *top1]
+                axes.plot(range(len(line)), line, look["marker"] + "-", color=look["color"], label=model.name, ms=4)
         axes.set_title(kind, fontsize=10)
         axes.set_xticks(range(6))
         axes.set_xlabel("severity")
@@ -85,19 +87,19 @@ def corruptions(results: dict[str, Any]) -> Figure:
     return figure
 
 
-def changes(results: dict[str, Any]) -> Figure:
+def changes(results: Results) -> Figure:
     """Accuracy under occlusion and at lower resolution, and predictions that a shift leaves the same."""
-    panels = (
-        ("occlusion", "occluded", "top1", "patches occluded"),
-        ("resolution", "resolution", "top1", "side of the image kept"),
-        ("shift", "shift", "same", "part of the side shifted (same prediction)"),
+    panels: tuple[tuple[Callable[[RobustnessRow], list[tuple[float, float]]], str], ...] = (
+        (lambda row: [(each.occluded, each.top1) for each in row.occlusion], "patches occluded"),
+        (lambda row: [(each.resolution, each.top1) for each in row.resolution], "side of the image kept"),
+        (lambda row: [(each.shift, each.same) for each in row.shift], "part of the side shifted (same prediction)"),
     )
     figure = Figure(figsize=(9, 3.2))
-    for axes, (key, across, up, label) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
+    for axes, (points_of, label) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
         for model, look in looks(results):
-            for row in (row for row in results["robustness"] if row["model"] == model["name"]):
-                x, y = ([each[name] for each in row[key]] for name in (across, up))
-                axes.plot(x, y, look["marker"] + "-", color=look["color"], label=model["name"], ms=4)
+            for row in (row for row in results.robustness if row.model == model.name):
+                x, y = zip(*points_of(row), strict=True)
+                axes.plot(x, y, look["marker"] + "-", color=look["color"], label=model.name, ms=4)
         axes.set_xlabel(label)
         axes.set_ylim(0, 1.02)
         percent(axes.xaxis)
