@@ -68,6 +68,15 @@ def test_the_first_pair_has_most_of_the_level_and_the_others_wait_for_it() -> No
     assert [v.p_adjusted for v in found[1:]] == pytest.approx([0.015, 0.0513, 0.0513], rel=1e-2)
 
 
+def test_the_row_of_a_pair_holds_its_own_p_value_beside_the_adjusted_one() -> None:
+    tests = {("a", "b"): paired(0.02, 0.01), ("a", "c"): paired(0.02, 0.001)}
+    verdicts = decide(tests, ("a", "b"), MARGIN)
+    for (pair, test), p_value, p_adjusted in zip(tests.items(), (0.01, 0.001), (0.0125, 0.005), strict=True):
+        row = pair_row(pair, test, verdicts[pair], MARGIN)
+        assert (row.a, row.b, row.difference, row.winner) == (*pair, 0.02, "a")
+        assert (row.p_value, row.p_adjusted) == pytest.approx((p_value, p_adjusted), rel=1e-3)
+
+
 def test_with_two_seeds_the_others_are_found_after_the_first_alone() -> None:
     assert [v.winner for v in several(0.041, 1e-9, seeds=(2, 2))] == [None, None]
     assert [v.winner for v in several(0.039, 1e-9, seeds=(2, 2))] == ["0", "1"]
