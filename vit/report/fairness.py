@@ -19,7 +19,7 @@ TOPICS: dict[str, Callable[[Run], Any]] = {
     "mixing": lambda run: _plain(run.recipe["mixing"]),
     "optimizer": lambda run: _plain(run.recipe["optimizer"]),
     "schedule": lambda run: _plain(run.recipe["schedule"]),
-    "pretrained_weights": lambda run: run.summary["start"].in_words() if run.summary.get("start") else "none",
+    "pretrained_weights": lambda run: start.in_words() if (start := run.summary.get("start")) else "none",
     "weight_averaging": lambda run: run.recipe["training"].get("ema_decay") or "none",
 }
 
