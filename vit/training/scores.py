@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Not torchmetrics': its macro averages count a class that is named but does not occur as 0, ours leave it out; and a
+# checkpoint holds float64 sums over all processes, from which another number of them goes on.
 Total = Callable[[Tensor], Tensor]  # a process's sums -> those of all processes
 
 
