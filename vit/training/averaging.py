@@ -14,7 +14,7 @@ class ExponentialMovingAverage(Callback):
     """Averages weights and buffers after every step; validated, and kept instead of the last ones.
 
     The decay grows with the updates, min(decay, (1 + n) / (10 + n)), so that short runs forget their start. The first
-    average is the weights after the first step. Lightning's WeightAveraging has no part in models that FSDP divides, and
+    average is the weights after the first step. Lightning's WeightAveraging takes no models that FSDP divides, and
     exchanges the weights of a checkpoint with the averages.
     """
 
