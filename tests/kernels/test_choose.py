@@ -1,6 +1,7 @@
 """Our own bf16 kernels compute what autocast does, and are taken where they were measured to be faster."""
 
 import json
+import pickle
 from copy import deepcopy
 
 import pytest
@@ -97,6 +98,19 @@ def test_other_activations_keep_their_own_layer():
     swiglu = small(activation="swiglu")
     quicken(swiglu)
     assert isinstance(swiglu.blocks[0].attn, Bf16Attention) and not isinstance(swiglu.blocks[0].mlp, Bf16MLP)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_parameters_and_their_names_stay_in_the_layers_that_compute_otherwise(training):
+    module = small().train(training)
+    before = dict(module.named_parameters())
+    quicken(module)
+    after = dict(module.named_parameters())
+    assert list(before) == list(after) and all(after[name] is before[name] for name in before)
+    assert all(part.training == training for part in module.modules())
+    for copy in (deepcopy(module), pickle.loads(pickle.dumps(module))):
+        assert is_quick(copy) and copy.blocks[1].attn.num_heads == 3
+        assert all(torch.equal(tensor, copy.state_dict()[name]) for name, tensor in module.state_dict().items())
 
 
 @needs_bf16

@@ -21,7 +21,13 @@ MOST_KEPT_TOKENS = 1024  # a square of them for every head
 
 
 class Bf16Attention(Attention):
-    """Multi-head self-attention; as its parent for few queries, outside of autocast, and around adapted layers."""
+    """The layers of an attention; as its parent for few queries, outside of autocast, and around adapted layers."""
+
+    def __init__(self, attention: Attention):
+        nn.Module.__init__(self)
+        self.training = attention.training
+        self.num_heads = attention.num_heads
+        self.qkv, self.proj = attention.qkv, attention.proj
 
     def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D]
         if queries is not None or not applies(self.qkv, self.proj):
@@ -30,7 +36,12 @@ class Bf16Attention(Attention):
 
 
 class Bf16MLP(MLP):
-    """Two layers with a GELU between; outside of autocast, and around adapted layers, as its parent computes it."""
+    """An MLP's layers, a GELU between; outside of autocast, and around adapted layers, as its parent computes it."""
+
+    def __init__(self, mlp: MLP):
+        nn.Module.__init__(self)
+        self.training = mlp.training
+        self.fc1, self.fc2, self.activation = mlp.fc1, mlp.fc2, mlp.activation
 
     def forward(self, x: Tensor) -> Tensor:
         if not applies(self.fc1, self.fc2):
@@ -39,12 +50,15 @@ class Bf16MLP(MLP):
 
 
 def quicken(module: nn.Module) -> None:
-    """Let the attention and GELU layers of a Vision Transformer compute by this room's kernels under autocast."""
-    for part in module.modules():
+    """Let the attention and GELU layers of a Vision Transformer compute by this room's kernels under autocast.
+
+    Its parameters and their names stay.
+    """
+    for name, part in list(module.named_modules()):
         if type(part) is Attention:
-            part.__class__ = Bf16Attention  # the same parameters and names
+            module.set_submodule(name, Bf16Attention(part))
         elif type(part) is MLP and part.activation is F.gelu:
-            part.__class__ = Bf16MLP
+            module.set_submodule(name, Bf16MLP(part))
 
 
 def applies(*layers: nn.Module) -> bool:
