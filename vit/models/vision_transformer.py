@@ -49,11 +49,29 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "quick_gelu": quick_gelu,
     "swiglu": swiglu,
 }
+
+
+def class_token_of(x: Tensor, prefix: int) -> Tensor:
+    return x[:, 0]
+
+
+def mean_of_patches(x: Tensor, prefix: int) -> Tensor:
+    return x[:, prefix:].mean(1)
+
+
+def class_token_and_mean(x: Tensor, prefix: int) -> Tensor:
+    return torch.cat([class_token_of(x, prefix), mean_of_patches(x, prefix)], dim=-1)
+
+
+def both_class_tokens(x: Tensor, prefix: int) -> Tensor:
+    return x[:, :2]
+
+
 POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], tokens in the prefix) -> features
-    "cls": lambda x, prefix: x[:, 0],
-    "mean": lambda x, prefix: x[:, prefix:].mean(1),
-    "cls_mean": lambda x, prefix: torch.cat([x[:, 0], x[:, prefix:].mean(1)], dim=-1),
-    "cls_dist": lambda x, prefix: x[:, :2],
+    "cls": class_token_of,
+    "mean": mean_of_patches,
+    "cls_mean": class_token_and_mean,
+    "cls_dist": both_class_tokens,
 }
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
