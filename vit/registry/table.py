@@ -3,31 +3,18 @@
 A recipe is checked against these options without importing torch: a `Lazy` entry reads them from the source.
 """
 
-import ast
 import inspect
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from importlib import import_module
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from ..errors import nearest
+from .declared import REQUIRED, Option, keyword_arguments
 
-PACKAGE = Path(__file__).parent.parent
-REQUIRED = object()
 MOST_SHOWN, MOST_OF_A_FILE = 100, 60  # characters of what was given: by its reader, or by a file
-TYPES = {"Literal": Literal, "Any": Any, "Annotated": Annotated, "Field": Field}  # that options are written with
-
-
-@dataclass(frozen=True)
-class Option:
-    """One keyword argument of a table's function: its type and its default (`REQUIRED` when there is none)."""
-
-    annotation: Any
-    default: Any
 
 
 class Lazy:
@@ -44,7 +31,7 @@ class Lazy:
 
     @cached_property
     def options(self) -> dict[str, Option]:
-        declared = _options_in_source(self.module, self.name)
+        declared = keyword_arguments(self.module, self.name)
         return {n: Option(o.annotation, self.preset.get(n, o.default)) for n, o in declared.items()}
 
 
@@ -137,35 +124,3 @@ def named_options(entry: Any) -> Any:
     if isinstance(entry, dict):
         return {name: {} if options is None else options for name, options in entry.items()}
     raise ValueError(f"should be a name, or a name with its options, given {shown(entry)}")
-
-
-@cache
-def _options_in_source(module: str, name: str) -> dict[str, Option]:
-    tree = ast.parse((PACKAGE / (module.replace(".", "/") + ".py")).read_text(encoding="utf-8"))
-    node = next(n for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef) and n.name == name)
-    if isinstance(node, ast.ClassDef):
-        node = next(n for n in node.body if isinstance(n, ast.FunctionDef) and n.name == "__init__")
-    aliases = {
-        target.id: ast.unparse(statement.value)
-        for statement in tree.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-    return {
-        argument.arg: Option(
-            _evaluate(argument.annotation, aliases), REQUIRED if default is None else ast.literal_eval(default)
-        )
-        for argument, default in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True)
-    }
-
-
-def _evaluate(annotation: ast.expr | None, aliases: dict[str, str]) -> Any:
-    """Turn a written annotation into a type; names of other modules (an nn.Module) become Any."""
-    if annotation is None:
-        return Any
-    text = ast.unparse(annotation)
-    try:
-        return eval(aliases.get(text, text), TYPES)
-    except NameError:
-        return Any
