@@ -1,9 +1,13 @@
 """What is installed, and what the README promises about it."""
 
+import ast
 import re
 import shutil
 import subprocess
+import sys
+import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -13,6 +17,7 @@ from vit import recipe as recipes
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PEERS = {"openvino", "transformers"}  # what `vit bench` times beside, where they are installed
 
 
 def test_the_public_names_are_there() -> None:
@@ -57,3 +62,28 @@ def test_every_pinned_version_is_in_both_places() -> None:
     required = re.findall(r"^([\w.-]+)==([\w.+]+)", (ROOT / "requirements.txt").read_text(), re.M)
     assert len(required) > 50
     assert set(required) <= set(constraints)
+
+
+def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {re.split(r"[^\w.-]", requirement)[0] for group in groups for requirement in group}
+    distributions = packages_distributions()
+    provided = {normalized(name) for package in imported_packages() - PEERS for name in distributions[package]}
+    assert provided == {normalized(name) for name in declared}
+
+
+def imported_packages() -> set[str]:
+    """Return the packages of others that any file of vit imports, anywhere in it."""
+    names: set[str] = set()
+    for path in (ROOT / "vit").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                names.add(node.module)
+    return {name.split(".")[0] for name in names} - sys.stdlib_module_names
+
+
+def normalized(name: str) -> str:
+    return name.lower().replace("_", "-")
