@@ -14,7 +14,7 @@ from torchvision.transforms import InterpolationMode
 
 from vit.data import preprocessing as preprocessing_module
 from vit.data.decoding.reading import read_image
-from vit.data.preprocessing import BatchNormalizer, Preprocessing, elongated, normalize, to_size
+from vit.data.preprocessing import Preprocessing, elongated, normalize, to_size
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -128,30 +128,6 @@ def test_a_crop_of_whole_numbers_is_resized_to_that_number(side, resized):
     kept = to_size(Preprocessing((side, side), MEAN, STD, crop_fraction=side / resized), image)
     margin = round((resized - side) / 2)
     np.testing.assert_array_equal(np.asarray(kept), np.asarray(image)[margin : margin + side, margin : margin + side])
-
-
-def test_a_batch_normalised_stays_as_long_as_it_is_held() -> None:
-    preprocessing = Preprocessing((6, 5), (0.4, 0.5, 0.6), (0.2, 0.3, 0.4))
-    batches = [torch.randint(0, 256, (4, 3, 6, 5), dtype=torch.uint8) for _ in range(6)]
-    normalizer = BatchNormalizer(preprocessing)
-    held = [normalizer(images) for images in batches]
-    parts = [normalizer(images)[1:, 0] for images in batches]  # views hold it too
-    for images, result, part in zip(batches, held, parts, strict=True):
-        expected = normalize(images, preprocessing)
-        assert result.equal(expected) and part.equal(expected[1:, 0])
-    weight = torch.ones(2, 3, 1, 1, requires_grad=True)
-    loss = torch.nn.functional.conv2d(normalizer(batches[0]), weight).sum()
-    normalizer(batches[1])  # what backward needs is held as well
-    loss.backward()
-    assert weight.grad is not None
-    torch.testing.assert_close(weight.grad[0, :, 0, 0], held[0].sum((0, 2, 3)))
-
-
-def test_what_nobody_holds_is_used_again() -> None:
-    normalizer = BatchNormalizer(Preprocessing((6, 5), (0.0,) * 3, (1.0,) * 3))
-    places = {normalizer(torch.zeros(4, 3, 6, 5, dtype=torch.uint8)).data_ptr() for _ in range(9)}
-    assert len(places) == 1
-    assert normalizer(torch.zeros(2, 3, 6, 5, dtype=torch.uint8)).shape == (2, 3, 6, 5)
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])

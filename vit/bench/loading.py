@@ -13,9 +13,10 @@ import torch
 
 from ..data.loading.loaders import make_loaders, preprocessing_of
 from ..data.loading.order import Position
-from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, BatchNormalizer
+from ..data.preprocessing import IMAGENET_MEAN, IMAGENET_STD, normalize
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
+from ..hardware.machine import keep_freed_memory
 from ..hardware.processes import ALONE
 from ..recipe import Recipe
 from .rounds import Work
@@ -23,17 +24,17 @@ from .rounds import Work
 
 def ours(recipe: Recipe, repeats: int) -> Work:
     """A recipe's training loader and what prepares its batches, over `repeats` copies of the images."""
+    keep_freed_memory()  # as in a training
     dataset = repeated(datasets.folder(path=recipe.data.path), repeats)
     preprocessing = preprocessing_of(recipe.data, dataset)
     batches = make_loaders(recipe, dataset, preprocessing).training(1, ALONE, Position(), torch.device("cpu"))
-    normalize = BatchNormalizer(preprocessing)
     epoch = -1
 
     def work() -> int:
         nonlocal epoch
         epoch += 1
         batches.batch_sampler.set_epoch(epoch)  # type: ignore[union-attr]
-        return counted((normalize(images), labels) for images, labels in batches)
+        return counted((normalize(images, preprocessing), labels) for images, labels in batches)
 
     return work
 

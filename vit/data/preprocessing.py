@@ -11,7 +11,6 @@ from PIL import Image
 from torch import Tensor
 
 from .decoding.jpeg import Box
-from .decoding.reuse import Arrays
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -86,19 +85,6 @@ def normalize(images: Tensor, preprocessing: Preprocessing) -> Tensor:
         return _normalize_into(torch.empty(images.shape), images, preprocessing)
     mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
     return images.to(torch.float32, copy=True).div_(255).sub_(mean).div_(std)
-
-
-class BatchNormalizer:
-    """`normalize` for batch after batch; on CPUs in memory that was used before."""
-
-    def __init__(self, preprocessing: Preprocessing) -> None:
-        self.preprocessing = preprocessing
-        self._results = Arrays(np.float32)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        if images.device.type != "cpu":
-            return normalize(images, self.preprocessing)
-        return _normalize_into(torch.from_numpy(self._results.take(images.shape)), images, self.preprocessing)
 
 
 def _normalize_into(result: Tensor, images: Tensor, preprocessing: Preprocessing) -> Tensor:

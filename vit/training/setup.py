@@ -12,7 +12,7 @@ from ..data.augment.mixing import as_targets, make_mixing
 from ..data.loading.in_memory import as_it_is
 from ..data.loading.loaders import EVALUATION_BATCH_SIZE, Loaders, evaluation_loader, make_loaders, preprocessing_of
 from ..data.loading.order import Position, training_batches
-from ..data.preprocessing import BatchNormalizer, Preprocessing
+from ..data.preprocessing import Preprocessing, normalize
 from ..data.sources.datasets import Dataset
 from ..hardware.distributed import most_of_all
 from ..hardware.precision import AUTOCAST_TYPES
@@ -92,8 +92,7 @@ def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Le
 
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:
     mix = make_mixing(recipe.mixing, num_classes)
-    normalize = BatchNormalizer(preprocessing)
-    return lambda images, labels: mix(normalize(images), labels)
+    return lambda images, labels: mix(normalize(images, preprocessing), labels)
 
 
 def head_alone(

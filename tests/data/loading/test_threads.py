@@ -44,10 +44,6 @@ def test_a_batch_stays_as_long_as_it_is_held(photo_folder: Path) -> None:
     held = [images for _ in range(2) for images, _ in threaded]
     expected = [images for _ in range(2) for images, _ in plain]
     assert all(images.equal(theirs) for images, theirs in zip(expected, held, strict=True))
-    places = {images.data_ptr() for _ in range(4) for images, _ in threaded}
-    del held
-    again = {images.data_ptr() for _ in range(4) for images, _ in threaded}
-    assert len(places) <= 6 and len(again) <= 16
 
 
 def test_epochs_of_another_size_and_an_epoch_left_early(photo_folder: Path) -> None:

@@ -14,7 +14,6 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from ..decoding.reading import silence_pillow
-from ..decoding.reuse import Arrays
 from .training_images import TrainingImages
 
 IMAGES_OF_A_TASK = 16
@@ -30,7 +29,6 @@ class ThreadedLoader(DataLoader):
         self.images = images
         self.sampler_of_keys = sampler
         self.threads = threads
-        self._batches = Arrays(np.uint8)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         silence_pillow()
@@ -48,10 +46,7 @@ class ThreadedLoader(DataLoader):
 
     def _begin(self, pool: ThreadPoolExecutor, keys: Sequence[Key]) -> "Batch":
         shape = (len(keys), 3, *self.images.image_size(keys[0][0]))
-        if torch.cuda.is_available():  # which keeps pinned memory for later
-            images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
-        else:
-            images = torch.from_numpy(self._batches.take(shape))
+        images = torch.empty(shape, dtype=torch.uint8, pin_memory=torch.cuda.is_available())
         parts = [slice(first, first + IMAGES_OF_A_TASK) for first in range(0, len(keys), IMAGES_OF_A_TASK)]
         return Batch(images, [pool.submit(self._fill, keys[part], images.numpy()[part]) for part in parts])
 
