@@ -54,8 +54,7 @@ def evaluate(
     scored = images_to_score(model, loaded, data, split)
     images = scored.images
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")
-    if device == "cpu":
-        keep_freed_memory()
+    keep_freed_memory()
     loaded, manner = prepare(loaded, merge_tokens, precision, device)
     datasets.check_readable(images)
     folder = place_of(scored, manner, split, out)

@@ -90,8 +90,7 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
     """Load and build what a training needs; raises UserError for what cannot be."""
     placement, precision, why = decide_place(recipe)
     check_optimizer(recipe, placement.device)
-    if placement.device == "cpu":
-        keep_freed_memory()
+    keep_freed_memory()  # steps on a CPU, and batches for a GPU, take as much again and again
     data = datasets.load(recipe.data)
     datasets.log_left_out(data)
     datasets.check_readable(data.train, data.validation, data.test)
