@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from vit.bench import loading, steps
-from vit.bench.cases import Contest
+from vit.bench.cases import BenchmarkCase
 from vit.bench.peers import Settings
 from vit.bench.rounds import System, Timed, time_in_turns
 from vit.bench.rows import OURS, speeds
@@ -48,7 +48,7 @@ class Point:
     axis: str
     curve: str
     value: int
-    contest: Contest
+    case: BenchmarkCase
 
 
 def main() -> None:
@@ -56,7 +56,7 @@ def main() -> None:
     precision, _ = resolve_precision("auto", device)
     rows: list[dict[str, Any]] = []
     for point in points():
-        entry = Entry(OURS, Settings(), point.contest, precision, device)
+        entry = Entry(OURS, Settings(), point.case, precision, device)
         timed = measured(System(point.axis, steps.prepare, arguments(entry), warms_up=True))
         rows.append({"axis": point.axis, "curve": point.curve, "value": point.value} | told(timed))
         print(rows[-1], flush=True)
@@ -72,15 +72,15 @@ def points() -> Iterator[Point]:
     small = {"ViT-S/16": ("vit_small", {}), "ResNet-50": ("resnet50", {})}
     for curve, (model, options) in small.items():
         for batch_size in (1, 4, 16, 32):
-            yield Point("batch size", curve, batch_size, Contest(curve, model, options, 224, batch_size))
+            yield Point("batch size", curve, batch_size, BenchmarkCase(curve, model, options, 224, batch_size))
         for side in (224, 384, 512, 1024):
-            yield Point("resolution", curve, side, Contest(curve, model, options, side, 2))
+            yield Point("resolution", curve, side, BenchmarkCase(curve, model, options, side, 2))
     for depth in (6, 12, 24):
         shape = {"patch_size": 16, "embed_dim": 384, "depth": depth, "num_heads": 6}
-        yield Point("depth", "ViT, width 384", depth, Contest("ViT", "vit", shape, 224, BATCH_SIZE))
+        yield Point("depth", "ViT, width 384", depth, BenchmarkCase("ViT", "vit", shape, 224, BATCH_SIZE))
     for width in (192, 384, 768):
         shape = {"patch_size": 16, "embed_dim": width, "depth": 12, "num_heads": width // HEAD_WIDTH}
-        yield Point("width", "ViT, 12 blocks", width, Contest("ViT", "vit", shape, 224, BATCH_SIZE))
+        yield Point("width", "ViT, 12 blocks", width, BenchmarkCase("ViT", "vit", shape, 224, BATCH_SIZE))
 
 
 def arguments(entry: Entry) -> dict[str, Any]:

@@ -148,14 +148,13 @@ class Model:
 
     def save(self, path: Path) -> None:
         """Write the model file; a failure leaves the old one whole."""
-        assert self.recipe is not None
         description = {
             "format_version": FORMAT_VERSION,
             "architecture": asdict(self.architecture),
             "classes": list(self.classes),
             "preprocessing": asdict(self.preprocessing),
             "output": self.output,
-            "recipe": self.recipe.to_dict(),
+            "recipe": self.recipe.to_dict() if self.recipe else None,
         }
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
         replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))

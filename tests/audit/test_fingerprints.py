@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from vit.audit import fingerprints
-from vit.audit.fingerprints import Looks, candidates, joined, look, look_at, nearly_same, same
+from vit.audit.fingerprints import Fingerprints, candidates, joined, look_at, nearly_same, of_images, same
 from vit.data.decoding.reading import read_image
 from vit.data.sources.datasets import Images
 from vit.data.sources.stores import Files, Pixels
 
 
-def looks_of(images: list[Image.Image]) -> Looks:
+def looks_of(images: list[Image.Image]) -> Fingerprints:
     arrays = [np.asarray(image.convert("RGB")) for image in images]
     labels = np.zeros(1, dtype=int)
     return joined([look_at(Images((str(i),), labels, Pixels(array[None]))) for i, array in enumerate(arrays)])
@@ -72,16 +72,15 @@ def test_a_band_that_says_nothing_is_left_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_broken_files_are_passed_over_and_processes_change_nothing(
-    photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]
 ) -> None:
     names = sorted(path.relative_to(photo_folder).as_posix() for path in photo_folder.glob("*/*"))
     (photo_folder / names[3]).write_bytes(b"")
     images = Images(tuple(names), np.zeros(len(names), dtype=int), Files(photo_folder, tuple(names)))
-    told: list[str] = []
-    alone = look(images, told.append)
+    alone = of_images(images)
     monkeypatch.setattr(fingerprints, "AT_ONCE", 5)
     monkeypatch.setattr("vit.progress.LINE_EVERY_SECONDS", 0)
-    several = look(images, told.append)
+    several = of_images(images)
     assert [i for i, reason in enumerate(alone.reasons) if reason] == [3] and alone.reasons[3] == "an empty file"
     assert told[-1].startswith("24 of 24 images looked at; 0:00 left")
     assert alone.reasons == several.reasons

@@ -1,9 +1,9 @@
-"""A contest is read from its notation, and every library builds the same model for it."""
+"""A case is read from its notation, and every library builds the same model for it."""
 
 import pytest
 import torch
 
-from vit.bench.cases import contest
+from vit.bench.cases import read_case
 from vit.bench.peers import BUILDERS, PEERS, Settings, at_its_best, builds
 from vit.bench.rows import OURS
 from vit.errors import UserError
@@ -21,9 +21,9 @@ MODELS = ("vit_tiny/4@16", "resnet18@96", "resnet50+se@96")
     ],
 )
 def test_the_notation_is_read(name, model, options, image_size, batch_size) -> None:
-    found = contest(name)
+    found = read_case(name)
     assert (found.model, found.options, found.image_size, found.batch_size) == (model, options, image_size, batch_size)
-    assert contest(name, 7).batch_size == 7
+    assert read_case(name, 7).batch_size == 7
 
 
 @pytest.mark.parametrize(
@@ -37,13 +37,13 @@ def test_the_notation_is_read(name, model, options, image_size, batch_size) -> N
 )
 def test_what_cannot_be_read_is_refused(name: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        contest(name)
+        read_case(name)
 
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("peer", PEERS)
 def test_a_peer_builds_the_same_model(name: str, peer: str) -> None:
-    one = contest(name, 2)
+    one = read_case(name, 2)
     if not builds(peer, one):
         assert "+" in name and peer not in ("timm", "openvino")
         return
@@ -57,11 +57,11 @@ def test_a_peer_builds_the_same_model(name: str, peer: str) -> None:
 
 
 def test_openvino_computes_what_timm_computes() -> None:
-    one = contest("vit_tiny/4@16", 2)
-    contender = BUILDERS["openvino"](one, Settings())
+    one = read_case("vit_tiny/4@16", 2)
+    subject = BUILDERS["openvino"](one, Settings())
     images = torch.rand(2, 3, 16, 16)
     with torch.inference_mode():
-        assert torch.allclose(contender.call(images), contender.module(images), atol=1e-4)
+        assert torch.allclose(subject.call(images), subject.module(images), atol=1e-4)
 
 
 def test_settings_of_plain_attention_are_taken_by_every_peer() -> None:
@@ -75,10 +75,10 @@ def test_settings_of_plain_attention_are_taken_by_every_peer() -> None:
             self.calls += function is torch.nn.functional.scaled_dot_product_attention
             return function(*args, **(kwargs or {}))
 
-    one = contest("vit_tiny/4@16", 2)
+    one = read_case("vit_tiny/4@16", 2)
     for peer in ("timm", "transformers"):  # torchvision's fused layer calls none in Python
         for settings in at_its_best(peer, one, "cpu"):
-            contender = BUILDERS[peer](one, settings)
+            subject = BUILDERS[peer](one, settings)
             with Counter() as counter, torch.inference_mode():
-                contender.call(torch.zeros(2, 3, 16, 16))
+                subject.call(torch.zeros(2, 3, 16, 16))
             assert (counter.calls > 0) == settings.fused_attention

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vit.audit.findings import Findings, Seen
+from vit.audit.findings import AuditReport, ImageRef
 from vit.comparison import audits
 from vit.comparison.audits import audited, groups_of_test
 from vit.files import read_json, write_json
@@ -77,9 +77,9 @@ def test_what_validates_in_one_seed_trains_in_another(images: Path, tmp_path: Pa
 
 
 def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    image = lambda name: Seen(name, "test", "cat")  # noqa: E731
+    image = lambda name: ImageRef(name, "test", "cat")  # noqa: E731
     near = [[image("a"), image("b")], [image("b"), image("c")], [image("d"), image("e")], [image("f"), image("g")]]
-    findings = Findings((), None, None, {}, {}, [], [], [], near, [], [], tmp_path)  # type: ignore[arg-type]
+    findings = AuditReport((), None, None, {}, {}, [], [], [], near, [], [], tmp_path)  # type: ignore[arg-type]
     assert groups_of_test(findings) == ([["a", "b", "c"], ["d", "e"], ["f", "g"]], 0)
     monkeypatch.setattr(audits, "MOST_GROUPED", 6)
     assert groups_of_test(findings) == ([["a", "b", "c"], ["d", "e"]], 1)

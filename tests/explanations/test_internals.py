@@ -66,14 +66,14 @@ def test_a_model_without_maps_has_no_field():
 def test_any_model_can_be_looked_into(name):
     size = 224 if "patch16" in name else 32
     module = create_model(name, num_classes=3, image_size=size).eval()
-    found = internals.look(module, torch.randn(2, 3, size, size))
+    found = internals.measure(module, torch.randn(2, 3, size, size))
     assert (found["receptive_field"] is None) == ("patch16" in name) or found["receptive_field"]["area"] <= 1
     assert found["attention_distance"] is None
 
 
 def test_looking_changes_nothing(vit):
     before = vit(INPUTS)
-    found = internals.look(vit, INPUTS)
+    found = internals.measure(vit, INPUTS)
     assert vit(INPUTS).equal(before)
     assert all(not part._forward_hooks for part in vit.modules())
     assert np.array(found["attention_distance"]).shape == (2, 2)

@@ -9,7 +9,7 @@ import torch
 
 from vit import create_model
 from vit.kernels import bf16
-from vit.kernels.bf16 import Bf16Attention, Bf16MLP, quicken
+from vit.kernels.bf16 import Bf16Attention, Bf16MLP, use_bf16_kernels
 from vit.kernels.choose import choose_kernels
 from vit.kernels.packed_linear import bf16_supported
 
@@ -53,7 +53,7 @@ def test_values_and_gradients_are_as_near_to_the_exact_ones_as_those_of_autocast
         torch.nn.init.normal_(parameter, std=0.3)
     x = torch.randn(5, 17, 24)
     quick = deepcopy(usual)
-    quicken(quick)
+    use_bf16_kernels(quick)
     exact = gradients(deepcopy(usual).double(), x.double(), bf16=False)
     of_usual, of_quick = (distances(gradients(block, x, bf16=True), exact) for block in (usual, quick))
     assert of_quick.max() < 0.05 and (of_quick < 1.5 * of_usual + 1e-3).all()
@@ -64,7 +64,7 @@ def test_values_and_gradients_are_as_near_to_the_exact_ones_as_those_of_autocast
 def test_heads_in_groups_and_attention_computed_again_give_the_same_bits(monkeypatch, kept):
     torch.manual_seed(0)
     block, x = small().blocks[0], torch.randn(5, 17, 24)
-    quicken(block)
+    use_bf16_kernels(block)
     at_once = gradients(deepcopy(block), x, bf16=True)
     monkeypatch.setattr(bf16, "CACHED_SCORES", 2 * 17**2)  # two of 15 heads; the last is alone
     monkeypatch.setattr(bf16, "MOST_KEPT_TOKENS", kept)
@@ -76,7 +76,7 @@ def test_without_autocast_nothing_changes():
     torch.manual_seed(0)
     usual, x = small().blocks[0], torch.randn(5, 17, 24)
     quick = deepcopy(usual)
-    quicken(quick)
+    use_bf16_kernels(quick)
     for a, b in zip(gradients(usual, x, bf16=False), gradients(quick, x, bf16=False), strict=True):
         assert torch.equal(a, b)
     assert list(quick.state_dict()) == list(usual.state_dict())
@@ -86,7 +86,7 @@ def test_without_autocast_nothing_changes():
 def test_frozen_layers_get_no_gradients():
     torch.manual_seed(0)
     block = small().blocks[0]
-    quicken(block)
+    use_bf16_kernels(block)
     block.requires_grad_(False)
     block.mlp.fc2.bias.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
@@ -96,7 +96,7 @@ def test_frozen_layers_get_no_gradients():
 
 def test_other_activations_keep_their_own_layer():
     swiglu = small(activation="swiglu")
-    quicken(swiglu)
+    use_bf16_kernels(swiglu)
     assert isinstance(swiglu.blocks[0].attn, Bf16Attention) and not isinstance(swiglu.blocks[0].mlp, Bf16MLP)
 
 
@@ -104,7 +104,7 @@ def test_other_activations_keep_their_own_layer():
 def test_the_parameters_and_their_names_stay_in_the_layers_that_compute_otherwise(training):
     module = small().train(training)
     before = dict(module.named_parameters())
-    quicken(module)
+    use_bf16_kernels(module)
     after = dict(module.named_parameters())
     assert list(before) == list(after) and all(after[name] is before[name] for name in before)
     assert all(part.training == training for part in module.modules())

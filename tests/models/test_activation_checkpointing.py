@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vit import UserError, create_model
-from vit.models.activation_checkpointing import recompute_activations
+from vit.models.activation_checkpointing import checkpoint_activations
 from vit.models.layers import parameters_by_layer
 from vit.models.vision_transformer import VisionTransformer
 
@@ -41,7 +41,7 @@ def build(randomize: Callable) -> Callable[[str], tuple[nn.Module, Tensor]]:
 
 def recomputed(module: nn.Module) -> nn.Module:
     module = deepcopy(module)
-    recompute_activations(module)
+    checkpoint_activations(module)
     return module
 
 
@@ -128,7 +128,7 @@ def test_evaluation_computes_once(build: Callable, name: str) -> None:
     calls: list[nn.Module] = []
     for part in module.modules():
         part.register_forward_hook(lambda part, *_: calls.append(part))
-    recompute_activations(module)
+    checkpoint_activations(module)
     logits = module.eval()(images)
     forward = len(calls)
     logits.sum().backward()
@@ -137,10 +137,10 @@ def test_evaluation_computes_once(build: Callable, name: str) -> None:
 
 def test_a_model_without_blocks_is_refused() -> None:
     with pytest.raises(UserError, match="Linear cannot recompute its activations: that takes a model of `vit models`"):
-        recompute_activations(nn.Linear(3, 3))
+        checkpoint_activations(nn.Linear(3, 3))
 
 
 def test_a_model_that_timm_cannot_recompute_is_refused() -> None:
     module = create_model("timm/inception_v4", num_classes=3)
     with pytest.raises(UserError, match="timm's InceptionV4 cannot recompute its activations: "):
-        recompute_activations(module)
+        checkpoint_activations(module)

@@ -33,7 +33,7 @@ def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     inputs, labels = torch.randn(STEPS * 4, 3), torch.randint(2, (STEPS * 4,))
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=4 // parts)
-    loaders = Loaders(lambda *_: batches, lambda *_: batches)
+    loaders = Loaders("none", lambda *_: batches, lambda *_: batches)
     one_hot = lambda x, y: (x, nn.functional.one_hot(y, 2).float())  # noqa: E731
     loss = Loss(recipe.training, 2, labels.numpy())
     task = Classification(model, recipe, loss, loaders, one_hot, STEPS)

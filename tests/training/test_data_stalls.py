@@ -16,7 +16,7 @@ from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 from vit.training.data_stalls import in_words
 from vit.training.engine import make_engine
-from vit.training.nonfinite import LossGuard
+from vit.training.nonfinite import NonFiniteGuard
 from vit.training.placement import Placement
 
 
@@ -88,7 +88,7 @@ def share_of_waiting(gpu: SimulatedGPU, tmp_path: Path, load, processes: int = 1
 
 @pytest.fixture
 def looks_wait(gpu: SimulatedGPU, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(LossGuard, "_first_bad_loss", gpu.wait)
+    monkeypatch.setattr(NonFiniteGuard, "_first_bad_loss", gpu.wait)
 
 
 @pytest.mark.usefixtures("looks_wait")

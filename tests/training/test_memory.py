@@ -12,7 +12,7 @@ from torch.distributed import DistBackendError
 
 from vit import UserError, create_model
 from vit.hardware.machine import is_out_of_memory
-from vit.models.activation_checkpointing import recompute_activations
+from vit.models.activation_checkpointing import checkpoint_activations
 from vit.recipe import Optimizer
 from vit.training.memory import bytes_per_image, out_of_memory_message, parts_for, parts_that_fit
 
@@ -28,7 +28,7 @@ DTYPES = [None, torch.bfloat16]
 def build(name: str, recomputed: bool = False) -> nn.Module:
     module = create_model(name, num_classes=5, image_size=SIZE, **MODELS[name])
     if recomputed:
-        recompute_activations(module)
+        checkpoint_activations(module)
     return module
 
 
@@ -102,7 +102,7 @@ STEPS = """
 from pathlib import Path
 import torch
 from vit import create_model
-from vit.models.activation_checkpointing import recompute_activations
+from vit.models.activation_checkpointing import checkpoint_activations
 from vit.training.memory import bytes_per_image
 
 def peak(num_images):
@@ -113,7 +113,7 @@ def peak(num_images):
 
 torch.set_num_threads(1)
 module = create_model("vit_tiny", num_classes=5, image_size=64, depth=4, patch_size=4).train()
-for change in (lambda module: None, recompute_activations):
+for change in (lambda module: None, checkpoint_activations):
     change(module)
     image_bytes = bytes_per_image(module, (64, 64), None, "cpu")
     peak(2)  # with the gradients

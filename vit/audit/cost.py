@@ -4,7 +4,7 @@ from ..data.loading import cache
 from ..data.sources.datasets import Dataset
 from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
 from ..hardware.timing import seconds_per_training_image
-from ..models.activation_checkpointing import recompute_activations
+from ..models.activation_checkpointing import checkpoint_activations
 from ..models.flops import count_macs, count_parameters
 from ..recipe import Recipe
 from ..training import tuning
@@ -33,7 +33,7 @@ def estimate_cost(recipe: Recipe, dataset: Dataset) -> Cost:
     tuning.prepare(module, recipe.tuning)
     check_batches_of_one(recipe, module, dataset, parts, Placement(device, 1, 1, "single"))
     if recipe.training.gradient_checkpointing:
-        recompute_activations(module)
+        checkpoint_activations(module)
     batch_size = max(2, min(recipe.training.batch_size, len(dataset.train), int(PROBE_MACS[device] / (3 * macs))))
     dtype = AUTOCAST_TYPES[precision]
     seconds = seconds_per_training_image(module, size, batch_size, device, MEASURED_STEPS, dtype)

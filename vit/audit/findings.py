@@ -10,7 +10,7 @@ import numpy as np
 from ..data.preprocessing import MOST_ELONGATED, elongated
 from ..data.sources import passed_over
 from ..data.sources.datasets import Dataset, Images
-from ..data.sources.stores import Chain
+from ..data.sources.stores import ConcatStore
 from ..recipe import Data
 from . import fingerprints
 
@@ -35,7 +35,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Seen:
+class ImageRef:
     """An image of the audit: its name, split and labels."""
 
     name: str
@@ -44,7 +44,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Findings:
+class AuditReport:
     """What an audit found; `faults` must be mended before training, `remarks` are worth a look."""
 
     classes: tuple[str, ...]
@@ -52,10 +52,10 @@ class Findings:
     sizes: np.ndarray  # [N, 2]: width and height of what could be decoded
     broken: dict[str, str]  # name and reason
     passed_over: dict[str, str]  # what lies among the images and is not used: name and reason
-    leaks: list[list[Seen]]  # the same pixels in several splits
-    conflicts: list[list[Seen]]  # the same pixels under several labels
-    copies: list[list[Seen]]  # the same pixels more than once, in one split under one label
-    near: list[list[Seen]]  # pairs, nearly the same
+    leaks: list[list[ImageRef]]  # the same pixels in several splits
+    conflicts: list[list[ImageRef]]  # the same pixels under several labels
+    copies: list[list[ImageRef]]  # the same pixels more than once, in one split under one label
+    near: list[list[ImageRef]]  # pairs, nearly the same
     faults: list[str]
     remarks: list[str]
     folder: Path
@@ -66,21 +66,22 @@ def joined_splits(dataset: Dataset) -> Images:
     """Return the images of all splits, one behind the other."""
     parts = [dataset.split(name) for name in SPLITS]
     which = np.repeat(np.arange(len(parts)), [len(images) for images in parts])
-    store = Chain(tuple(images.store for images in parts), which, np.concatenate([images.places for images in parts]))
+    places = np.concatenate([images.places for images in parts])
+    store = ConcatStore(tuple(images.store for images in parts), which, places)
     ids = tuple(name for images in parts for name in images.ids)
     return Images(ids, np.concatenate([images.labels for images in parts]), store)
 
 
-def findings_of(
-    dataset: Dataset, everything: Images, looks: fingerprints.Looks, section: Data, folder: Path
-) -> Findings:
+def audit_report(
+    dataset: Dataset, everything: Images, prints: fingerprints.Fingerprints, section: Data, folder: Path
+) -> AuditReport:
     splits = [name for name in SPLITS for _ in dataset.split(name).ids]
-    seen = lambda i: Seen(everything.ids[i], splits[i], label_of(everything.labels[i], dataset.classes))  # noqa: E731
-    groups = [[seen(i) for i in group] for group in fingerprints.same(looks)]
-    near = [[seen(i) for i in pair] for pair in fingerprints.nearly_same(looks)]
+    seen = lambda i: ImageRef(everything.ids[i], splits[i], label_of(everything.labels[i], dataset.classes))  # noqa: E731
+    groups = [[seen(i) for i in group] for group in fingerprints.same(prints)]
+    near = [[seen(i) for i in pair] for pair in fingerprints.nearly_same(prints)]
     near.sort(key=lambda pair: (not crosses_splits(pair), not contradicts(pair)))  # the worst first
     counts = np.stack([dataset.split(name).counts(len(dataset.classes)) for name in SPLITS], axis=1)
-    broken = {everything.ids[i]: reason for i, reason in enumerate(looks.reasons) if reason}
+    broken = {everything.ids[i]: reason for i, reason in enumerate(prints.reasons) if reason}
     leaks = [group for group in groups if crosses_splits(group)]
     conflicts = [group for group in groups if contradicts(group)]
     copies = [group for group in groups if not crosses_splits(group) and not contradicts(group)]
@@ -89,11 +90,11 @@ def findings_of(
     faults += [f"the same image in several splits: {in_words(group)}" for group in leaks]
     noted = [f"not used: {line}" for line in passed_over.in_words(dataset.passed_over)]
     noted += [*remarks(dataset.classes, counts), *remarks_on_copies(copies, near)]
-    noted += remark_on_shapes(everything, looks)
+    noted += remark_on_shapes(everything, prints)
     if broken and section.on_error == "skip":
         noted.append(f"{len(broken):,} files cannot be decoded and will be left out (data.on_error=skip)")
-    sizes = looks.sizes[looks.decoded]
-    return Findings(
+    sizes = prints.sizes[prints.decoded]
+    return AuditReport(
         classes=dataset.classes,
         counts=counts,
         sizes=sizes,
@@ -115,20 +116,20 @@ def label_of(label: Any, classes: Sequence[str]) -> str:
     return " | ".join(classes[number] for number in numbers)
 
 
-def crosses_splits(group: list[Seen]) -> bool:
+def crosses_splits(group: list[ImageRef]) -> bool:
     return len({image.split for image in group}) > 1
 
 
-def contradicts(group: list[Seen]) -> bool:
+def contradicts(group: list[ImageRef]) -> bool:
     """Return whether its images have different labels."""
     return len({image.label for image in group}) > 1
 
 
-def in_words(group: list[Seen]) -> str:
+def in_words(group: list[ImageRef]) -> str:
     return ", ".join(f"{image.name} ({image.split}, {image.label})" for image in group)
 
 
-def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[str]:
+def remarks_on_copies(copies: list[list[ImageRef]], near: list[list[ImageRef]]) -> list[str]:
     found = []
     if copies:
         more = sum(len(group) - 1 for group in copies)
@@ -140,12 +141,12 @@ def remarks_on_copies(copies: list[list[Seen]], near: list[list[Seen]]) -> list[
     return found
 
 
-def remark_on_shapes(images: Images, looks: fingerprints.Looks) -> list[str]:
-    places = np.flatnonzero(looks.decoded)
-    long = places[elongated(looks.sizes[places])]
+def remark_on_shapes(images: Images, prints: fingerprints.Fingerprints) -> list[str]:
+    places = np.flatnonzero(prints.decoded)
+    long = places[elongated(prints.sizes[places])]
     if not len(long):
         return []
-    width, height = looks.sizes[long[0]]
+    width, height = prints.sizes[long[0]]
     return [
         f"{len(long):,} image{'s are' if len(long) > 1 else ' is'} more than {MOST_ELONGATED} times as long as wide: "
         f"of {images.ids[long[0]]} ({width:,} x {height:,}) a model sees the middle alone"

@@ -35,7 +35,7 @@ _kept: Images  # of a process that looks at some of them
 
 
 @dataclass(frozen=True)
-class Looks:
+class Fingerprints:
     """What was seen of N images: reasons of those that cannot be decoded, sizes, and what tells them apart."""
 
     reasons: list[str | None]  # [N]
@@ -49,8 +49,8 @@ class Looks:
         return self.sizes[:, 0] > 0
 
 
-def look(images: Images) -> Looks:
-    """Decode every image once, in as many processes as there are cores; `say` is told how far it is."""
+def of_images(images: Images) -> Fingerprints:
+    """Decode every image once, in as many processes as there are cores."""
     if len(images) <= AT_ONCE:
         return look_at(images)
     chunks = [np.arange(first, min(first + AT_ONCE, len(images))) for first in range(0, len(images), AT_ONCE)]
@@ -66,28 +66,28 @@ def _keep(images: Images) -> None:
     _kept = images
 
 
-def _look_at_kept(chosen: np.ndarray) -> Looks:
+def _look_at_kept(chosen: np.ndarray) -> Fingerprints:
     return look_at(_kept.at(chosen))
 
 
-def told(looks: Iterator[Looks], total: int) -> Iterator[Looks]:
+def told(prints: Iterator[Fingerprints], total: int) -> Iterator[Fingerprints]:
     countdown = Countdown(total, "{done:,} of {total:,} images looked at; {left} left")
     done = 0
-    for some in looks:
+    for some in prints:
         done += len(some.reasons)
         countdown.tell(done)
         yield some
 
 
-def joined(looks: Sequence[Looks]) -> Looks:
+def joined(prints: Sequence[Fingerprints]) -> Fingerprints:
     arrays = ("sizes", "digests", "signs", "colours")
-    return Looks(
-        [reason for some in looks for reason in some.reasons],
-        *(np.concatenate([getattr(some, name) for some in looks]) for name in arrays),
+    return Fingerprints(
+        [reason for some in prints for reason in some.reasons],
+        *(np.concatenate([getattr(some, name) for some in prints]) for name in arrays),
     )
 
 
-def look_at(images: Images) -> Looks:
+def look_at(images: Images) -> Fingerprints:
     count = len(images)
     reasons: list[str | None] = [None] * count
     sizes, digests = np.zeros((count, 2), dtype=int), np.zeros(count, dtype="S16")
@@ -103,7 +103,7 @@ def look_at(images: Images) -> Looks:
         digests[i] = blake2b(repr(image.size).encode() + image.tobytes(), digest_size=15).digest() + b"."
         grey[i] = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BOX))
         colours[i] = np.asarray(image.resize((COLOURS, COLOURS), Image.Resampling.BOX)).ravel()
-    return Looks(reasons, sizes, digests, signs_of(grey), colours)
+    return Fingerprints(reasons, sizes, digests, signs_of(grey), colours)
 
 
 def signs_of(grey: np.ndarray) -> np.ndarray:
@@ -113,22 +113,22 @@ def signs_of(grey: np.ndarray) -> np.ndarray:
     return low > np.median(low, axis=1, keepdims=True)
 
 
-def same(looks: Looks) -> list[list[int]]:
+def same(prints: Fingerprints) -> list[list[int]]:
     """Return the groups of two or more images that have the same pixels."""
-    places = np.flatnonzero(looks.decoded)
-    order = places[np.argsort(looks.digests[places], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, looks.digests[order][1:] != looks.digests[order][:-1]])
+    places = np.flatnonzero(prints.decoded)
+    order = places[np.argsort(prints.digests[places], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, prints.digests[order][1:] != prints.digests[order][:-1]])
     return [group.tolist() for group in np.split(order, starts[1:]) if len(group) > 1]
 
 
-def nearly_same(looks: Looks) -> list[tuple[int, int]]:
+def nearly_same(prints: Fingerprints) -> list[tuple[int, int]]:
     """Return the pairs of images that are alike and not the same; one of those that are the same stands for all."""
-    copies = {i for group in same(looks) for i in group[1:]}
-    places = np.array([i for i in np.flatnonzero(looks.decoded) if i not in copies], dtype=int)
-    first, second = candidates(looks.signs[places])
+    copies = {i for group in same(prints) for i in group[1:]}
+    places = np.array([i for i in np.flatnonzero(prints.decoded) if i not in copies], dtype=int)
+    first, second = candidates(prints.signs[places])
     first, second = places[first], places[second]
-    bits = (looks.signs[first] != looks.signs[second]).sum(1)
-    levels = np.abs(looks.colours[first].astype(np.int16) - looks.colours[second]).mean(1)
+    bits = (prints.signs[first] != prints.signs[second]).sum(1)
+    levels = np.abs(prints.colours[first].astype(np.int16) - prints.colours[second]).mean(1)
     alike = (bits <= MOST_BITS_APART) & (levels <= MOST_LEVELS_APART)
     return list(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..data.sources.datasets import Images
 from ..files import write_json, write_text
 from ..report.pages import templates
-from .findings import SPLITS, Findings, Seen
+from .findings import SPLITS, AuditReport, ImageRef
 from .thumbnails import picture
 
 PAGE, NUMBERS = "check.html", "check.json"
@@ -22,13 +22,13 @@ MOST_SHOWN = 40  # groups of a kind
 MOST_IN_A_GROUP = 6
 
 
-def write(findings: Findings, images: Images, cost: str) -> None:
+def write(findings: AuditReport, images: Images, cost: str) -> None:
     """Write both files; `cost` is what training will take, in words."""
     write_json(findings.folder / NUMBERS, numbers(findings))
     write_text(findings.folder / PAGE, page(findings, images, cost))
 
 
-def numbers(findings: Findings) -> dict[str, Any]:
+def numbers(findings: AuditReport) -> dict[str, Any]:
     """Return everything that was found, as plain values."""
     return {
         "classes": list(findings.classes),
@@ -55,7 +55,7 @@ def sizes(found: np.ndarray) -> dict[str, Any] | None:
     }
 
 
-def page(findings: Findings, images: Images, cost: str) -> str:
+def page(findings: AuditReport, images: Images, cost: str) -> str:
     place = {name: i for i, name in enumerate(images.ids)}
     groups = [(title, getattr(findings, kind)) for kind, title in GROUPS.items()]
     shown = [
@@ -75,6 +75,6 @@ def page(findings: Findings, images: Images, cost: str) -> str:
     )
 
 
-def thumbnails(group: list[Seen], images: Images, place: dict[str, int]) -> list[dict[str, Any]]:
+def thumbnails(group: list[ImageRef], images: Images, place: dict[str, int]) -> list[dict[str, Any]]:
     some = group[:MOST_IN_A_GROUP]
     return [asdict(image) | {"picture": picture(images, place[image.name])} for image in some]

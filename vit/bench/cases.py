@@ -17,7 +17,7 @@ NUM_CLASSES = 1000
 
 
 @dataclass(frozen=True)
-class Contest:
+class BenchmarkCase:
     """A model of MODELS with its options, at one image size, in batches of one size."""
 
     name: str
@@ -39,7 +39,7 @@ class Contest:
         return models.build(self.model, num_classes=NUM_CLASSES, image_size=self.image_size, **self.options)
 
 
-def contest(name: str, batch_size: int | None = None) -> Contest:
+def read_case(name: str, batch_size: int | None = None) -> BenchmarkCase:
     """Read NAME[/PATCH][+ATTENTION][@PIXELS]: `vit_tiny/4@32`, `resnet50+se`; 224 pixels where none are given.
 
     Raises UserError for what cannot be read, and for unknown models.
@@ -53,6 +53,6 @@ def contest(name: str, batch_size: int | None = None) -> Contest:
     if match["attention"]:
         options["attention"] = match["attention"]
     batch_size = batch_size or BATCH_SIZES.get(name, BATCH_SIZE)
-    found = Contest(name, match["model"], options, int(match["size"] or 224), batch_size)
+    found = BenchmarkCase(name, match["model"], options, int(match["size"] or 224), batch_size)
     found.build()  # refuses unknown models, and options that do not fit
     return found

@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from ..errors import UserError
 from ..recipe import Optimizer as OptimizerSettings
 from ..training.optim import make_optimizer
-from .cases import NUM_CLASSES, Contest
+from .cases import NUM_CLASSES, BenchmarkCase
 from .rows import OURS
 
 
@@ -41,47 +41,47 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Contender:
+class Subject:
     """A module, and how it is called: images [B, 3, H, W] -> logits [B, C]."""
 
     module: nn.Module
     call: Callable[[Tensor], Tensor]
 
 
-def vit(contest: Contest, settings: Settings) -> Contender:
-    module = contest.build()
-    return Contender(module, module)
+def vit(case: BenchmarkCase, settings: Settings) -> Subject:
+    module = case.build()
+    return Subject(module, module)
 
 
-def timm(contest: Contest, settings: Settings) -> Contender:
+def timm(case: BenchmarkCase, settings: Settings) -> Subject:
     from timm.layers.config import set_fused_attn
     from timm.models.resnet import BasicBlock, Bottleneck, ResNet
     from timm.models.vision_transformer import VisionTransformer
 
     set_fused_attn(settings.fused_attention)  # read when attention is built
-    shape = contest.shape
-    if contest.is_vit:
+    shape = case.shape
+    if case.is_vit:
         names = ("patch_size", "embed_dim", "depth", "num_heads", "mlp_ratio")
         sizes: Any = {name: shape[name] for name in names}
-        module = VisionTransformer(img_size=contest.image_size, num_classes=NUM_CLASSES, **sizes)
+        module = VisionTransformer(img_size=case.image_size, num_classes=NUM_CLASSES, **sizes)
     else:
         block: Any = {"basic": BasicBlock, "bottleneck": Bottleneck}[shape["block"]]
         gate = {} if shape["attention"] == "none" else {"attn_layer": shape["attention"]}
         module = ResNet(block, shape["depths"], num_classes=NUM_CLASSES, block_args=gate)
-    return Contender(module, module)
+    return Subject(module, module)
 
 
-def torchvision(contest: Contest, settings: Settings) -> Contender:
+def torchvision(case: BenchmarkCase, settings: Settings) -> Subject:
     from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
     from torchvision.models.vision_transformer import VisionTransformer
 
-    shape = contest.shape
-    if not contest.is_vit:
+    shape = case.shape
+    if not case.is_vit:
         block: Any = {"basic": BasicBlock, "bottleneck": Bottleneck}[shape["block"]]
         module: Any = ResNet(block, list(shape["depths"]), num_classes=NUM_CLASSES)
-        return Contender(module, module)
+        return Subject(module, module)
     module = VisionTransformer(
-        contest.image_size,
+        case.image_size,
         shape["patch_size"],
         shape["depth"],
         shape["num_heads"],
@@ -94,20 +94,20 @@ def torchvision(contest: Contest, settings: Settings) -> Contender:
         with nullcontext() if settings.fused_attention else sdpa_kernel(SDPBackend.MATH):
             return module(images)
 
-    return Contender(module, call)
+    return Subject(module, call)
 
 
-def transformers(contest: Contest, settings: Settings) -> Contender:
+def transformers(case: BenchmarkCase, settings: Settings) -> Subject:
     try:
         import transformers as library
     except ImportError as error:
         raise UserError("transformers is not installed: pip install transformers, or name other peers") from error
 
     of: Any = library  # its classes take their arguments in ways that no checker follows
-    shape = contest.shape
-    if contest.is_vit:
+    shape = case.shape
+    if case.is_vit:
         config = of.ViTConfig(
-            image_size=contest.image_size,
+            image_size=case.image_size,
             patch_size=shape["patch_size"],
             hidden_size=shape["embed_dim"],
             num_hidden_layers=shape["depth"],
@@ -128,17 +128,17 @@ def transformers(contest: Contest, settings: Settings) -> Contender:
             num_labels=NUM_CLASSES,
         )
         module = of.ResNetForImageClassification(config)
-    return Contender(module, lambda images: module(images).logits)
+    return Subject(module, lambda images: module(images).logits)
 
 
-def openvino(contest: Contest, settings: Settings) -> Contender:
+def openvino(case: BenchmarkCase, settings: Settings) -> Subject:
     """Compile timm's model at the first call, for bf16 where autocast is on."""
     try:
         import openvino as library
     except ImportError as error:
         raise UserError("openvino is not installed: pip install openvino, or name other peers") from error
 
-    module = timm(contest, settings).module
+    module = timm(case, settings).module
     of: Any = library
     compiled: list[Any] = []
 
@@ -151,10 +151,10 @@ def openvino(contest: Contest, settings: Settings) -> Contender:
             compiled.append(of.compile_model(found, "CPU", threads | {"PERFORMANCE_HINT": "LATENCY"}))
         return torch.from_numpy(compiled[0](images.numpy())[0])
 
-    return Contender(module, call)
+    return Subject(module, call)
 
 
-BUILDERS: dict[str, Callable[[Contest, Settings], Contender]] = {
+BUILDERS: dict[str, Callable[[BenchmarkCase, Settings], Subject]] = {
     OURS: vit,
     "timm": timm,
     "torchvision": torchvision,
@@ -170,22 +170,22 @@ def as_it_comes(peer: str) -> Settings:
     return Settings(fused_optimizer=peer == "transformers")  # as its Trainer's AdamW is
 
 
-def builds(peer: str, contest: Contest) -> bool:
+def builds(peer: str, case: BenchmarkCase) -> bool:
     """Return whether a library has this model; of residual networks those with the paper's stem and width."""
-    if contest.is_vit:
+    if case.is_vit:
         return True
-    shape = contest.shape
-    published = shape["width"] == 64 and shape["stem"] != "3x3" and contest.image_size > 64
+    shape = case.shape
+    published = shape["width"] == 64 and shape["stem"] != "3x3" and case.image_size > 64
     return published and shape["attention"] in (GATES_OF_TIMM if peer in ("timm", "openvino") else {"none"})
 
 
-def at_its_best(peer: str, contest: Contest, device: str) -> list[Settings]:
+def at_its_best(peer: str, case: BenchmarkCase, device: str) -> list[Settings]:
     """Return what a peer's users may choose from; the fastest of them counts."""
     if peer not in TRAINS:  # it chooses by itself
         return []
-    plain = contest.is_vit and device == "cpu"  # attention as matrix products, which lost on every GPU
+    plain = case.is_vit and device == "cpu"  # attention as matrix products, which lost on every GPU
     return [
-        Settings(fused, channels_last=not contest.is_vit, fused_optimizer=True, compiled=device == "cuda")
+        Settings(fused, channels_last=not case.is_vit, fused_optimizer=True, compiled=device == "cuda")
         for fused in ((True, False) if plain else (True,))
     ]
 

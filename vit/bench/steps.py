@@ -11,8 +11,8 @@ from ..hardware.machine import keep_freed_memory
 from ..hardware.precision import AUTOCAST_TYPES
 from ..inference.half_precision import HalfPrecision
 from ..kernels.choose import choose_kernels
-from .cases import NUM_CLASSES, Contest
-from .peers import BUILDERS, Contender, Settings, optimizer_of
+from .cases import NUM_CLASSES, BenchmarkCase
+from .peers import BUILDERS, Settings, Subject, optimizer_of
 from .rounds import Work
 from .rows import OURS
 
@@ -21,11 +21,11 @@ Step = Callable[[], object]
 
 @dataclass(frozen=True)
 class Entry:
-    """A system in a contest: who, with which settings, in which precision, where."""
+    """A system in a case: who, with which settings, in which precision, where."""
 
     system: str
     settings: Settings
-    contest: Contest
+    case: BenchmarkCase
     precision: str
     device: str
 
@@ -36,7 +36,7 @@ def prepare(task: str, entry: Entry, seconds: float, threads: int) -> Work:
     torch.manual_seed(0)
     if entry.system == OURS and entry.device == "cpu":
         keep_freed_memory()
-    step = TASKS[task](entry, contender(entry))
+    step = TASKS[task](entry, subject(entry))
 
     def repeated(count: int) -> float:
         start = time.perf_counter()
@@ -51,13 +51,13 @@ def prepare(task: str, entry: Entry, seconds: float, threads: int) -> Work:
 
     def work() -> int:
         repeated(count)
-        return count * entry.contest.batch_size
+        return count * entry.case.batch_size
 
     return work
 
 
-def contender(entry: Entry) -> Contender:
-    built = BUILDERS[entry.system](entry.contest, entry.settings)
+def subject(entry: Entry) -> Subject:
+    built = BUILDERS[entry.system](entry.case, entry.settings)
     module = built.module.to(entry.device)
     if entry.settings.channels_last:
         module = module.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -66,11 +66,11 @@ def contender(entry: Entry) -> Contender:
     return built
 
 
-def training_step(entry: Entry, contender: Contender) -> Step:
+def training_step(entry: Entry, subject: Subject) -> Step:
     """Forward, loss, backward, AdamW."""
-    module = contender.module.train()
+    module = subject.module.train()
     if entry.system == OURS:
-        size = (entry.contest.image_size, entry.contest.image_size)
+        size = (entry.case.image_size, entry.case.image_size)
         choose_kernels(module, size, entry.precision, entry.device)
     optimizer = optimizer_of(entry.system, module, entry.settings)
     images = random_images(entry)
@@ -79,7 +79,7 @@ def training_step(entry: Entry, contender: Contender) -> Step:
 
     def step() -> None:
         with torch.autocast(entry.device, dtype, enabled=dtype is not None):
-            loss = F.cross_entropy(contender.call(images).float(), labels)
+            loss = F.cross_entropy(subject.call(images).float(), labels)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()  # no gradients while others take their turns
@@ -87,25 +87,25 @@ def training_step(entry: Entry, contender: Contender) -> Step:
     return step
 
 
-def inference_step(entry: Entry, contender: Contender) -> Step:
-    contender.module.eval()
+def inference_step(entry: Entry, subject: Subject) -> Step:
+    subject.module.eval()
     images = random_images(entry)
     dtype = AUTOCAST_TYPES[entry.precision]
     if entry.system == OURS and dtype is not None:
-        module = HalfPrecision(contender.module, dtype)
-        contender = Contender(module, module)
+        module = HalfPrecision(subject.module, dtype)
+        subject = Subject(module, module)
 
     def step() -> None:
         with torch.inference_mode(), torch.autocast(entry.device, dtype, enabled=dtype is not None):
-            contender.call(images)
+            subject.call(images)
 
     return step
 
 
 def random_images(entry: Entry) -> torch.Tensor:
-    size = entry.contest.image_size
-    images = torch.randn(entry.contest.batch_size, 3, size, size, device=entry.device)
+    size = entry.case.image_size
+    images = torch.randn(entry.case.batch_size, 3, size, size, device=entry.device)
     return images.contiguous(memory_format=torch.channels_last) if entry.settings.channels_last else images
 
 
-TASKS: dict[str, Callable[[Entry, Contender], Step]] = {"train": training_step, "infer": inference_step}
+TASKS: dict[str, Callable[[Entry, Subject], Step]] = {"train": training_step, "infer": inference_step}

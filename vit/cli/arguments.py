@@ -50,13 +50,10 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
-class Library(StrEnum):
+class Target(StrEnum):
+    safetensors = "safetensors"
     timm = "timm"
     transformers = "transformers"
-
-
-class Packaging(StrEnum):
-    safetensors = "safetensors"
 
 
 @contextmanager

@@ -22,11 +22,10 @@ from .arguments import (
     AnswerPrecision,
     Answers,
     Format,
-    Library,
     MergeTokens,
     Out,
-    Packaging,
     Settings,
+    Target,
     importing,
 )
 
@@ -156,11 +155,10 @@ def compare(
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)],
-    to: Annotated[Library, typer.Option(help="the library that is to load it")],
-    form: Annotated[Packaging, typer.Option("--format", help="the kind of file")] = Packaging.safetensors,
+    to: Annotated[Target, typer.Option(help="the library that is to load it")],
     out: Out = None,
 ) -> None:
-    """Write a model as timm or transformers loads it."""
+    """Write a model as another library loads it."""
     with importing():
         from ..commands import export as command
 

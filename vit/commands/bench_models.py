@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..bench import peak, peers, steps
-from ..bench.cases import Contest, contest
+from ..bench.cases import BenchmarkCase, read_case
 from ..bench.peers import PEERS, TRAINS, Settings
 from ..bench.rounds import System, Timed, time_in_turns
 from ..bench.rows import OURS, Benchmark, finished, megabytes, ratios, speeds, tabulate
@@ -46,49 +46,49 @@ def bench_models(
     unknown = [name for name in against if name not in there]
     if unknown:
         raise UserError(f"{task}: there is no peer {unknown[0]}{nearest(unknown[0], there)} ({', '.join(there)})")
-    contests = [contest(name, batch_size) for name in models]
+    cases = [read_case(name, batch_size) for name in models]
     device = resolve_device(device)
     precision, _ = resolve_precision(precision, device)
     threads = f", {torch.get_num_threads()} threads" if device == "cpu" else ""
     title = f"{task}: {precision} on {device}{threads}, median of {rounds} rounds; x is ours over theirs"
     rows: list[dict[str, Any]] = []
-    for one in contests:
+    for one in cases:
         logger.info(f"{one.name}: {one.image_size} pixels, batches of {one.batch_size}, {precision} on {device}")
-        rows += run_contest(task, one, against, precision, device, seconds, rounds)
+        rows += run_case(task, one, against, precision, device, seconds, rounds)
         finished(title, rows, out)  # keeps what is measured, should the next one fail
     return finished(title, rows, out)
 
 
-def run_contest(
+def run_case(
     task: str,
-    contest: Contest,
+    case: BenchmarkCase,
     against: Sequence[str],
     precision: str,
     device: str,
     seconds: float,
     rounds: int,
 ) -> list[dict[str, Any]]:
-    entries = entries_of(contest, against, precision, device)
+    entries = entries_of(case, against, precision, device)
     common = {"seconds": seconds, "threads": torch.get_num_threads()}
     systems = [System(MATRIX_PRODUCTS, peak.prepare, {"precision": precision, "device": device, **common}, unit="FLOP")]
     for name, entry in entries.items():
         systems.append(System(name, steps.prepare, {"task": task, "entry": entry, **common}, warms_up=True))
     measured = time_in_turns(systems, rounds)
-    image_flops = 2 * PASSES[task] * count_macs(contest.build(), (contest.image_size, contest.image_size))
+    image_flops = 2 * PASSES[task] * count_macs(case.build(), (case.image_size, case.image_size))
     most = measured[MATRIX_PRODUCTS].median
     rows = [row(task, entries[name], measured[name], image_flops / most, measured[OURS]) for name in entries]
     return best_of_each(rows)
 
 
-def entries_of(contest: Contest, against: Sequence[str], precision: str, device: str) -> dict[str, Entry]:
+def entries_of(case: BenchmarkCase, against: Sequence[str], precision: str, device: str) -> dict[str, Entry]:
     """Return ours, and every peer that has the model: as it comes, and in every way that may be its best."""
-    entries = {OURS: Entry(OURS, Settings(), contest, precision, device)}
+    entries = {OURS: Entry(OURS, Settings(), case, precision, device)}
     for peer in against:
-        if not peers.builds(peer, contest):
+        if not peers.builds(peer, case):
             continue
-        for settings in (peers.as_it_comes(peer), *peers.at_its_best(peer, contest, device)):
+        for settings in (peers.as_it_comes(peer), *peers.at_its_best(peer, case, device)):
             name = ", ".join(word for word in (peer, settings.in_words()) if word)
-            entries[name] = Entry(peer, settings, contest, precision, device)
+            entries[name] = Entry(peer, settings, case, precision, device)
     return entries
 
 
@@ -97,14 +97,14 @@ def row(task: str, entry: Entry, timed: Timed, share: float, ours: Timed) -> dic
     comes = entry.system == OURS or entry.settings == peers.as_it_comes(entry.system)
     values = {
         "task": task,
-        "model": entry.contest.name,
+        "model": entry.case.name,
         "system": entry.system,
         "settings": "default" if comes else "best",
         "settings_in_words": entry.settings.in_words(),
         "device": entry.device,
         "precision": entry.precision,
-        "batch_size": entry.contest.batch_size,
-        "image_size": entry.contest.image_size,
+        "batch_size": entry.case.batch_size,
+        "image_size": entry.case.image_size,
         **speeds(timed),
         "mfu": round(timed.median * share, 4),
     }

@@ -8,7 +8,7 @@ from typing import Any
 from rich.table import Table
 
 from ..audit import fingerprints, page
-from ..audit.findings import MEASURED_STEPS, SPLITS, Cost, Findings, findings_of, joined_splits
+from ..audit.findings import MEASURED_STEPS, SPLITS, AuditReport, Cost, audit_report, joined_splits
 from ..data.sources import datasets
 from ..progress import clock
 from ..recipe import Data, Recipe, is_data, load_recipe
@@ -20,7 +20,7 @@ MOST_FAULTS_TOLD = 30
 
 def check(
     source: str | Path | Recipe, overrides: Mapping[str, Any] | None = None, *, out: str | Path | None = None
-) -> Findings:
+) -> AuditReport:
     """Look at every image of a recipe, a folder or a CSV file once, and time a few steps of the recipe's training.
 
     Writes check.html and check.json into `out`. Raises UserError for data that has no classes or splits to count.
@@ -31,8 +31,8 @@ def check(
     name = source.model.name if isinstance(source, Recipe) else Path(source).stem
     folder = new_folder(out, "checks", name)
     everything = joined_splits(dataset)
-    looks = fingerprints.look(everything)
-    findings = findings_of(dataset, everything, looks, section, folder)
+    prints = fingerprints.of_images(everything)
+    findings = audit_report(dataset, everything, prints, section, folder)
     if recipe and not findings.faults:
         from ..audit.cost import estimate_cost
 
@@ -46,7 +46,7 @@ def data_section(source: str) -> Data:
     return Data(name=name, path=path, image_size=(224, 224))
 
 
-def show(findings: Findings) -> str:
+def show(findings: AuditReport) -> str:
     """Return the findings as a table and a few lines."""
     lines = [_counts(findings), *(f"note: {remark}" for remark in findings.remarks)]
     if findings.cost:
@@ -54,7 +54,7 @@ def show(findings: Findings) -> str:
     return "\n".join([*lines, (findings.folder / page.PAGE).as_posix()])
 
 
-def faults_in_words(findings: Findings) -> str:
+def faults_in_words(findings: AuditReport) -> str:
     """Return what must be mended, the first of it line by line."""
     shown = findings.faults[:MOST_FAULTS_TOLD]
     rest = len(findings.faults) - len(shown)
@@ -62,7 +62,7 @@ def faults_in_words(findings: Findings) -> str:
     return "\n".join([f"{len(findings.faults):,} to mend before training:", *(f"  {line}" for line in shown), *more])
 
 
-def _counts(findings: Findings) -> str:
+def _counts(findings: AuditReport) -> str:
     table = Table(box=None, header_style="bold")
     table.add_column("class", overflow="fold")
     for split in SPLITS:

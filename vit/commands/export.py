@@ -4,18 +4,20 @@ import shutil
 from pathlib import Path
 
 from ..errors import UserError
-from ..exporters import timm, transformers
+from ..exporters import safetensors, timm, transformers
 from ..model import load
 from ..places import place_to_write
 
 LOADING = {
     "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
+    "safetensors": 'vit.load("{folder}"), or safetensors.torch.load_file("{folder}/model.safetensors")',
     "transformers": 'transformers.AutoModelForImageClassification.from_pretrained("{folder}")',
 }
+WRITERS = {"safetensors": safetensors, "timm": timm, "transformers": transformers}
 
 
 def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path:
-    """Write a folder that `to`, timm or transformers, loads, with equal logits; return it.
+    """Write a folder that `to`, "safetensors", "timm" or "transformers", loads, with equal logits; return it.
 
     Raises UserError for a model that the library does not have, and for a folder that is not empty.
     """
@@ -28,7 +30,7 @@ def export(model: str | Path, *, to: str, out: str | Path | None = None) -> Path
     beside = folder.with_name(f"{folder.name}.new")  # renamed when whole
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        {"timm": timm, "transformers": transformers}[to].write(beside, loaded)
+        WRITERS[to].write(beside, loaded)
         if folder.is_dir():
             folder.rmdir()
         beside.rename(folder)

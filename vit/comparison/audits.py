@@ -11,7 +11,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..audit import fingerprints
-from ..audit.findings import SPLITS, Findings, crosses_splits, findings_of, joined_splits
+from ..audit.findings import SPLITS, AuditReport, audit_report, crosses_splits, joined_splits
 from ..data.sources import datasets
 from ..data.sources.broken import digest
 from ..files import read_json, read_memory, write_json
@@ -56,8 +56,8 @@ def audited(data: Data, folder: Path) -> dict[str, Any]:
     kept = folder / "audits" / f"{of[:16]}.json"
     known = read_memory(kept)
     if known is None or "test_groups" not in known:  # kept before they were looked for
-        looks = fingerprints.look(everything)
-        write_json(kept, counted(findings_of(dataset, everything, looks, data, folder), len(everything), drawn))
+        prints = fingerprints.of_images(everything)
+        write_json(kept, counted(audit_report(dataset, everything, prints, data, folder), len(everything), drawn))
         known = read_json(kept)
     return known
 
@@ -66,7 +66,7 @@ def not_looked(images: int) -> dict[str, Any]:
     return {"looked": False, "images": images, "leaks": 0}
 
 
-def counted(findings: Findings, images: int, drawn: bool) -> dict[str, Any]:
+def counted(findings: AuditReport, images: int, drawn: bool) -> dict[str, Any]:
     """Return the findings as numbers, with the names of the first of them.
 
     `drawn` says that validation's images train in other seeds.
@@ -92,7 +92,7 @@ def counted(findings: Findings, images: int, drawn: bool) -> dict[str, Any]:
     }
 
 
-def groups_of_test(findings: Findings) -> tuple[list[list[str]], int]:
+def groups_of_test(findings: AuditReport) -> tuple[list[list[str]], int]:
     """Return the names of test images that are the same or nearly the same, the largest groups first.
 
     Also those that are so by a chain of others, of whatever split, as the images of a series are. The second value is

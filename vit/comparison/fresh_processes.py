@@ -18,6 +18,7 @@ from ..errors import Interrupted, UserError
 from ..hardware import endings
 from ..hardware.system_errors import told_to_mend
 from ..messages import outlive_reader, quieted
+from ..registry import Additions, additions, adopt
 from .plan import PlannedRun
 
 PRELOADED = [  # what a task would import by itself, every time
@@ -116,7 +117,7 @@ class FreshProcesses:
 
     def _start(self, function: Callable[..., Any], planned: PlannedRun, arguments: tuple[Any, ...]) -> None:
         ours, theirs = self.context.Pipe(duplex=False)
-        process = self.context.Process(target=carry_out, args=(theirs, function, planned, *arguments))
+        process = self.context.Process(target=carry_out, args=(theirs, additions(), function, planned, *arguments))
         process.start()
         theirs.close()
         self.running[ours] = Running(planned, process, ours)
@@ -136,10 +137,11 @@ def start_server() -> None:
         signal.signal(signal.SIGHUP, former)
 
 
-def carry_out(answer: Connection, function: Callable[..., Any], *arguments: Any) -> None:
+def carry_out(answer: Connection, added: Additions, function: Callable[..., Any], *arguments: Any) -> None:
     """Send what the function gives; Ctrl-C is left to the process that began this one, which ends it by a signal."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     outlive_reader()
+    adopt(added)
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
         with quieted():  # the process that began this one tells how far all of them are

@@ -90,7 +90,7 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     from ..hardware.timing import measure
     from ..kernels.choose import choose_kernels
     from ..model import load
-    from ..models.activation_checkpointing import recompute_activations
+    from ..models.activation_checkpointing import checkpoint_activations
     from ..models.interface import structure_of
 
     model = load(planned.folder.path)
@@ -100,7 +100,7 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     keep_freed_memory()  # as in a training
     kind = structure_of(model.module).family
     if planned.recipe.training.gradient_checkpointing:
-        recompute_activations(model.module)
+        checkpoint_activations(model.module)
     choose_kernels(model.module, size, precision, device)
     timings = measure(model.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
     told = {"family": kind, "model_digest": digest_of_file(planned.folder.model), "train_precision": precision}

@@ -83,7 +83,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
     found: Probes = {
         "of": facts(planned, count),
         "robustness": changes.measure(predict, images, test.labels, test.ids),
-        "inside": internals.look(module, inputs_of(images[:LOOKED_INSIDE])),
+        "inside": internals.measure(module, inputs_of(images[:LOOKED_INSIDE])),
     }
     write_json(planned.folder.probes, found)
 

@@ -15,6 +15,7 @@ from ray.exceptions import OutOfMemoryError, RayError, RayTaskError
 
 from ..errors import UserError
 from ..hardware.endings import LACK_OF_MEMORY
+from ..registry import additions
 from .fresh_processes import died
 from .local import train_and_evaluate
 from .plan import PlannedRun, TrainAll, not_finished
@@ -77,7 +78,7 @@ def train_on_cluster(folder: Path, planned: list[PlannedRun], jobs: int | None) 
     nodes = living_nodes()
     share = share_of_a_training(nodes, planned, jobs)
     nodes = nodes_with_room(nodes, share)
-    origin = Origin(Path.cwd(), sys.argv)
+    origin = Origin(Path.cwd(), sys.argv, additions())
     if missing:
         check_views(views_from(nodes, folder, missing[0], share, origin))
     with CompareProgress(planned, missing, sum(map(share.places, nodes))) as progress:

@@ -15,6 +15,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from .. import __version__
 from ..errors import UserError
 from ..hardware.machine import available_cores
+from ..registry import Additions, adopt
 from .local import decide_precision, default_jobs, threads_of_a_training
 from .plan import PlannedRun
 
@@ -36,14 +37,16 @@ class Share:
 
 @dataclass(frozen=True)
 class Origin:
-    """Where and with which words the command was given: multiprocessing hands them on, Ray does not."""
+    """Where and with which words the command was given, which Ray does not hand on, and what the registry was given."""
 
     directory: Path
     arguments: list[str]
+    added: Additions
 
     def adopt(self) -> None:
         os.chdir(self.directory)
         sys.argv = self.arguments
+        adopt(self.added)
 
 
 @dataclass(frozen=True)

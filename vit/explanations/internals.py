@@ -19,7 +19,7 @@ MOST_POSITIONS = 7  # a side, whose similarities are kept
 FIELD_SIDE = 48  # of a kept receptive field, at most
 
 
-def look(module: nn.Module, inputs: Tensor) -> SeenInside:
+def measure(module: nn.Module, inputs: Tensor) -> SeenInside:
     """Return the receptive field of any model that keeps places apart and, of a ViT of ours, attention and positions.
 
     Inputs [B, 3, height, width], as the model takes them.

@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..model import Model
-from ..pretrained.families import HF_ACTIVATIONS, INTERPOLATIONS
+from ..pretrained.families.transformers import HF_ACTIVATIONS, INTERPOLATIONS
 from ..pretrained.layouts import Tensors
 from ..registry import complete_options
 

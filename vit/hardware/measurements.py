@@ -11,7 +11,7 @@ from ..places import cache_folder
 from .machine import processor_name
 
 
-def remembered(what: str, device: str, measure: Callable[[], float]) -> float:
+def measured_once(what: str, device: str, measure: Callable[[], float]) -> float:
     """Return a measurement of this machine, number of threads and torch version, made now if it was never before."""
     hardware = torch.cuda.get_device_name() if device == "cuda" else processor_name()
     memory = cache_folder() / "measured.json"

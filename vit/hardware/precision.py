@@ -7,7 +7,7 @@ from torch import nn
 
 from ..errors import UserError
 from . import processes
-from .measurements import remembered
+from .measurements import measured_once
 
 FASTER = 1.2  # times; below this, fp32's exactness is worth more
 ROUNDS, ROUNDS_SECONDS = 5, 0.2  # a processor without bf16 takes twenty times as long
@@ -60,7 +60,7 @@ def precision_of_gpu() -> tuple[str, str]:
 
 def remembered_bf16_ratio(device: str) -> float:
     """Return how many times faster bf16 is here."""
-    return remembered("bf16 over fp32", device, lambda: measure_bf16_ratio(device))
+    return measured_once("bf16 over fp32", device, lambda: measure_bf16_ratio(device))
 
 
 def measure_bf16_ratio(device: str) -> float:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..kernels.bf16 import quicken
+from ..kernels.bf16 import use_bf16_kernels
 from ..kernels.packed_linear import BF16, bf16_supported
 from ..models.resnet import normalized_convolutions
 from .packed_blocks import pack_blocks
@@ -21,7 +21,7 @@ class HalfPrecision(nn.Module):
         self.dtype = dtype
         fold_batch_norms(module)
         if dtype == BF16 and not pack_blocks(module) and bf16_supported():
-            quicken(module)
+            use_bf16_kernels(module)
         for layer in module.modules():
             if isinstance(layer, nn.Linear | nn.Conv2d):
                 layer.to(dtype)

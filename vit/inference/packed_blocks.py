@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..kernels.bf16 import softmax_of_scores
 from ..kernels.packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from ..models.attention import Attention, attend_from_first
-from ..models.vision_transformer import MLP, Block, LayerScale, own_transformer
+from ..models.vision_transformer import MLP, Block, LastBlock, LayerScale, own_transformer
 
 Linear = type[PackedLinear] | type[Int8Linear]
 
@@ -69,17 +69,17 @@ class PackedMLP(MLP):
         return self.fc2(self.fc1.gelu(x))
 
 
-class PackedBlock(Block):
+class PackedBlock(LastBlock):
     """What a `Block` computes in evaluation, in bf16; its parts can be called as those of any block."""
 
     def __init__(self, block: Block, rows: int, linear: Linear):
         nn.Module.__init__(self)
         self.norm1, self.norm2 = block.norm1, block.norm2
-        few = block.queries is not None
+        self.queries = getattr(block, "queries", None)
+        few = self.queries is not None
         self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear, few)
         self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2), linear)
         self.ls1 = self.ls2 = nn.Identity()  # inside of the weights
-        self.queries = block.queries
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
         x = x.to(BF16)

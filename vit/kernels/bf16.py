@@ -49,7 +49,7 @@ class Bf16MLP(MLP):
         return GeluProduct.apply(linear(self.fc1, x), self.fc2.weight, self.fc2.bias)
 
 
-def quicken(module: nn.Module) -> None:
+def use_bf16_kernels(module: nn.Module) -> None:
     """Let the attention and GELU layers of a Vision Transformer compute by this room's kernels under autocast.
 
     Its parameters and their names stay.

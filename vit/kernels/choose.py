@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..hardware.measurements import remembered
+from ..hardware.measurements import measured_once
 from ..hardware.precision import best_seconds
 from ..models.vision_transformer import own_transformer
-from .bf16 import quicken
+from .bf16 import use_bf16_kernels
 from .packed_linear import bf16_supported
 
 MOST_IMAGES, TOKENS, TURNS = 8, 2048, 3
@@ -29,10 +29,10 @@ def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: st
     block: Any = transformer.blocks[0]
     width, hidden = transformer.pos_embed.shape[-1], block.mlp.fc2.in_features
     what = f"own over usual bf16 kernels, {tokens} tokens, {block.attn.num_heads} heads, width {width}, hidden {hidden}"
-    ratio = remembered(what, device, lambda: measure_ratio(block, tokens, width))
+    ratio = measured_once(what, device, lambda: measure_ratio(block, tokens, width))
     if ratio <= 1:
         return None
-    quicken(module)
+    use_bf16_kernels(module)
     return f"blocks by our own bf16 kernels, {ratio:.2f} times as fast as the usual ones here"
 
 
@@ -41,7 +41,7 @@ def measure_ratio(block: nn.Module, tokens: int, width: int) -> float:
     images = max(1, min(MOST_IMAGES, TOKENS // tokens))
     x = torch.randn(images, tokens, width, requires_grad=True)
     usual, ours = deepcopy(block), deepcopy(block)
-    quicken(ours)
+    use_bf16_kernels(ours)
     turns = [[best_seconds(one, x, "cpu", bf16=True) for one in (usual, ours)] for _ in range(TURNS)]
     of_usual, of_ours = map(min, zip(*turns, strict=True))
     return of_usual / of_ours

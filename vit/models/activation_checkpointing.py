@@ -15,14 +15,14 @@ from .resnet import ResNet
 from .vision_transformer import VisionTransformer
 
 
-def recompute_activations(module: nn.Module) -> None:
+def checkpoint_activations(module: nn.Module) -> None:
     """Let every block of a model compute its activations twice in training; results and names of weights stay the same.
 
     Raises UserError for a model without blocks of ours and without timm's way to do this.
     """
     if isinstance(module, VisionTransformer | ResNet):
         for name in module.stages if isinstance(module, ResNet) else ["blocks"]:
-            setattr(module, name, Recomputed(module.get_submodule(name)))
+            setattr(module, name, CheckpointedBlocks(module.get_submodule(name)))
     else:
         _recompute_in_timm(module)
     for part in module.modules():
@@ -31,7 +31,7 @@ def recompute_activations(module: nn.Module) -> None:
             part.register_forward_hook(put_statistics_back, always_call=True)  # recomputation ends by an exception
 
 
-class Recomputed(nn.Sequential):
+class CheckpointedBlocks(nn.Sequential):
     """The blocks of a sequence, each of which keeps its input alone for the backward pass."""
 
     def __init__(self, blocks: Any):

@@ -63,7 +63,7 @@ class Header(Part):
     classes: Annotated[list[Any], AfterValidator(distinct)]
     preprocessing: PreprocessingPart
     output: Output | None = None  # of formats 1 and 2
-    recipe: dict[str, Any]
+    recipe: dict[str, Any] | None  # None: it was not trained here
 
 
 def read(text: str, path: object) -> Header:

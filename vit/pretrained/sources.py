@@ -11,7 +11,8 @@ from ..probabilities import Output
 from ..registry import MODELS, PUBLISHED, complete_options
 from ..run_folder import RunFolder
 from . import configurations, families, files, header, hub, timm_models, unwrapping
-from .families import Found
+from .families import WeightsFile
+from .layouts import Tensors
 from .weights import Weights
 
 KINDS = (
@@ -19,15 +20,15 @@ KINDS = (
 )
 
 
-def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
+def read(model: str | Path, user_options: Mapping[str, Any] | None = None) -> Weights:
     """Return the weights that `model` names, with everything known of them.
 
-    `told` are options of the architecture that the user gave, for what a file leaves open. Raises UserError for what is
-    not there, not whole, of no known family, or not to be had without a network; and for facts beside the tensors that
-    cannot be theirs.
+    `user_options` are options of the architecture, for what a file leaves open. Raises UserError for what is not there,
+    not whole, of no known family, or not to be had without a network; and for facts beside the tensors that cannot be
+    theirs.
     """
     try:
-        weights = _read(Path(model), str(model), told or {})
+        weights = _read(Path(model), str(model), user_options or {})
     except OSError as error:
         raise UserError(f"{model} cannot be read: {error.strerror or error}") from error
     header.check_preprocessing(weights.preprocessing, weights.source)
@@ -36,12 +37,12 @@ def read(model: str | Path, told: Mapping[str, Any] | None = None) -> Weights:
     return weights
 
 
-def _read(path: Path, model: str, told: Mapping[str, Any]) -> Weights:
+def _read(path: Path, model: str, user_options: Mapping[str, Any]) -> Weights:
     if path.is_dir():
-        return _read_folder(path, told)
+        return _read_folder(path, user_options)
     if path.exists():
-        return _read_file(path, hub.read_configurations(path.parent), told)
-    return _read_name(model, told)
+        return _read_file(path, hub.read_configurations(path.parent), user_options)
+    return _read_name(model, user_options)
 
 
 def read_start(name: str, pretrained: bool | str | Path | None, options: Mapping[str, Any]) -> Weights | None:
@@ -65,17 +66,17 @@ def published_name(model: str) -> str | None:
     return name if timm_models.is_name(name) else None
 
 
-def _read_name(model: str, told: Mapping[str, Any]) -> Weights:
+def _read_name(model: str, user_options: Mapping[str, Any]) -> Weights:
     if model.startswith((".", "/", "~")) or Path(model).suffix in files.SUFFIXES or model.count("/") > 1:
         raise UserError(f"there is no file or folder {model}")
     if model in MODELS or published_name(model):
         return read_published(model)
     if "/" in model:
-        return _read_folder(hub.download(model), told, source=model)
+        return _read_folder(hub.download(model), user_options, source=model)
     raise UserError(f"{model} is neither {KINDS}{nearest(model, PUBLISHED)}")
 
 
-def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = None) -> Weights:
+def _read_folder(folder: Path, user_options: Mapping[str, Any], source: str | None = None) -> Weights:
     if RunFolder(folder).recipe.is_file() and not RunFolder(folder).model.is_file():
         raise UserError(f"{folder} holds no model.safetensors: its training has not ended")
     beside = hub.read_configurations(folder)
@@ -86,13 +87,15 @@ def _read_folder(folder: Path, told: Mapping[str, Any], source: str | None = Non
         raise UserError(
             f"{folder} holds no weights ({', '.join(hub.WEIGHTS)}): it is no run folder, and no model's folder"
         )
-    return _read_file(path or shards[0], beside, told, source or str(folder), shards[1:] if path is None else [])
+    return _read_file(
+        path or shards[0], beside, user_options, source or str(folder), shards[1:] if path is None else []
+    )
 
 
 def _read_file(
     path: Path,
     configurations_beside: Mapping[str, Mapping[str, Any]],
-    told: Mapping[str, Any],
+    user_options: Mapping[str, Any],
     source: str | None = None,
     shards: list[Path] | None = None,
 ) -> Weights:
@@ -106,20 +109,20 @@ def _read_file(
     if "architecture" in config and path.name in hub.WEIGHTS:  # as timm writes it
         weights = timm_models.of_file(tensors, source, config)
         return replace(weights, notes=(*notes, *file.notes, *weights.notes))
-    found = Found(
+    found = WeightsFile(
         source=source,
         tensors=tensors,
         config=config,
         processor=beside["preprocessor_config.json"],
         open_clip=beside["open_clip_config.json"],
-        told=told,
+        user_options=user_options,
         root=root,
     )
     weights = families.convert(found)
     return replace(weights, notes=(*notes, *file.notes, *weights.notes))
 
 
-def _own(path: Path, tensors: families.Tensors, text: str) -> Weights:
+def _own(path: Path, tensors: Tensors, text: str) -> Weights:
     """Return the weights of a model file that this package wrote."""
     found = header.read(text, path)
     preprocessing = Preprocessing(**dict(found.preprocessing))
@@ -141,7 +144,7 @@ def _own(path: Path, tensors: families.Tensors, text: str) -> Weights:
         classes=tuple(found.classes),
         grid=grid,  # type: ignore[arg-type]
         recipe=found.recipe,
-        output=found.output or _output_before_format_3(found.recipe),
+        output=found.output or _output_before_format_3(found.recipe or {}),
     )
 
 

@@ -1,7 +1,18 @@
 """The names that a recipe may use, each with its function and options; no torch is imported for them."""
 
 from .table import REQUIRED, Lazy, Table
-from .tables import DATASETS, LISTS, MODELS, PUBLISHED, SUPPLIED, TRANSFORMS, complete_options
+from .tables import (
+    DATASETS,
+    LISTS,
+    MODELS,
+    PUBLISHED,
+    SUPPLIED,
+    TRANSFORMS,
+    Additions,
+    additions,
+    adopt,
+    complete_options,
+)
 
 __all__ = [
     "DATASETS",
@@ -11,7 +22,10 @@ __all__ = [
     "REQUIRED",
     "SUPPLIED",
     "TRANSFORMS",
+    "Additions",
     "Lazy",
     "Table",
+    "additions",
+    "adopt",
     "complete_options",
 ]

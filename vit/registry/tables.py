@@ -77,3 +77,20 @@ def complete_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     """Return every option of a model of MODELS that is not its caller's: as given, else preset, else by default."""
     known = {key: option.default for key, option in options_of(MODELS[name]).items() if key not in SUPPLIED}
     return {key: value for key, value in known.items() if value is not REQUIRED} | options
+
+
+TABLES = {"models": MODELS, "datasets": DATASETS, "transforms": TRANSFORMS}
+SHIPPED = {kind: frozenset(table) for kind, table in TABLES.items()}
+
+Additions = dict[str, Table]
+
+
+def additions() -> Additions:
+    """Return what was put into the tables from outside: other processes of a command know the shipped names alone."""
+    return {kind: {name: table[name] for name in table.keys() - SHIPPED[kind]} for kind, table in TABLES.items()}
+
+
+def adopt(added: Additions) -> None:
+    """Put what another process has added into the tables of this one."""
+    for kind, entries in added.items():
+        TABLES[kind].update(entries)

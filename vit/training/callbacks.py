@@ -15,7 +15,7 @@ from ..hardware import machine
 from ..progress import clock
 from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
-from .data_stalls import WaitingForImages
+from .data_stalls import DataStalls
 from .scores import WORDS, main_score
 from .task import Classification
 
@@ -32,7 +32,7 @@ class RunRecord(Callback):
     validation, and not of the checkpoints that `saving` writes. Of them training was `waiting` for images.
     """
 
-    def __init__(self, path: Path, saving: LastCheckpoint, waiting: WaitingForImages, seconds_before: float = 0.0):
+    def __init__(self, path: Path, saving: LastCheckpoint, waiting: DataStalls, seconds_before: float = 0.0):
         self.path = path
         self.saving = saving
         self.waiting = waiting

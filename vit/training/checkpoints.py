@@ -17,7 +17,7 @@ from ..errors import Interrupted, UserError
 from ..files import replace_file
 from ..recipe import Training
 from ..run_folder import RunFolder
-from .nonfinite import LossGuard
+from .nonfinite import NonFiniteGuard
 from .scores import main_score
 from .sharding import any_process, whole
 from .signals import StopSignals
@@ -59,7 +59,7 @@ def not_written(path: Path, error: Exception) -> str:
 class LastCheckpoint(Callback):
     """Saves in the middle of epochs and at their ends, as time allows; and when a signal ends the run."""
 
-    def __init__(self, run: RunFolder, every_seconds: float, files: WholeFiles, guard: LossGuard):
+    def __init__(self, run: RunFolder, every_seconds: float, files: WholeFiles, guard: NonFiniteGuard):
         self.run = run
         self.every_seconds = every_seconds
         self.files = files
@@ -112,7 +112,7 @@ class LastCheckpoint(Callback):
     def _save(self, trainer: L.Trainer, task: Classification, must: bool) -> None:
         start = time.perf_counter()
         self._check_there(trainer)
-        self.guard.look(trainer, task, at_weights=True)
+        self.guard.check(trainer, task, at_weights=True)
         trainer.save_checkpoint(self.run.last_checkpoint)
         self._saved = time.perf_counter()
         self._took = self._saved - start

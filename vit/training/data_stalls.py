@@ -38,7 +38,7 @@ def mark(device: torch.device) -> Mark:
     return event
 
 
-class WaitingForImages(Callback):
+class DataStalls(Callback):
     """Adds up the time between a step's end, with all that follows it, and the next batch on the device.
 
     The last of a training's callbacks. On a GPU its own time counts: the processor runs ahead, and whoever waits for

@@ -25,9 +25,9 @@ from ..run_folder import RunFolder
 from .averaging import ExponentialMovingAverage
 from .callbacks import RunRecord, TrainingProgress
 from .checkpoints import GatheredWeights, KeptWeights, LastCheckpoint, WholeFiles
-from .data_stalls import WaitingForImages
+from .data_stalls import DataStalls
 from .memory import out_of_memory_message
-from .nonfinite import LossGuard
+from .nonfinite import NonFiniteGuard
 from .placement import Placement
 from .resuming import WITHOUT_IT
 from .task import Classification
@@ -63,9 +63,9 @@ def make_engine(
 ) -> Engine:
     training = recipe.training
     files = WholeFiles()
-    guard = LossGuard(run.diverged, run.last_checkpoint, precision)
+    guard = NonFiniteGuard(run.diverged, run.last_checkpoint, precision)
     last = LastCheckpoint(run, training.checkpoint_seconds, files, guard)
-    waiting = WaitingForImages()
+    waiting = DataStalls()
     record = RunRecord(run.metrics, last, waiting, seconds_before)
     kept = KeptWeights(run.kept_weights, training)
     averages = [ExponentialMovingAverage(training.ema_decay)] if training.ema_decay else []

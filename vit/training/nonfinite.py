@@ -32,7 +32,7 @@ class Divergence:
     files: list[str]
 
 
-class LossGuard(Callback):
+class NonFiniteGuard(Callback):
     """Looks at every loss, and at the weights before they are saved; raises UserError for what is not finite."""
 
     def __init__(self, report: Path, checkpoint: Path, precision: str):
@@ -50,9 +50,9 @@ class LossGuard(Callback):
         self._latest = (batch_idx, self._lr)
         self._losses.append((*self._latest, outputs["loss"].detach()))
         if len(self._losses) >= BATCHES_BETWEEN_LOOKS[task.device.type] or trainer.is_last_batch:
-            self.look(trainer, task)
+            self.check(trainer, task)
 
-    def look(self, trainer: L.Trainer, task: Classification, at_weights: bool = False) -> None:
+    def check(self, trainer: L.Trainer, task: Classification, at_weights: bool = False) -> None:
         """Raise UserError, in every process, if any has met a loss that is not finite."""
         found = self._first_bad_loss(trainer)
         if at_weights and found is None and not all(p.detach().isfinite().all() for p in task.parameters()):

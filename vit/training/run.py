@@ -250,6 +250,7 @@ def summary(p: Prepared, engine: Engine) -> dict[str, Any]:
         "train_images_per_second": record.images_seen / max(record.train_seconds, 1e-9),
         "waiting_share": round(record.waiting.seconds / max(record.train_seconds, 1e-9), 4),
         "peak_memory_bytes": peak_memory_bytes(p.placement.device),
+        "augmentation": p.learner.loaders.augmentation,
         "device": p.placement.device,
         "processes": p.placement.world_size,
         "parts": engine.trainer.accumulate_grad_batches,

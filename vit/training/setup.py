@@ -18,7 +18,7 @@ from ..hardware.distributed import most_of_all
 from ..hardware.precision import AUTOCAST_TYPES
 from ..hardware.processes import Share
 from ..model import Model, assemble
-from ..models.activation_checkpointing import recompute_activations
+from ..models.activation_checkpointing import checkpoint_activations
 from ..models.flops import count_parameters
 from ..pretrained import sources
 from ..pretrained.weights import Weights
@@ -78,7 +78,7 @@ def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Le
     parameters = count_parameters(module)
     adapters = tuning.prepare(module, recipe.tuning)
     if recipe.training.gradient_checkpointing:
-        recompute_activations(module)
+        checkpoint_activations(module)
     learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     logger.info(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
     began = time.perf_counter()
@@ -122,7 +122,7 @@ def head_alone(
         return DataLoader(found[1], batch_size=EVALUATION_BATCH_SIZE, sampler=mine)
 
     prepare = lambda inputs, labels: (inputs, as_targets(labels, len(data.classes)))  # noqa: E731
-    return features.HeadOnly(module), Loaders(training, validation), prepare
+    return features.HeadOnly(module), Loaders("none", training, validation), prepare
 
 
 def find_parts(recipe: Recipe, learner: Learner, data: Dataset, placement: Placement, precision: str) -> int:

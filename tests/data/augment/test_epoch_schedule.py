@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 import torch
 
-from vit.data.augment.epoch_schedule import Stages, steps_at
-from vit.data.loading.in_memory import ResidentTraining
+from vit.data.augment.epoch_schedule import EpochSchedule, steps_at
+from vit.data.loading.in_memory import InMemoryTraining
 from vit.data.loading.loaders import preprocessing_of
 from vit.data.loading.training_images import TrainingImages
 from vit.data.sources import datasets
@@ -33,7 +33,9 @@ def test_a_stage_is_made_once_and_the_first_and_last_at_the_start() -> None:
     recipe = load_recipe("digits_vit", RAMP | {"schedule.lower_image_size": 4, "schedule.raised_epochs": 1})
     dataset = datasets.load(recipe.data)
     made = []
-    stages = Stages(recipe, preprocessing_of(recipe.data, dataset), lambda *stage: made.append(stage) or len(made))
+    stages = EpochSchedule(
+        recipe, preprocessing_of(recipe.data, dataset), lambda *stage: made.append(stage) or len(made)
+    )
     assert [(stage.image_size, dict(steps)["randaugment"]["magnitude"]) for stage, steps in made] == [
         ((4, 4), 0),
         ((8, 8), 10),
@@ -41,7 +43,7 @@ def test_a_stage_is_made_once_and_the_first_and_last_at_the_start() -> None:
     assert [stages.at(epoch) for epoch in (0, 1, 2, 3, 4, 5, 4)] == [1, 3, 4, 5, 6, 2, 6]
 
 
-@pytest.mark.parametrize("kind", [TrainingImages, partial(ResidentTraining, device="cpu")])
+@pytest.mark.parametrize("kind", [TrainingImages, partial(InMemoryTraining, device="cpu")])
 def test_both_ways_of_loading_follow_the_ramp(kind: Callable) -> None:
     growing, strong = (load_recipe("digits_vit", RAMP | {"schedule.augment_ramp_epochs": ramp}) for ramp in (4, 0))
     dataset = datasets.load(growing.data)
@@ -52,7 +54,7 @@ def test_both_ways_of_loading_follow_the_ramp(kind: Callable) -> None:
 
 
 def batch(images, epoch: int) -> torch.Tensor:
-    if isinstance(images, ResidentTraining):
+    if isinstance(images, InMemoryTraining):
         return images.__getitems__([(epoch, place) for place in range(20)])[0]
     return torch.stack([images[(epoch, place)][0] for place in range(20)])
 

@@ -28,17 +28,17 @@ def loader(recipe: Recipe, share: Share = ALONE, start: Position = Position()) -
 
 
 def test_digits_are_resident_and_what_needs_the_whole_image_is_not():
-    assert isinstance(loader(recipe_of(STEPS)).dataset, in_memory.ResidentTraining)
-    assert isinstance(loader(recipe_of([])).dataset, in_memory.ResidentTraining)
+    assert isinstance(loader(recipe_of(STEPS)).dataset, in_memory.InMemoryTraining)
+    assert isinstance(loader(recipe_of([])).dataset, in_memory.InMemoryTraining)
     crop = loader(recipe_of(["random_resized_crop", "horizontal_flip"]))
-    assert not isinstance(crop.dataset, in_memory.ResidentTraining)
+    assert not isinstance(crop.dataset, in_memory.InMemoryTraining)
     assert next(iter(crop))[0].shape == (16, 3, 8, 8)
 
 
 def test_a_set_too_large_for_the_memory_it_may_take_is_read_image_by_image(monkeypatch):
     monkeypatch.setattr(in_memory, "MOST_BYTES", 1_000)
     large = loader(recipe_of(STEPS))
-    assert not isinstance(large.dataset, in_memory.ResidentTraining)
+    assert not isinstance(large.dataset, in_memory.InMemoryTraining)
     images, labels = next(iter(large))
     assert images.shape == (16, 3, 8, 8) and labels.shape == (16,)
 

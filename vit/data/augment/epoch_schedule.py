@@ -17,7 +17,7 @@ Made = TypeVar("Made")
 NamedSteps = list[tuple[str, dict[str, Any]]]  # of `augment`, with their options
 
 
-class Stages(Generic[Made]):
+class EpochSchedule(Generic[Made]):
     """What `make` gives for an epoch's preprocessing and steps: once for every stage of the training.
 
     Raises ValueError, as `make` does for options that a step refuses, before anything is trained.

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from ...randomness import Draws, derive_seed, keys_of
 from ...recipe import Recipe
-from ..augment.epoch_schedule import NamedSteps, Stages
+from ..augment.epoch_schedule import EpochSchedule, NamedSteps
 from ..augment.per_batch import Step, steps_of
 from ..preprocessing import Preprocessing, normalize, to_size
 from ..sources.datasets import Images
@@ -30,14 +30,14 @@ def trainable(images: Images, preprocessing: Preprocessing, recipe: Recipe) -> b
     return fits(images, preprocessing) and steps_of(recipe.augment_steps(), preprocessing.image_size) is not None
 
 
-class ResidentTraining(TorchDataset):
+class InMemoryTraining(TorchDataset):
     """Keys (epoch, index) of a batch -> augmented uint8 images [B, 3, height, width] and labels [B] or [B, C]."""
 
     def __init__(
         self, images: Images, preprocessing: Preprocessing, recipe: Recipe, device: torch.device | str
     ) -> None:
         pixels = cache(lambda stage: pixels_of(images, stage).to(device))
-        self.stages = Stages(recipe, preprocessing, lambda stage, steps: _AtStage(pixels(stage), steps))
+        self.stages = EpochSchedule(recipe, preprocessing, lambda stage, steps: _AtStage(pixels(stage), steps))
         self.labels = labels_of(images).to(device)
         self.keys = keys_of(images.ids)
         self.seed = recipe.training.seed
@@ -63,7 +63,7 @@ class _AtStage:
         return images
 
 
-class ResidentEvaluation(TorchDataset):
+class InMemoryEvaluation(TorchDataset):
     """Indices of a batch -> the model's input [B, 3, height, width] and labels [B] or [B, C]."""
 
     def __init__(self, images: Images, preprocessing: Preprocessing, device: torch.device | str) -> None:

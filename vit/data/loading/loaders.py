@@ -18,7 +18,7 @@ from ...recipe import Data, Recipe
 from ..preprocessing import Preprocessing
 from ..sources.datasets import Dataset, Images
 from . import cache
-from .in_memory import ResidentEvaluation, ResidentTraining, as_it_is, fits, trainable
+from .in_memory import InMemoryEvaluation, InMemoryTraining, as_it_is, fits, trainable
 from .order import Position, training_batches
 from .threads import ThreadedLoader
 from .training_images import TrainingImages
@@ -26,6 +26,7 @@ from .worker_processes import ProcessLoader
 
 EVALUATION_BATCH_SIZE = 256  # of images of up to 224 x 224 pixels, and fewer of larger ones
 Workers = int | Literal["auto"]  # loading processes, or threads
+Augmentation = Literal["none", "per_image", "per_batch"]  # none: of features, computed once
 
 
 def preprocessing_of(data: Data, dataset: Dataset, trained: Preprocessing | None = None) -> Preprocessing:
@@ -59,9 +60,11 @@ class EvaluationImages(TorchDataset):
 class Loaders:
     """A run's loaders, made when a process knows its share and device and where it starts; `parts` make up a step.
 
-    Small sets give batches that lie on the device, others in the processor's memory.
+    Small sets give batches that lie on the device, others in the processor's memory. `augmentation` says by which of
+    the two engines images are changed, whose steps are alike but for parts of pixels (docs/loading.md).
     """
 
+    augmentation: Augmentation
     training: Callable[[int, Share, Position, torch.device], DataLoader]
     validation: Callable[[Share, torch.device], DataLoader]
 
@@ -73,7 +76,7 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing)
     Raises UserError for transforms that refuse their options, and for a cache that has no room.
     """
     if dataset.small and trainable(dataset.train, preprocessing, recipe):
-        return _resident_loaders(recipe, dataset, preprocessing)
+        return _in_memory_loaders(recipe, dataset, preprocessing)
     workers, small = recipe.data.workers, dataset.small
     train, validation = (part.in_memory() if small else part for part in (dataset.train, dataset.validation))
     train, training_preprocessing = cache.of_training(train, preprocessing, recipe)
@@ -91,11 +94,13 @@ def make_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing)
         image_bytes = max(3 * math.prod(images.image_size(epoch)) for epoch in (0, recipe.schedule.epochs))
         return ProcessLoader(images, batches, count, batches.batch_size, image_bytes)
 
-    return Loaders(training, lambda share, device: evaluation_loader(validation, rest, workers, small, share, device))
+    return Loaders(
+        "per_image", training, lambda share, device: evaluation_loader(validation, rest, workers, small, share, device)
+    )
 
 
-def _resident_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
-    training_images = lru_cache(partial(ResidentTraining, dataset.train, preprocessing, recipe))
+def _in_memory_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preprocessing) -> Loaders:
+    training_images = lru_cache(partial(InMemoryTraining, dataset.train, preprocessing, recipe))
 
     def training(parts: int, share: Share, start: Position, device: torch.device) -> DataLoader:
         batches = training_batches(recipe, dataset.train, parts, share, start)
@@ -104,7 +109,7 @@ def _resident_loaders(recipe: Recipe, dataset: Dataset, preprocessing: Preproces
     def validation(share: Share, device: torch.device) -> DataLoader:
         return evaluation_loader(dataset.validation, preprocessing, recipe.data.workers, True, share, device)
 
-    return Loaders(training, validation)
+    return Loaders("per_batch", training, validation)
 
 
 def evaluation_loader(
@@ -124,7 +129,7 @@ def evaluation_loader(
     pixels = math.prod(preprocessing.image_size)
     batch_size = batch_size or min(EVALUATION_BATCH_SIZE, max(1, EVALUATION_BATCH_SIZE * 224**2 // pixels))
     if small and fits(images, preprocessing):
-        inputs = ResidentEvaluation(images, preprocessing, device)
+        inputs = InMemoryEvaluation(images, preprocessing, device)
         return DataLoader(inputs, batch_size, sampler=mine, collate_fn=as_it_is)
     images = images.in_memory() if small else images
     batches = BatchSampler(mine, batch_size, drop_last=False)

@@ -12,7 +12,7 @@ from ...randomness import derive_seed
 from ...recipe import Recipe
 from ...registry import TRANSFORMS
 from ..augment.crops import RandomResizedCrop
-from ..augment.epoch_schedule import NamedSteps, Stages
+from ..augment.epoch_schedule import EpochSchedule, NamedSteps
 from ..preprocessing import Preprocessing, to_size
 from ..sources.datasets import Images
 
@@ -22,7 +22,7 @@ class TrainingImages(TorchDataset):
 
     def __init__(self, images: Images, preprocessing: Preprocessing, recipe: Recipe):
         self.images = images
-        self.stages = Stages(recipe, preprocessing, partial(AugmentedImages, images))
+        self.stages = EpochSchedule(recipe, preprocessing, partial(AugmentedImages, images))
         self.seed = recipe.training.seed
 
     def __getitem__(self, key: tuple[int, int]) -> tuple[Tensor, int | np.ndarray]:

@@ -100,7 +100,7 @@ class Pixels:
 
 
 @dataclass(frozen=True)
-class Chain:
+class ConcatStore:
     """Some images of several stores, one behind the other: for each of them its store's number and its own in it."""
 
     stores: tuple[Store, ...]

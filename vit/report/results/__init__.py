@@ -1,0 +1,162 @@
+"""What a report tells, typed: everything that results.json holds, in the order in which it stands there.
+
+Rows are built by the modules of their topic. They become plain values where results.json is written, and nowhere else;
+`from_plain` reads such a file back.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from .accuracy import Accuracy, FractionRow, ModelRow, Pair, Selection, TimedOn
+from .agreement import Agreement, Answer, FirstSeeds, Galleries, GalleryImage, PairAgreement
+from .calibration import (
+    Bin,
+    CalibrationRow,
+    ErrorIfCalibrated,
+    LossDifference,
+    LossDifferences,
+    ProbabilityScores,
+    RiskCoverage,
+    ScoreIntervals,
+)
+from .changed_images import Corruption, InsideRow, Occlusion, ReceptiveField, Resolution, RobustnessRow, Shift
+from .data import Audit, DataSet, Skipped, Unaudited
+from .efficiency import (
+    BackTest,
+    Crossing,
+    Curve,
+    CurveFit,
+    CurveFits,
+    Gain,
+    RivalsCrossing,
+    TimeToAccuracy,
+    TimeToLevel,
+)
+from .fairness import FairnessRow, FairnessTable, SettingDifference
+from .rows import Family, OfModel, OfPair, Outcome
+from .training import Hashes, Search, StudyDesign, TrainingFacts, Trainings, Trial
+
+__all__ = [
+    "Accuracy",
+    "Agreement",
+    "Answer",
+    "Audit",
+    "BackTest",
+    "Bin",
+    "CalibrationRow",
+    "Corruption",
+    "Crossing",
+    "Curve",
+    "CurveFit",
+    "CurveFits",
+    "DataSet",
+    "Environment",
+    "ErrorIfCalibrated",
+    "FairnessRow",
+    "FairnessTable",
+    "Family",
+    "FirstSeeds",
+    "FractionRow",
+    "Gain",
+    "Galleries",
+    "GalleryImage",
+    "Hashes",
+    "InsideRow",
+    "LossDifference",
+    "LossDifferences",
+    "ModelRow",
+    "Occlusion",
+    "OfModel",
+    "OfPair",
+    "Outcome",
+    "Pair",
+    "PairAgreement",
+    "ProbabilityScores",
+    "ReceptiveField",
+    "Resolution",
+    "Results",
+    "RiskCoverage",
+    "RivalsCrossing",
+    "RobustnessRow",
+    "ScoreIntervals",
+    "Search",
+    "Selection",
+    "SettingDifference",
+    "Shift",
+    "Skipped",
+    "StudyDesign",
+    "TimeToAccuracy",
+    "TimeToLevel",
+    "TimedOn",
+    "TrainingFacts",
+    "Trainings",
+    "Trial",
+    "Unaudited",
+    "from_plain",
+    "to_plain",
+]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a number must be read with: hardware, versions, date, command."""
+
+    date: str
+    command: str
+    processor: str
+    cores: int
+    gpus: list[str]
+    system: str
+    python: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that a report tells.
+
+    `rivals` are the two models that the verdict is about, None where there is but one model. Confusion counts
+    [true, predicted] are sums over the seeds, recalls `per_class` their means.
+    """
+
+    models: list[ModelRow]
+    rivals: tuple[str, str] | None
+    margin: float
+    selection: list[Selection]
+    pairs: list[Pair]
+    data_efficiency: list[FractionRow]
+    agreement: Agreement
+    curve_fits: CurveFits | None
+    calibration: list[CalibrationRow]
+    likelihood: LossDifferences | None
+    robustness: list[RobustnessRow]
+    under_damage: Pair | None
+    inside: list[InsideRow]
+    time_to_accuracy: TimeToAccuracy
+    ledger: FairnessTable
+    data: DataSet
+    confusion: dict[str, list[list[int]]]
+    per_class: dict[str, list[float]]
+    curves: list[Curve]
+    training: TrainingFacts
+    title: str
+    environment: Environment
+
+
+def to_plain(results: Results) -> dict[str, Any]:
+    """Return what results.json holds; the columns of a curve stand beside its model and seed there."""
+    curves = [{"model": curve.model, "seed": curve.seed} | curve.columns for curve in results.curves]
+    return asdict(results) | {"curves": curves}
+
+
+def from_plain(values: Mapping[str, Any]) -> Results:
+    """Return the results of a results.json; raises pydantic.ValidationError for values of another form."""
+    curves = [_curve(**row) for row in values["curves"]]
+    return TypeAdapter(Results).validate_python({**values, "curves": curves})
+
+
+def _curve(model: str, seed: int, **columns: list[float]) -> Curve:
+    return Curve(model, seed, columns)
