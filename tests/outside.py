@@ -18,7 +18,7 @@ class CosineHead(nn.Module):
 
 
 class TwoConvolutions(nn.Module):
-    def __init__(self, width: int, num_classes: int):
+    def __init__(self, *, num_classes: int, image_size: tuple[int, int], width: int = 16):
         super().__init__()
         self.stem = nn.Conv2d(3, width, 3, padding=1)
         self.block = nn.Conv2d(width, width, 3, padding=1)
@@ -35,7 +35,3 @@ class TwoConvolutions(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.classify(self.features(images))
-
-
-def two_convolutions(*, num_classes: int, image_size: tuple[int, int], width: int = 16) -> nn.Module:
-    return TwoConvolutions(width, num_classes)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from outside import two_convolutions
+from outside import TwoConvolutions
 
 import vit
 from vit.files import read_json
@@ -23,7 +23,7 @@ training: {batch_size: 64, precision: fp32}
 @pytest.fixture
 def recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recipe of that model, which is in the table under its name."""
-    monkeypatch.setitem(MODELS, "two_convolutions", two_convolutions)
+    monkeypatch.setitem(MODELS, "two_convolutions", TwoConvolutions)
     path = tmp_path / "theirs.yaml"
     path.write_text(RECIPE)
     return path

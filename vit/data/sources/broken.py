@@ -34,7 +34,7 @@ def reasons(images: "Images") -> dict[int, str]:
 
 
 def undecodable(images: "Images") -> dict[int, str]:
-    """Decode every image, and return which cannot be, and why; `say` is told how far it is."""
+    """Decode every image, and return which cannot be, and why."""
     found: dict[int, str] = {}
     countdown = Countdown(len(images), "{done:,} of {total:,} files decoded; {left} left")
     with own_warnings(), ThreadPoolExecutor() as pool:
