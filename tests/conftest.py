@@ -1,4 +1,4 @@
-"""What several tests share: photographs, folders cut from them, modules with every weight drawn anew, small trainings."""
+"""What several tests share: photographs, folders cut from them, redrawn modules, and small trainings."""
 
 import logging
 import os
