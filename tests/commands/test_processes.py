@@ -133,7 +133,8 @@ def stop_after(steps: int, run: RunFolder, processes: list[Vit]) -> None:
 
 
 CHOOSING = """import os
-from vit.training import memory, precision
+from vit.hardware import precision
+from vit.training import memory
 rank = int(os.environ["RANK"])
 memory.parts_that_fit = lambda *_: (2, 4)[rank]  # the second has less memory
 precision.remembered_bf16_ratio = lambda _: (0.5, 3.0)[rank]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from vit.models import create_model
+from vit import create_model
 from vit.models.vision_transformer import ACTIVATIONS, POOLS
 from vit.registry import MODELS
 

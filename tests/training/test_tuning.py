@@ -101,7 +101,7 @@ def test_features_and_head_are_the_model(name: str, options: dict, randomize: Ca
     module = randomize(create_model(name, num_classes=3, image_size=32, **options)).eval()
     images, labels = torch.randn(6, 3, 32, 32), torch.arange(6) % 3
     loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(images, labels), batch_size=4)
-    found = features.compute(module, loader, "cpu", lambda line: None)
+    found = features.compute(module, loader, "cpu")
     head = features.HeadOnly(module)
     with torch.no_grad():
         assert torch.allclose(head(found.tensors[0]), module(images), atol=1e-5)

@@ -1,5 +1,6 @@
 """Images kept resized are what they were: to the bit in evaluation, and for crops of a large part in training."""
 
+import logging
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -89,18 +90,19 @@ def test_a_whole_image_is_kept_no_larger_than_covers_the_size(photographs: list[
             assert np.abs(kept - expected).mean() < 4
 
 
-def test_it_is_written_once_and_anew_when_a_file_or_the_way_changes(photo_folder: Path, place: Path) -> None:
+def test_it_is_written_once_and_anew_when_a_file_or_the_way_changes(
+    photo_folder: Path, place: Path, told: list[str]
+) -> None:
     _, dataset = load(photo_folder, place, "disk")
-    told: list[str] = []
     images = dataset.train
     for _ in range(3):
-        cache.on_disk(images, AsInEvaluation(PREPROCESSING), place, told.append)
+        cache.on_disk(images, AsInEvaluation(PREPROCESSING), place)
     assert len(told) == 1 and "GB of resized images are kept in" in told[0]
-    cache.on_disk(images, Covering((24, 32)), place, told.append)
+    cache.on_disk(images, Covering((24, 32)), place)
     assert len(told) == 2
     changed = photo_folder / images.ids[0]
     changed.write_bytes((photo_folder / images.ids[1]).read_bytes())
-    kept = cache.on_disk(images, AsInEvaluation(PREPROCESSING), place, told.append)
+    kept = cache.on_disk(images, AsInEvaluation(PREPROCESSING), place)
     assert len(told) == 3
     np.testing.assert_array_equal(kept[0], kept[1])
     assert sorted(path.suffix for path in place.iterdir() if path.is_dir()) == ["", "", ""]
@@ -117,8 +119,11 @@ def test_what_is_sent_to_another_process_is_small(photo_folder: Path, place: Pat
 
 def write_slowly(folder: Path, place: Path, done) -> None:
     told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())
+    logging.getLogger("vit").addHandler(handler)
     _, dataset = load(folder, place, "disk")
-    kept = cache.on_disk(dataset.train, Slow(PREPROCESSING), place, told.append)
+    kept = cache.on_disk(dataset.train, Slow(PREPROCESSING), place)
     done.put((told, int(kept[0].astype(int).sum())))
 
 

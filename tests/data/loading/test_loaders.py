@@ -19,8 +19,8 @@ from vit.data.sources import datasets, downloads
 from vit.data.sources.datasets import Dataset, Images
 from vit.data.sources.stores import Files, Pixels
 from vit.hardware.processes import ALONE
-from vit.recipe import Recipe, Tables, load_recipe, parse
-from vit.registry import DATASETS, MODELS, TRANSFORMS
+from vit.recipe import Recipe, load_recipe, parse
+from vit.registry import TRANSFORMS
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def make_recipe(augment: list | None = None, seed: int = 0, batch_size: int = 4,
         "schedule": {"epochs": 2},
         "training": {"seed": seed, "batch_size": batch_size},
     }
-    return parse(values, Tables(MODELS, DATASETS, TRANSFORMS))
+    return parse(values)
 
 
 def noise_images(count: int = 10, height: int = 16, width: int = 24) -> Images:

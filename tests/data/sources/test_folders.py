@@ -163,7 +163,7 @@ def test_links_to_folders_are_looked_into_once_on_a_way(tmp_path: Path, pictures
 def test_a_folder_that_is_closed_is_named(tmp_path: Path, pictures: list[Path]) -> None:
     root = make(tmp_path / "d", pictures[0], "a/1.png", "b/1.png", "b/closed/2.png")
     (root / "b" / "closed").chmod(0)
-    program = f"from vit.data import datasets; print(datasets.folder(path={str(root)!r}).passed_over)"
+    program = f"from vit.data.sources import datasets; print(datasets.folder(path={str(root)!r}).passed_over)"
     drop = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     shown = subprocess.run([*drop, sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "{'b/closed': 'a folder that cannot be read (Permission denied)'}"
