@@ -50,12 +50,11 @@ def ended():
     os._exit(3)
 
 
-def test_rounds_alternate_and_the_first_is_not_counted(tmp_path) -> None:
+def test_rounds_alternate_and_the_first_is_not_counted(tmp_path, told: list[str]) -> None:
     log = tmp_path / "log"
     log.touch()
     systems = [System(name, sleeper, {"seconds": s, "log": str(log)}) for name, s in (("slow", 0.1), ("quick", 0.02))]
-    told: list[str] = []
-    timed = time_in_turns(systems, 3, told.append)
+    timed = time_in_turns(systems, 3)
     turns = log.read_text().split()
     assert len(turns) == 8 and turns[:2] * 4 == turns and turns[0] != turns[1]
     assert [len(timed[name].rounds) for name in ("slow", "quick")] == [3, 3]
@@ -65,8 +64,7 @@ def test_rounds_alternate_and_the_first_is_not_counted(tmp_path) -> None:
 
 
 def test_a_round_warms_up_without_being_counted() -> None:
-    told: list[str] = []
-    timed = time_in_turns([System("cold", slow_at_first_every_time, {}, warms_up=True)], 2, told.append)
+    timed = time_in_turns([System("cold", slow_at_first_every_time, {}, warms_up=True)], 2)
     assert len(timed["cold"].rounds) == 2 and min(timed["cold"].rounds) > 4 / 0.5
 
 
@@ -92,4 +90,4 @@ def test_a_system_that_does_not_tell_of_memory_is_timed_too(monkeypatch: pytest.
 )
 def test_what_fails_is_told(prepare, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        time_in_turns([System("theirs", prepare, {})], 1, print)
+        time_in_turns([System("theirs", prepare, {})], 1)

@@ -12,6 +12,7 @@ from simulated_gpu import SimulatedGPU
 import vit
 from vit.data.sources.stores import Files
 from vit.files import read_json
+from vit.messages import quieted
 from vit.recipe import load_recipe
 from vit.run_folder import RunFolder
 from vit.training.data_stalls import in_words
@@ -49,7 +50,8 @@ COPY = 0.001  # seconds in which the processor puts a batch, or its places in a 
 def share_of_waiting(gpu: SimulatedGPU, tmp_path: Path, load, processes: int = 1) -> float:
     """Drive a training's own callbacks through an epoch on a GPU that takes 100 ms a step, started in 10 ms."""
     recipe, run = load_recipe("digits_vit", {"training.checkpoint_seconds": 1e6}), RunFolder(tmp_path / "run")
-    engine = make_engine(recipe, run, Placement("cpu", 1, 1, "single"), "fp32", 1, [], 0.0, quiet=True)
+    with quieted():  # no bar
+        engine = make_engine(recipe, run, Placement("cpu", 1, 1, "single"), "fp32", 1, [], 0.0)
 
     def reduced(values: torch.Tensor, reduce_op: str) -> torch.Tensor:
         gpu.wait()  # for its numbers

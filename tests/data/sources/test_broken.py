@@ -40,10 +40,10 @@ def load(folder: Path, **overrides) -> tuple[Recipe, Dataset]:
     return recipe, datasets.load(recipe.data)
 
 
-def test_they_are_left_out_of_every_split_and_listed(spoiled: Path) -> None:
-    told: list[str] = []
+def test_they_are_left_out_of_every_split_and_listed(spoiled: Path, told: list[str]) -> None:
     recipe, _ = load(spoiled)
-    dataset = datasets.load(recipe.data, told.append)
+    dataset = datasets.load(recipe.data)
+    datasets.log_left_out(dataset)
     names = [name for split in ("train", "validation", "test") for name in dataset.split(split).ids]
     assert len(names) == len(set(names)) == 22
     assert [name.split("/")[1] for name in dataset.skipped] == ["3.jpg", "6.png"]
@@ -104,11 +104,10 @@ def test_a_class_of_which_nothing_is_left_is_refused(spoiled: Path) -> None:
         datasets.load(Data(name="folder", path=str(spoiled), image_size=(16, 16), on_error="skip"))
 
 
-def test_progress_is_told(spoiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_told(spoiled: Path, monkeypatch: pytest.MonkeyPatch, told: list[str]) -> None:
     monkeypatch.setattr("vit.progress.LINE_EVERY_SECONDS", 0)
     monkeypatch.setattr(broken, "AT_ONCE", 10)
-    told: list[str] = []
-    found = broken.undecodable(datasets.folder(path=str(spoiled)).splits["train"], told.append)
+    found = broken.undecodable(datasets.folder(path=str(spoiled)).splits["train"])
     assert len(found) == 2
     assert [line.split(";")[0] for line in told] == [f"{n} of 24 files decoded" for n in (10, 20, 24)]
     assert np.all(["left" in line for line in told])
