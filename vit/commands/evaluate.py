@@ -3,7 +3,6 @@
 from typing import Any
 
 from ..evaluation.evaluate import Evaluation, evaluate
-from ..evaluation.scored_images import ScoredImages
 
 __all__ = ["evaluate", "show"]
 
@@ -12,19 +11,8 @@ def show(evaluation: Evaluation, split: str) -> str:
     """Return the scores in a few lines."""
     written = f"written to {evaluation.folder.scores(split)} and {evaluation.folder.logits(split).name}"
     said = labels_in_words if "mean_average_precision" in evaluation.scores else classes_in_words
-    remark = remark_on(evaluation.scored)
-    remarks = [f"note: {remark}"] if remark else []
+    remarks = [f"note: {evaluation.remark}"] if evaluation.remark else []
     return "\n".join([*remarks, *said(evaluation.scores, split), written])
-
-
-def remark_on(scored: ScoredImages) -> str | None:
-    """Return what the scores must not be read without: images that the model was trained on."""
-    if not scored.trained_on:
-        return None
-    shares = f"{scored.trained_on:,} of the {len(scored.images):,} images are"
-    if scored.own:
-        return f"{shares} copies of images that the model was trained on"
-    return f"{shares} among those that the model was trained on: this is no test of it"
 
 
 def labels_in_words(s: dict[str, Any], split: str) -> list[str]:

@@ -32,6 +32,17 @@ class Evaluation:
     folder: RunFolder
     scored: ScoredImages
 
+    @property
+    def remark(self) -> str | None:
+        """Return what the scores must not be read without: images that the model was trained on."""
+        scored = self.scored
+        if not scored.trained_on:
+            return None
+        shares = f"{scored.trained_on:,} of the {len(scored.images):,} images are"
+        if scored.own:
+            return f"{shares} copies of images that the model was trained on"
+        return f"{shares} among those that the model was trained on: this is no test of it"
+
 
 def evaluate(
     model: str | Path,
