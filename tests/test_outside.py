@@ -12,7 +12,7 @@ from vit.registry import MODELS
 
 SHORT = {"schedule.epochs": 2, "schedule.warmup_epochs": 1}
 RECIPE = """
-data: {name: digits, image_size: 8}
+data: {name: digits, image_size: 8, test_fraction: 0.25}
 model: {name: two_convolutions, width: 24}
 optimizer: {name: adamw, lr: 3.0e-3}
 schedule: {epochs: 2, warmup_epochs: 1}
