@@ -1,6 +1,5 @@
 """What several tests share: photographs, folders cut from them, redrawn modules, and small trainings."""
 
-import logging
 import os
 import shutil
 import sys
@@ -10,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from heard import heard
 from PIL import Image
 
 import vit
@@ -40,12 +40,8 @@ def seeded() -> None:
 @pytest.fixture
 def told() -> Iterator[list[str]]:
     """What the package logs meanwhile, a text a record."""
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())
-    logging.getLogger("vit").addHandler(handler)
-    yield lines
-    logging.getLogger("vit").removeHandler(handler)
+    with heard() as lines:
+        yield lines
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ def test_a_slow_disk_is_seen(photo_folder: Path, tmp_path: Path, monkeypatch, ca
     decode = Files.decode
 
     def slowly(store: Files, number: int):
-        time.sleep(0.1)
+        time.sleep(0.25)
         return decode(store, number)
 
     overrides = {"data.name": "folder", "data.path": str(photo_folder), "data.image_size": 8, "data.workers": 0}

@@ -75,7 +75,7 @@ class PackedBlock(LastBlock):
     def __init__(self, block: Block, rows: int, linear: Linear):
         nn.Module.__init__(self)
         self.norm1, self.norm2 = block.norm1, block.norm2
-        self.queries = getattr(block, "queries", None)
+        self.queries = block.queries
         few = self.queries is not None
         self.attn = PackedAttention(block.attn, rows, factors(block.ls1), linear, few)
         self.mlp = PackedMLP(block.mlp, rows, factors(block.ls2), linear)

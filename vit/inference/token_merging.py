@@ -49,11 +49,10 @@ class Merging(nn.Sequential):
         return tokens.values.gather(1, tokens.places.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
     def through(self, block: Block, tokens: "Tokens") -> "Tokens":
-        queries = getattr(block, "queries", None)  # of the last block
-        attended, keys = attention(block.attn, block.norm1(tokens.values), tokens.counts, queries)
-        tokens = tokens.first(queries)
+        attended, keys = attention(block.attn, block.norm1(tokens.values), tokens.counts, block.queries)
+        tokens = tokens.first(block.queries)
         tokens = replace(tokens, values=tokens.values + block.ls1(attended))
-        if queries is None:  # else none are left that could be merged
+        if block.queries is None:  # else none are left that could be merged
             tokens = merged(tokens, keys, self.per_block, self.prefix)
         x = tokens.values
         return replace(tokens, values=x + block.ls2(block.mlp(block.norm2(x))))

@@ -122,6 +122,8 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """One pre-norm encoder block: self-attention, then an MLP, each beside a residual connection."""
 
+    queries: int | None = None  # all tokens come out, but of a `LastBlock`
+
     def __init__(
         self,
         embed_dim: int,

@@ -60,6 +60,7 @@ class Prepared:
     model: Model
     learner: Learner
     parts: int
+    steps_per_epoch: int
     continues: bool
     macs: int
     wandb_mode: experiment_log.Mode | None
@@ -110,10 +111,24 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
     continues = saved is not None
     del saved  # Windows replaces no file while it is read
     check_batches_of_one(recipe, model.module, data, parts, placement)
-    count_steps(recipe, data, parts, placement)
+    steps_per_epoch = count_steps(recipe, data, parts, placement)
     macs = count_macs(model.module, recipe.data.image_size)
     wandb_mode = experiment_log.find_mode(recipe, run)
-    return Prepared(run, recipe, placement, precision, data, images, model, learner, parts, continues, macs, wandb_mode)
+    return Prepared(
+        run,
+        recipe,
+        placement,
+        precision,
+        data,
+        images,
+        model,
+        learner,
+        parts,
+        steps_per_epoch,
+        continues,
+        macs,
+        wandb_mode,
+    )
 
 
 def log_beginning(model: Model, data: Dataset, where: str) -> None:
@@ -133,9 +148,10 @@ def fit_prepared(p: Prepared) -> tuple[Engine, Classification]:
     loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
     engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
     loss = Loss(p.recipe.training, len(p.data.classes), p.data.train.labels)
-    steps = count_steps(p.recipe, p.data, p.parts, p.placement)
     learner = p.learner
-    task = Classification(learner.module, p.recipe, loss, learner.loaders, learner.prepare_batch, steps).train()
+    task = Classification(
+        learner.module, p.recipe, loss, learner.loaders, learner.prepare_batch, p.steps_per_epoch
+    ).train()
     if p.recipe.training.compile:
         learner.module.compile()
     fit(engine.trainer, task, p.run, p.run.last_checkpoint if p.continues else None)

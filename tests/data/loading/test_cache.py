@@ -1,6 +1,5 @@
 """Images kept resized are what they were: to the bit in evaluation, and for crops of a large part in training."""
 
-import logging
 import multiprocessing
 import pickle
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from heard import heard
 
 from vit.data.loading import cache
 from vit.data.loading.cache import AsInEvaluation, Covering, MappedArrays
@@ -118,12 +118,9 @@ def test_what_is_sent_to_another_process_is_small(photo_folder: Path, place: Pat
 
 
 def write_slowly(folder: Path, place: Path, done) -> None:
-    told: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: told.append(record.getMessage())
-    logging.getLogger("vit").addHandler(handler)
-    _, dataset = load(folder, place, "disk")
-    kept = cache.on_disk(dataset.train, Slow(PREPROCESSING), place)
+    with heard() as told:
+        _, dataset = load(folder, place, "disk")
+        kept = cache.on_disk(dataset.train, Slow(PREPROCESSING), place)
     done.put((told, int(kept[0].astype(int).sum())))
 
 
