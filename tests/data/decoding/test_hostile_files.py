@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data.hostile import Case, cases, encoded
+from data.decoding.hostile import Case, cases, encoded
 from PIL import Image
 
 from vit.data.decoding.reading import FORMATS, own_warnings, read_image
