@@ -36,6 +36,7 @@ FLOORS: dict[str, float] = {
     "exporters": 10,
     "robustness": 10,
     "comparison": 11,
+    "planning": 11.5,
     "commands": 12,
     "cli": 13,
     "__main__": 14,

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 import vit
 from vit import UserError
 from vit.cli import run as command_line
-from vit.commands.finetune import of_schedule
 from vit.files import read_json
+from vit.planning.finetuning import of_schedule
 from vit.run_folder import RunFolder
 
 SMALL_VIT = {

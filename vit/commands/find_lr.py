@@ -2,31 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from rich.progress import track
 
-from ..data.loading.order import Position
 from ..data.sources import datasets
 from ..errors import UserError
 from ..files import write_csv, write_text
-from ..hardware.precision import AUTOCAST_TYPES, resolve_device, resolve_precision
-from ..hardware.processes import ALONE
 from ..recipe import Recipe, load_recipe
 from ..report.plots.learning_rate import learning_rates
 from ..run_folder import new_folder
 from ..terminal import plain_console
-from ..training.checks import check_batches_of_one, check_optimizer
-from ..training.loss import Loss
-from ..training.lr_range_test import Batch, course, range_test, suggested
-from ..training.optim import make_optimizer
-from ..training.placement import Placement
-from ..training.setup import Learner, find_parts, make_learner, make_model, read_weights
-from ..training.task import seed_generators
+from ..training.lr_range_test import course, range_test, suggested
+from ..training.trial_steps import Batch, Trial, make_trial
 
 
 @dataclass(frozen=True)
@@ -58,29 +48,19 @@ def find_lr(
     if not 0 < lowest < highest:
         raise UserError(f"learning rates from {lowest:g} to {highest:g}: give two above 0, the lower one first")
     folder = new_folder(out, "learning-rates", name)
-    device = resolve_device(recipe.training.device)
-    check_optimizer(recipe, device)
-    precision, _ = resolve_precision(recipe.training.precision, device)
     data = datasets.load(recipe.data)
     datasets.log_left_out(data)
     datasets.check_readable(data.train)
-    seed_generators(recipe.training.seed)
-    torch.cuda.manual_seed_all(recipe.training.seed)  # of GPUs that are not in use yet, too
-    model = make_model(recipe, data, read_weights(recipe))
-    learner = make_learner(recipe, model, data, device)
-    placement = Placement(device, 1, 1, "single")
-    parts = find_parts(recipe, learner, data, placement, precision)
-    check_batches_of_one(recipe, model.module, data, parts, placement)
-    module = learner.module.to(device).train()
+    trial = make_trial(recipe, data)
     lrs = np.geomspace(lowest, highest, steps)
     losses = range_test(
-        module,
-        steps_of(learner, parts, device, steps),
-        Loss(recipe.training, len(data.classes), data.train.labels).to(device),
-        make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16"),
+        trial.module,
+        steps_of(trial, steps),
+        trial.loss,
+        trial.optimizer,
         lrs,
-        device,
-        AUTOCAST_TYPES[precision],
+        trial.device,
+        trial.autocast_type,
         recipe.training.clip_norm,
     )
     lrs = lrs[: len(losses)]
@@ -89,17 +69,11 @@ def find_lr(
     return finding
 
 
-def steps_of(learner: Learner, parts: int, device: str, steps: int) -> Iterator[list[Batch]]:
+def steps_of(trial: Trial, steps: int) -> Iterator[list[Batch]]:
     """Yield the steps of epoch after epoch as `train` would see them, each a list of its parts."""
-    batches = batches_of(learner, parts, device)
+    batches = trial.batches()
     for _ in track(range(steps), "learning rates", console=plain_console(stderr=True), transient=True):
-        yield [next(batches) for _ in range(parts)]
-
-
-def batches_of(learner: Learner, parts: int, device: str) -> Iterator[Batch]:
-    for epoch in count():
-        for inputs, labels in learner.loaders.training(parts, ALONE, Position(epoch), torch.device(device)):
-            yield learner.prepare_batch(inputs.to(device), labels.to(device))
+        yield [next(batches) for _ in range(trial.parts)]
 
 
 def write(finding: Finding) -> None:

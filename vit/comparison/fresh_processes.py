@@ -6,10 +6,10 @@ import signal
 import threading
 import time
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -100,13 +100,18 @@ class FreshProcesses:
                 process.kill()
 
     def each(
-        self, function: Callable[..., Any], planned: Sequence[PlannedRun], *arguments: Any
+        self, function: Callable[..., Any], planned: Iterable[PlannedRun], *arguments: Any
     ) -> Iterator[tuple[PlannedRun, Any]]:
-        """Yield every training with what `function(training, *arguments)` returned, in the order in which they end."""
-        waiting = deque(planned)
-        while waiting or self.running:
-            while waiting and len(self.running) < self.jobs:
-                self._start(function, waiting.popleft(), arguments)
+        """Yield every training with what `function(training, *arguments)` returned, in the order in which they end.
+
+        The next of `planned` is asked for when there is a process for it.
+        """
+        waiting = iter(planned)
+        while True:
+            for one in islice(waiting, self.jobs - len(self.running)):
+                self._start(function, one, arguments)
+            if not self.running:
+                return
             for answer in wait(list(self.running)):
                 running = self.running.pop(answer)  # type: ignore[index]
                 yield running.planned, running.result()

@@ -9,36 +9,34 @@ from typing import Any
 from ..errors import UserError
 from ..files import digest_of_file, read_json, read_memory, write_json
 from ..folder_lock import at_work
-from ..hardware.machine import available_cores, keep_freed_memory
+from ..hardware.machine import keep_freed_memory
 from ..recipe import Recipe
 from ..report.run_files import Cost
+from .forecast import Forecast
 from .fresh_processes import SECONDS_TO_STOP, FreshProcesses
+from .jobs import default_jobs, threads_of_a_training
 from .plan import PlannedRun, not_finished
 from .progress import CompareProgress
+from .time_limit import TimeLimit
 
 
-def default_jobs(planned: list[PlannedRun]) -> int:
-    """Return one training a core on a CPU, where small models gain most so, and one at a time on a GPU."""
-    import torch
+def train_side_by_side(planned: list[PlannedRun], jobs: int | None, limit: TimeLimit | None = None) -> None:
+    """Train and evaluate what is not there yet, each in a process of its own with its share of the cores.
 
-    on_gpu = any(p.recipe.training.device != "cpu" for p in planned) and torch.cuda.is_available()
-    return 1 if on_gpu else min(len(planned), available_cores())
-
-
-def threads_of_a_training(jobs: int) -> int:
-    return max(1, available_cores() // jobs)
-
-
-def train_side_by_side(planned: list[PlannedRun], jobs: int | None) -> None:
-    """Train and evaluate what is not there yet, each in a process of its own with its share of the cores."""
+    Within a time limit, what there is no time for is left out, and listed there.
+    """
     jobs = jobs or default_jobs(planned)
     threads = threads_of_a_training(jobs)
     missing = not_finished(planned)
-    with CompareProgress(planned, missing, jobs) as progress, FreshProcesses(jobs) as processes:
+    with CompareProgress(planned, missing, jobs, limit) as progress, FreshProcesses(jobs) as processes:
         if missing:
             processes.one(decide_precision, missing[0], threads)
-        for training, (top1, seconds) in processes.each(train_and_evaluate, missing, threads):
+        forecast = Forecast(planned, progress, jobs)
+        waiting = limit.within(missing, forecast.seconds_for) if limit else missing
+        for training, (top1, seconds) in processes.each(train_and_evaluate, waiting, threads):
             progress.finished(training, top1, seconds)
+            if limit:
+                limit.keep()
 
 
 def decide_precision(planned: PlannedRun, threads: int) -> str:

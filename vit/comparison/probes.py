@@ -12,7 +12,7 @@ from ..progress import Countdown
 from ..randomness import keys_of
 from ..report.run_files import Probes
 from .fresh_processes import FreshProcesses
-from .local import default_jobs, threads_of_a_training
+from .jobs import default_jobs, threads_of_a_training
 from .plan import PlannedRun
 
 FEWEST, MOST = 256, 1_000  # images

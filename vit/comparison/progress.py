@@ -7,15 +7,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from ..progress import clock
 from ..terminal import plain_console
 from .plan import PlannedRun
+from .time_limit import TimeLimit
 
 logger = logging.getLogger(__name__)
 
 
 class CompareProgress:
-    """Counts the trainings that ended; the time left follows from how long each model took for its work."""
+    """Counts the trainings that ended; the time left follows from how long each model took for its work.
 
-    def __init__(self, planned: list[PlannedRun], missing: list[PlannedRun], jobs: int):
-        self.total, self.left, self.jobs = len(planned), list(missing), jobs
+    Within a time limit that is the time left of the whole.
+    """
+
+    def __init__(self, planned: list[PlannedRun], missing: list[PlannedRun], jobs: int, limit: TimeLimit | None = None):
+        self.total, self.left, self.jobs, self.limit = len(planned), list(missing), jobs, limit
         self.rates: dict[str, float] = {}  # seconds a unit of work, by model
         console = plain_console(stderr=True)
         columns = (
@@ -44,7 +48,7 @@ class CompareProgress:
         self.rates[training.model] = seconds / training.work()
         done = self.total - len(self.left)
         line = f"{training.title()}: {top1:.2%} on {training.judged_on}"
-        left = f"{clock(self._seconds_left())} left"
+        left = self.limit.in_words() if self.limit else f"{clock(self._seconds_left())} left"
         if self.bar:
             self._say(line)
             self.bar.update(self.bar.task_ids[0], completed=done, left=left)
@@ -60,8 +64,10 @@ class CompareProgress:
         else:
             logger.info(line)
 
-    def _seconds_left(self) -> float:
+    def seconds_of(self, training: PlannedRun) -> float:
+        """Return how long a training is expected to take, once the first has ended."""
         typical = sum(self.rates.values()) / len(self.rates)
-        return sum(t.work() * self.rates.get(t.model, typical) for t in self.left) / min(
-            self.jobs, max(1, len(self.left))
-        )
+        return training.work() * self.rates.get(training.model, typical)
+
+    def _seconds_left(self) -> float:
+        return sum(map(self.seconds_of, self.left)) / min(self.jobs, max(1, len(self.left)))

@@ -16,7 +16,8 @@ from .. import __version__
 from ..errors import UserError
 from ..hardware.machine import available_cores
 from ..registry import Additions, adopt
-from .local import decide_precision, default_jobs, threads_of_a_training
+from .jobs import default_jobs, threads_of_a_training
+from .local import decide_precision
 from .plan import PlannedRun
 
 Node = dict[str, Any]  # as ray.nodes() tells of it

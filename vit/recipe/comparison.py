@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
-from .types import Fraction, PartialFraction, Text, Trainings, plain, section
+from .types import Duration, Fraction, PartialFraction, Text, Trainings, plain, section
 
 MOST_TRAININGS = 10_000  # of one comparison
 MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
@@ -32,6 +32,8 @@ class Comparison:
     """Difference of accuracy that matters; models that differ by less are as good."""
     resample: bool | None = None
     """Each seed draws validation and the subset of train anew; null: where no split is given and images are few."""
+    time_limit: Duration | None = None
+    """Time for all of it, `1h`, `20m` or `90s`: what does not fit is left out, fractions first, then the last seeds."""
     overrides: dict[str, Any] = field(default_factory=dict)
     """Recipe keys, dotted or in sections, changed for every recipe."""
 

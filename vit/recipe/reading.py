@@ -12,13 +12,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import UserError, nearest
-from ..registry import LISTS
+from ..registry import DATASETS, LISTS
 from .comparison import Comparison
 from .mistakes import check_names, schema_mistakes
 from .sections import OF_ALL_OPTIMIZERS, ONLY_WHERE, TIMM, Model, Recipe
 from .types import names_of
 from .values import changed, flattened, read_yaml, refuse
 
+GIVEN = ("folder", "csv", "shards")  # kinds of data, which need a path
 VARIED = {"data.fraction": "fractions", "training.seed": "seeds"}  # by a comparison, in settings of its own
 
 
@@ -49,6 +50,12 @@ def find(source: str | Path) -> Path:
 def is_data(source: object) -> bool:
     """Return whether it is a folder of images or a file that lists them, not a recipe."""
     return isinstance(source, str | Path) and (Path(source).is_dir() or Path(source).suffix.lower() in LISTS)
+
+
+def names_data(source: object) -> bool:
+    """Return whether it is a folder of images, a file that lists them, or a data set's name: nothing to be read."""
+    named = str(source) in DATASETS and str(source) not in GIVEN and not os.path.exists(str(source))
+    return named or is_data(source)
 
 
 def is_comparison(source: str | Path) -> bool:
@@ -107,7 +114,7 @@ def read_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
         raise UserError(f"{path.name} is a recipe, not a comparison; run it with: vit train {shlex.quote(str(source))}")
     own = {key: value for key, value in overrides.items() if key.split(".")[0] in names_of(Comparison)}
     rest = {key: value for key, value in overrides.items() if key not in own}
-    values = _override(values, own)
+    values = _override(_with_recipes_beside(values, path), own)
     given = values.get("overrides")
     if given is None or isinstance(given, dict):  # sections too, each of whose keys is one of the recipes'
         values["overrides"] = flattened(given or {}) | rest
@@ -115,6 +122,19 @@ def read_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
     refuse(mistakes, path.name)
     assert isinstance(comparison, Comparison)
     return comparison
+
+
+def _with_recipes_beside(values: dict[str, Any], comparison: Path) -> dict[str, Any]:
+    """Return a comparison whose recipes are found beside its file, where they lie there and not in this folder."""
+    named = values.get("recipes")
+    if not isinstance(named, list):
+        return values
+
+    def place(name: Any) -> Any:
+        beside = comparison.parent / str(name)
+        return str(beside) if not os.path.isfile(str(name)) and os.path.isfile(beside) else name
+
+    return values | {"recipes": [place(name) for name in named]}
 
 
 def settings_that_differ(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:

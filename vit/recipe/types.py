@@ -1,5 +1,6 @@
 """What settings are made of: sections, and kinds of values with their bounds and the unit that they count."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, TypeVar, dataclass_transform
@@ -49,6 +50,25 @@ def _not_empty(text: str) -> str:
     return text
 
 
+DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s)?")
+UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def seconds_of(duration: str) -> float:
+    """Return 5400 for 1h30m; raises ValueError for what is no duration above 0."""
+    found = DURATION.fullmatch(duration.strip())
+    seconds = sum(float(count) * UNIT_SECONDS[unit] for unit, count in found.groupdict("0").items()) if found else 0.0
+    if seconds <= 0:
+        told = duration.encode(errors="backslashreplace").decode()
+        raise ValueError(f"{told} is no time; allowed: hours, minutes and seconds, as 1h, 20m, 90s or 1h30m")
+    return seconds
+
+
+def _duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
 def _both_sides(value: Any) -> Any:
     return (value, value) if isinstance(value, int) else value
 
@@ -56,6 +76,7 @@ def _both_sides(value: Any) -> Any:
 # Not pydantic's min_length, which refuses a file name that is no UTF-8.
 Text = Annotated[str, AfterValidator(_not_empty), WithJsonSchema({"type": "string", "minLength": 1})]
 
+Duration = Annotated[str, AfterValidator(_duration)]
 Real = Annotated[float, BeforeValidator(no_flag)]  # finite, as all numbers of a recipe
 Positive = Annotated[Real, Field(gt=0)]
 NotNegative = Annotated[Real, Field(ge=0)]

@@ -1,6 +1,7 @@
 """What limits the verdict of a report, in words, strongest first."""
 
 from ..pretrained.start import Start
+from ..progress import clock
 from . import literature
 from .formats import NAMES, margin, series
 from .results import FairnessTable, Results
@@ -26,6 +27,7 @@ def _stronger(results: Results) -> list[str]:
             f"{name} has no run on the largest fraction of the data, and is left out."
             for name in results.training.left_out
         ),
+        *_late(results),
         *_leaks(results),
     ]
 
@@ -84,6 +86,14 @@ def _selection(results: Results) -> list[str]:
         for row in results.selection
         if row.bias is not None and row.bias >= 0.0005
     ]
+
+
+def _late(results: Results) -> list[str]:
+    """Return what was left out so that the comparison ended in time."""
+    design = results.training
+    if not design.late or design.time_limit_seconds is None:
+        return []
+    return [f"Left out, to end within {clock(design.time_limit_seconds)}: {'; '.join(design.late)}."]
 
 
 def _power(results: Results) -> list[str]:

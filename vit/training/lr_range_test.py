@@ -6,7 +6,6 @@ The range test of Smith 2017 (arXiv:1506.01186), with learning rates that grow e
 import math
 from collections.abc import Callable, Iterable
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
@@ -14,10 +13,10 @@ from scipy.ndimage import gaussian_filter1d
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from .trial_steps import Batch, take_step
+
 AROUND = 3.0  # steps, the deviation of the mean around a loss
 BROKEN = 4.0  # times the lowest loss: it will not come back
-
-Batch = tuple[Tensor, Tensor]
 
 
 def range_test(
@@ -41,36 +40,10 @@ def range_test(
     for lr, parts in zip(lrs, islice(batches, len(lrs)), strict=True):
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = float(lr) * share / highest
-        losses.append(_step(module, parts, loss, optimizer, scaler, device, autocast_type, clip_norm))
+        losses.append(take_step(module, parts, loss, optimizer, scaler, device, autocast_type, clip_norm))
         if not math.isfinite(losses[-1]) or losses[-1] > BROKEN * min(losses):
             break
     return np.array([value for value in losses if math.isfinite(value)])
-
-
-def _step(
-    module: nn.Module,
-    parts: list[Batch],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    optimizer: Optimizer,
-    scaler: Any,
-    device: str,
-    autocast_type: torch.dtype | None,
-    clip_norm: float | None,
-) -> float:
-    total = 0.0
-    for inputs, targets in parts:
-        with torch.autocast(device, autocast_type, enabled=autocast_type is not None):
-            logits = module(inputs)
-        value = loss(logits.float(), targets) / len(parts)
-        scaler.scale(value).backward()
-        total += float(value.detach())
-    if clip_norm is not None:
-        scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(module.parameters(), clip_norm)
-    scaler.step(optimizer)
-    scaler.update()
-    optimizer.zero_grad()
-    return total
 
 
 def course(losses: Iterable[float]) -> np.ndarray:

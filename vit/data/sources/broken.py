@@ -20,13 +20,19 @@ AT_ONCE = 500  # files between two looks at the clock
 
 
 def reasons(images: "Images") -> dict[int, str]:
-    """Return which images cannot be decoded, and why; remembered until any file's name, size or time changes."""
+    """Return which images cannot be decoded, and why.
+
+    Those that can be are remembered until any file's name, size or time changes; the others are looked at again, since
+    what is mended may not show there.
+    """
     if not images.store.encoded:
         return {}
     memory = cache_folder() / "decoded" / f"{digest(images)}-{reader()}.json"
     known = read_memory(memory)
-    if known is not None and all(index.isdecimal() for index in known):
-        return {int(index): str(reason) for index, reason in known.items()}
+    if known is not None and all(index.isdecimal() and int(index) < len(images) for index in known):
+        with own_warnings():
+            again = {int(index): images.complaint(int(index)) for index in known}
+        return {index: reason for index, reason in again.items() if reason}
     found = undecodable(images)
     with suppress(OSError):  # a home that cannot be written costs a look a run
         write_text(memory, json.dumps(found))

@@ -14,7 +14,7 @@ from ...places import expanded
 from ...recipe import Data
 from ...registry import DATASETS
 from . import splits
-from .broken import reasons, refuse, undecodable
+from .broken import reasons, refuse
 from .folders import folder, named
 from .images import Images, Source, class_counts
 from .passed_over import in_words
@@ -131,11 +131,11 @@ def digits(*, path: str | None = None) -> Source:
 
 
 def check_readable(*parts: Images) -> None:
-    """Decode the files of a set small enough to wait for, and refuse it if any cannot be."""
+    """Decode the files of a set small enough to wait for, once, and refuse it if any cannot be."""
     encoded = [images for images in parts if images.store.encoded]
     if sum(map(len, encoded)) > DECODED_BEFORE_TRAINING:
         return
-    refuse([f"{images.address(i)}: {reason}" for images in encoded for i, reason in undecodable(images).items()])
+    refuse([f"{images.address(i)}: {reason}" for images in encoded for i, reason in reasons(images).items()])
 
 
 def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:

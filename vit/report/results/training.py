@@ -1,6 +1,6 @@
 """What was trained: seeds, fractions, machines, and how it came about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...pretrained.start import Start
 from .rows import OfModel
@@ -39,6 +39,7 @@ class StudyDesign:
     """How a comparison was set up.
 
     `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew.
+    `late` lists what a time limit left out, in words.
     """
 
     protocol: str
@@ -46,9 +47,11 @@ class StudyDesign:
     margin: float
     quick: bool
     resampled: bool
+    time_limit_seconds: float | None = None
+    late: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Trainings:
     """What was trained: every seed, fraction and machine; `starts` are the weights that models began with."""
 

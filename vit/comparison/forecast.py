@@ -1,0 +1,46 @@
+"""How long what is left of a comparison will take, from the trainings that ended: for a time limit that holds."""
+
+from collections.abc import Sequence
+
+from ..files import read_json
+from .plan import PlannedRun
+from .probes import PASSES, images_for
+from .progress import CompareProgress
+
+SECONDS_A_MODEL = 15.0  # to time it alone, and its part of the report
+SECONDS_OF_REPORT = 20.0
+PASSES_OF_A_STEP = 3  # forward, and twice as much backward
+HALF_DONE = 0.5  # of a training that runs, on average
+
+
+class Forecast:
+    """Expects of every model the pace that it had last, and of the look at changed images what their count says."""
+
+    def __init__(self, planned: Sequence[PlannedRun], progress: CompareProgress, jobs: int):
+        self.planned, self.progress, self.jobs = planned, progress, jobs
+        self.begun: list[PlannedRun] = []
+
+    def seconds_for(self, together: Sequence[PlannedRun]) -> float | None:
+        """Return the seconds until a round and the report behind it end; None before the first training has ended."""
+        if not self.progress.rates:
+            return None
+        running = [p for p in self.begun if p in self.progress.left]
+        lengths = [self.progress.seconds_of(p) for p in together]
+        total = sum(lengths) + HALF_DONE * sum(map(self.progress.seconds_of, running))
+        return max(total / self.jobs, *lengths) + self.to_conclude(together)
+
+    def begin(self, together: Sequence[PlannedRun]) -> None:
+        self.begun += together
+
+    def to_conclude(self, together: Sequence[PlannedRun]) -> float:
+        """Return the seconds of all that comes behind training, `together` and what was trained before."""
+        largest = max(p.fraction for p in self.planned)
+        ended = [p for p in self.planned if p.fraction == largest and p.folder.summary.exists()]
+        models = len({p.model for p in self.planned})
+        fixed = SECONDS_OF_REPORT + SECONDS_A_MODEL * models
+        if not ended:
+            return fixed
+        seen = min(read_json(p.folder.summary)["images_seen"] for p in ended)
+        share = PASSES * images_for(ended) / (PASSES_OF_A_STEP * max(1, seen))
+        looked_into = {p.title(): p for p in (*ended, *together) if p.fraction == largest}
+        return fixed + share * sum(map(self.progress.seconds_of, looked_into.values())) / self.jobs
