@@ -1,9 +1,12 @@
 """What README and CONTRIBUTING say of the house is how it stands."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from test_imports import FLOORS
 
 ROOT = Path(__file__).parent.parent
@@ -29,6 +32,23 @@ def test_the_paths_that_a_page_names_exist(page: Path) -> None:
 def test_the_files_that_a_page_links_to_exist(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8"))
     assert [target for target in targets if "://" not in target and not (page.parent / target).exists()] == []
+
+
+def in_nav(entry: Any) -> Iterator[str]:
+    """Yield the pages below an entry of the site's navigation."""
+    if isinstance(entry, str):
+        yield entry
+    else:
+        for inside in entry.values() if isinstance(entry, dict) else entry:
+            yield from in_nav(inside)
+
+
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+    pages = {path.relative_to(ROOT / "docs") for form in ("md", "html") for path in (ROOT / "docs").rglob(f"*.{form}")}
+    shown = {path.as_posix() for path in pages if path.name != site["exclude_docs"]}
+    joined = {"index.md", "contributing.md", "changelog.md"}  # README, CONTRIBUTING and CHANGELOG
+    assert sorted(in_nav(site["nav"])) == sorted(shown | joined)
 
 
 def test_the_tree_names_what_exists_and_every_room() -> None:
