@@ -1,4 +1,4 @@
-"""Renew what comparisons measure: their reports below docs/, the README's picture, the claims of their recipes.
+"""Renew what comparisons measure: their reports below docs/, the pictures of these, the claims of their recipes.
 
     uv run tools/renew_example.py FOLDER
     uv run tools/renew_example.py FOLDER compare_cifar10_cpu data.path=cifar10
@@ -20,10 +20,12 @@ from vit.files import read_json
 from vit.recipe import load_comparison
 
 ROOT = Path(__file__).parent.parent
-PICTURE_SIZE = "1100,1180"
 KEPT = ("report.html", "report.md", "tables.tex", "results.json", "results.csv", "figures")
 EXAMPLES = {"compare_digits": "example", "compare_cifar10_cpu": "cifar10"}  # comparison -> folder below docs/
-OPENS_THE_README = "compare_cifar10_cpu"
+PICTURES = {  # comparison -> picture of its report's top, below docs/, and its size
+    "compare_digits": ("guide/verdict.png", "860,640"),
+    "compare_cifar10_cpu": ("report.png", "1100,1180"),
+}
 
 
 def main() -> None:
@@ -35,8 +37,8 @@ def main() -> None:
     subprocess.run(["vit", "compare", name, *settings], cwd=folder, check=True)
     minutes = (time.perf_counter() - start) / 60 if new else None
     keep(finished, ROOT / "docs" / EXAMPLES[name])
-    if name == OPENS_THE_README:
-        take_picture(finished / "report.html", ROOT / "docs" / "report.png")
+    picture, size = PICTURES[name]
+    take_picture(finished / "report.html", ROOT / "docs" / picture, size)
     write_claims(name, read_json(finished / "results.json"), minutes)
 
 
@@ -48,11 +50,11 @@ def keep(folder: Path, example: Path) -> None:
         copy(folder / name, example / name)
 
 
-def take_picture(page: Path, picture: Path) -> None:
+def take_picture(page: Path, picture: Path, size: str) -> None:
     with tempfile.TemporaryDirectory() as profile:
         options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
         options += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-        options += [f"--user-data-dir={profile}", f"--window-size={PICTURE_SIZE}", f"--screenshot={picture}"]
+        options += [f"--user-data-dir={profile}", f"--window-size={size}", f"--screenshot={picture}"]
         subprocess.run(["chromium", *options, page.resolve().as_uri()], check=True, capture_output=True)
 
 

@@ -96,7 +96,9 @@ def show(path: str, files: Files, config: MkDocsConfig) -> None:
         for entry in inside:
             show(entry, files, config)
         here = posixpath.dirname(at)
-        body = "\n".join(f"- [{posixpath.basename(entry)}]({posixpath.relpath(place(entry), here)})" for entry in inside)
+        body = "\n".join(
+            f"- [{posixpath.basename(entry)}]({posixpath.relpath(place(entry), here)})" for entry in inside
+        )
     else:
         text = (ROOT / path).read_text(encoding="utf-8")
         body = f"~~~~~~ {LANGUAGES.get(Path(path).suffix, 'text')}\n{text}~~~~~~"

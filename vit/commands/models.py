@@ -7,7 +7,7 @@ from ..registry.table import Lazy
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Return the names of our models that match a pattern such as `vit_*`; timm's zoo is reached as timm/<name>."""
+    """Return the names of our models that match a pattern such as `vit_*`; timm's zoo is reached as `timm/<name>`."""
     return [name for name in MODELS if fnmatch(name, pattern)]
 
 

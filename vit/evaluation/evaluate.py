@@ -57,9 +57,9 @@ def evaluate(
 
     With `merge_tokens` every block of a ViT merges so many pairs of tokens; `precision` is "fp32", which is exact, or
     "bf16", "fp16" or "auto", the fastest here. A folder without splits is evaluated whole.
-    The processes that torchrun or SLURM started share the images, whatever their number. Writes evaluation/<split>.npz
-    (ids, labels, logits) and <split>.json into `out`, or into the model's run folder, or for other data and for faster
-    answers into evaluations/. Raises UserError for classes that the model does not know.
+    The processes that torchrun or SLURM started share the images, whatever their number. Writes
+    `evaluation/<split>.npz` (ids, labels, logits) and `<split>.json` into `out`, or into the model's run folder, or for
+    other data and for faster answers into evaluations/. Raises UserError for classes that the model does not know.
     """
     loaded = load(model)
     scored = images_to_score(model, loaded, data, split)
