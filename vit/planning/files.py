@@ -73,7 +73,7 @@ def begun(folder: Path, asked: Asked) -> Path | None:
 def recipe_text(recipe: Recipe, pace: Pace, asked: Asked, file: Path) -> str:
     start = f"from {recipe.model.pretrained}" if recipe.model.pretrained else "from scratch"
     header = [
-        f"{recipe.model.name}, {pace.parameters:,} parameters, {start}, {recipe.schedule.epochs} epochs on {asked.data}",
+        f"{recipe.model.name}, {pace.parameters:,} parameters, {start}, {recipe.schedule.epochs} epochs",
         f"  vit train {shlex.quote(file.as_posix())}",
         f"Planned by: {asked.command()}",
         f"Not measured yet; planned with {1 / pace.seconds_per_training_image:.0f} training images/s on this machine.",

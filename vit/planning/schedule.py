@@ -84,10 +84,9 @@ def epochs_within(seconds: float, paces: Sequence[Pace], work: Work, shape: Shap
 
 
 def shapes(fewest_of_a_class: int) -> list[Shape]:
-    """Return what may be done, the best first; fractions leave every class an image or two."""
+    """Return what may be done with epochs enough, the best first; fractions leave every class an image or two."""
     fractions = [f for f in FRACTIONS if f * fewest_of_a_class >= FEWEST_OF_A_CLASS]
-    with_fractions = [Shape(HONEST_SEEDS, tuple(fractions[:n])) for n in range(len(fractions), 0, -1)]
-    return [*with_fractions, *(Shape(seeds) for seeds in range(HONEST_SEEDS, 0, -1))]
+    return [Shape(HONEST_SEEDS, tuple(fractions[:n])) for n in range(len(fractions), -1, -1)]
 
 
 def most_epochs(work: Work, pretrained: bool) -> int:
