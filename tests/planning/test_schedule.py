@@ -81,7 +81,8 @@ def test_pretrained_models_need_fewer_epochs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "limit"), [(10, "2m"), (1_000, "20m"), (3_600, "1h8m"), (3_164, "1h"), (6_436, "1h59m"), (6_500, "2h1m")]
+    ("seconds", "limit"),
+    [(10, "2m"), (1_000, "20m"), (3_600, "1h8m"), (3_164, "1h"), (6_436, "1h59m"), (6_500, "2h1m")],
 )
 def test_limits_are_whole_minutes_with_room_for_the_plan(seconds: float, limit: str) -> None:
     assert limit_of(seconds) == limit

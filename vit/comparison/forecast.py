@@ -9,6 +9,7 @@ from .progress import CompareProgress
 
 SECONDS_A_MODEL = 15.0  # to time it alone, and its part of the report
 SECONDS_OF_REPORT = 20.0
+BETWEEN = 2.0  # seconds from one process to the next
 PASSES_OF_A_STEP = 3  # forward, and twice as much backward
 HALF_DONE = 0.5  # of a training that runs, on average
 
@@ -35,12 +36,19 @@ class Forecast:
     def to_conclude(self, together: Sequence[PlannedRun]) -> float:
         """Return the seconds of all that comes behind training, `together` and what was trained before."""
         largest = max(p.fraction for p in self.planned)
-        ended = [p for p in self.planned if p.fraction == largest and p.folder.summary.exists()]
-        models = len({p.model for p in self.planned})
-        fixed = SECONDS_OF_REPORT + SECONDS_A_MODEL * models
+        ended = [p for p in self.planned if p.fraction == largest and p.folder.scores(p.judged_on).exists()]
+        fixed = SECONDS_OF_REPORT + SECONDS_A_MODEL * len({p.model for p in self.planned})
         if not ended:
             return fixed
-        seen = min(read_json(p.folder.summary)["images_seen"] for p in ended)
-        share = PASSES * images_for(ended) / (PASSES_OF_A_STEP * max(1, seen))
+        images = images_for(ended)
+        seconds = {p.model: seconds_to_look(p, images) for p in ended}
+        typical = sum(seconds.values()) / len(seconds)
         looked_into = {p.title(): p for p in (*ended, *together) if p.fraction == largest}
-        return fixed + share * sum(map(self.progress.seconds_of, looked_into.values())) / self.jobs
+        return fixed + sum(seconds.get(p.model, typical) for p in looked_into.values()) / self.jobs
+
+
+def seconds_to_look(trained: PlannedRun, images: int) -> float:
+    """Return how long the look at a trained model will take, on so many images at most."""
+    summary, scores = read_json(trained.folder.summary), read_json(trained.folder.scores(trained.judged_on))
+    answer = summary["seconds"] / max(1, summary["images_seen"]) / PASSES_OF_A_STEP
+    return BETWEEN + PASSES * min(images, scores["num_images"]) * answer

@@ -32,7 +32,7 @@ def train_side_by_side(planned: list[PlannedRun], jobs: int | None, limit: TimeL
         if missing:
             processes.one(decide_precision, missing[0], threads)
         forecast = Forecast(planned, progress, jobs)
-        waiting = limit.within(missing, forecast.seconds_for) if limit else missing
+        waiting = limit.within(missing, forecast) if limit else missing
         for training, (top1, seconds) in processes.each(train_and_evaluate, waiting, threads):
             progress.finished(training, top1, seconds)
             if limit:

@@ -17,7 +17,7 @@ from . import contestants as who
 from .choices import Choice
 from .choices import show as show_choices
 from .contestants import Contestant
-from .networks import PAIRS, PRETRAINED, image_size_for
+from .networks import PAIRS, PRETRAINED, Pair, image_size_for
 from .pace import Pace, paces_of
 from .recipes import recipe_for
 from .schedule import Schedule, Work, doubt_about, enough_epochs, fitting, scheduled
@@ -97,9 +97,15 @@ class Study:
             self.jobs = self.jobs or default_jobs(planned)
             return Field(recipes, paces_of(planned, self.jobs), pretrained, why)
 
+    def size_for(self, pair: Pair) -> tuple[int, int]:
+        """Return the size of images that is given, or else goes with a pair."""
+        if "data.image_size" in self.settings:
+            return self.survey.data.image_size
+        side = image_size_for(self.survey.side, pair)
+        return side, side
+
     def of_named(self, named: list[Contestant]) -> Field:
-        largest = image_size_for(self.survey.side, PAIRS[-1])
-        size = who.size_of(named) or (largest, largest)
+        size = who.size_of(named) or self.size_for(PAIRS[0])
         pretrained = any(c.weights for c in named)
         return self.field([who.fitted(c, size) for c in named], size, pretrained, "named by --models")
 
@@ -110,9 +116,9 @@ class Study:
             return self.of_published(seconds_left)
         found: Field | None = None
         for pair in PAIRS:
-            side = image_size_for(self.survey.side, pair)
-            taking_part = who.from_scratch(pair, side)
-            tried = self.field(taking_part, (side, side), False, f"from scratch: published weights: {missing}")
+            size = self.size_for(pair)
+            taking_part = who.from_scratch(pair, min(size))
+            tried = self.field(taking_part, size, False, f"from scratch; published weights: {missing}")
             if found and self.epochs(tried, seconds_left()) < enough_epochs(self.work):
                 return found
             found = tried

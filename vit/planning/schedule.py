@@ -7,7 +7,7 @@ first, then seeds.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..comparison.forecast import SECONDS_A_MODEL, SECONDS_OF_REPORT
+from ..comparison.forecast import BETWEEN, SECONDS_A_MODEL, SECONDS_OF_REPORT
 from ..comparison.probes import FEWEST, PASSES
 from ..errors import UserError
 from ..progress import clock
@@ -21,7 +21,6 @@ LEAST_ENOUGH, MOST_ENOUGH = 15, 60  # epochs
 FEWEST_EPOCHS = {False: 10, True: 3}  # from scratch, and with pretrained weights, for a result that says something
 MOST_EPOCHS = {False: 300, True: 50}
 MOST_IMAGES = {False: 600_000, True: 100_000}  # seen in training, from which on more bring little
-BETWEEN = 1.5  # seconds from one process to the next
 UNEVEN = 1.05  # the last trainings do not end together
 
 
@@ -69,15 +68,18 @@ def training_seconds(paces: Sequence[Pace], work: Work, shape: Shape, epochs: in
     return UNEVEN * shape.seeds * one_seed / jobs
 
 
-def concluding_seconds(paces: Sequence[Pace], shape: Shape, jobs: int) -> float:
+def concluding_seconds(paces: Sequence[Pace], work: Work, shape: Shape, jobs: int) -> float:
     """Return the seconds to look at models on changed images, to time each alone, and to write the report."""
-    looking = sum(shape.seeds * (BETWEEN + FEWEST * PASSES * pace.seconds_per_answer) for pace in paces) / jobs
+    looking = (
+        sum(shape.seeds * (BETWEEN + min(FEWEST, work.test) * PASSES * pace.seconds_per_answer) for pace in paces)
+        / jobs
+    )
     return looking + SECONDS_A_MODEL * len(paces) + SECONDS_OF_REPORT
 
 
 def epochs_within(seconds: float, paces: Sequence[Pace], work: Work, shape: Shape, jobs: int) -> int:
     """Return how many epochs fit, with everything that comes behind them; 0 where not even one does."""
-    free = seconds - concluding_seconds(paces, shape, jobs)
+    free = seconds - concluding_seconds(paces, work, shape, jobs)
     without = training_seconds(paces, work, shape, 0, jobs)
     each = training_seconds(paces, work, shape, 1, jobs) - without
     return max(0, int((free - without) / each))
@@ -120,7 +122,7 @@ def fitting(
 
 def scheduled(shape: Shape, epochs: int, paces: Sequence[Pace], work: Work, jobs: int) -> Schedule:
     return Schedule(
-        shape, epochs, training_seconds(paces, work, shape, epochs, jobs), concluding_seconds(paces, shape, jobs)
+        shape, epochs, training_seconds(paces, work, shape, epochs, jobs), concluding_seconds(paces, work, shape, jobs)
     )
 
 
