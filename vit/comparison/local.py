@@ -80,7 +80,7 @@ def measure_costs(planned: list[PlannedRun], folder: Path) -> dict[str, Cost]:
     with FreshProcesses(1) as alone:
         for p, cost in alone.each(measure_cost, missing):
             write_json(cost_file(folder, p.model), cost)
-    return {model: read_json(cost_file(folder, model)) for model in first}
+    return {model: _file_size(p) | read_json(cost_file(folder, model)) for model, p in first.items()}
 
 
 def measure_cost(planned: PlannedRun) -> dict[str, Any]:
@@ -102,7 +102,12 @@ def measure_cost(planned: PlannedRun) -> dict[str, Any]:
     choose_kernels(model.module, size, precision, device)
     timings = measure(model.module, size, images_at_once(planned.recipe, summary), device, AUTOCAST_TYPES[precision])
     told = {"family": kind, "model_digest": digest_of_file(planned.folder.model), "train_precision": precision}
-    return told | asdict(timings)
+    return told | _file_size(planned) | asdict(timings)
+
+
+def _file_size(planned: PlannedRun) -> dict[str, int]:
+    """Return what costs that were kept before it was told lack; the file is the one that they are of."""
+    return {"model_bytes": planned.folder.model.stat().st_size}
 
 
 def images_at_once(recipe: Recipe, summary: Mapping[str, Any]) -> int:

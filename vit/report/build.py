@@ -10,7 +10,7 @@ from itertools import combinations
 
 import numpy as np
 
-from . import agreement, calibration, data_efficiency, fairness, internals, robustness, selection
+from . import agreement, calibration, data_efficiency, fairness, internals, recommendation, robustness, selection
 from .clusters import by_cluster, clusters_of
 from .pairing import aligned
 from .results import (
@@ -21,6 +21,7 @@ from .results import (
     CurveFits,
     DataSet,
     Environment,
+    FewLabels,
     FractionRow,
     Galleries,
     Hashes,
@@ -64,13 +65,16 @@ def compare_runs(
     models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
     rivals = selection.rivals_among(models)
     values = {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}
+    pairs = _pairs(values, rivals, design.margin)
+    fractions = _fractions(groups, names, clusters)
+    few_labels = _few_labels(groups, list(full), clusters, rivals, design.margin)
     return Results(
         models=models,
         rivals=rivals,
         margin=design.margin,
         selection=selection.of_rivals(full, models, rivals),
-        pairs=_pairs(values, rivals, design.margin),
-        data_efficiency=_fractions(groups, names, clusters),
+        pairs=pairs,
+        data_efficiency=fractions,
         agreement=Agreement(agreement.of_pairs(full), agreement.between_seeds(full), _galleries(full, rivals)),
         curve_fits=_curve_fits(groups, full, rivals),
         calibration=calibration.of_models(full),
@@ -92,6 +96,8 @@ def compare_runs(
         training=_training(runs, costs, [name for name in names if name not in full], design),
         title=title,
         environment=environment,
+        few_labels=few_labels,
+        recommendations=recommendation.recommendations(models, pairs, few_labels, fractions, design.margin),
     )
 
 
@@ -161,6 +167,7 @@ def _model(name: str, group: Group, cost: Cost, clusters: np.ndarray) -> ModelRo
         validation_top1=float(np.mean([run.summary["validation_top1"] for run in group])),
         precision=summary["precision"],
         timed_on=_timed_on(cost),
+        model_bytes=cost["model_bytes"],
     )
 
 
@@ -180,6 +187,22 @@ def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, marg
     leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
     verdicts = decide(tests, leading, margin)
     return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
+
+
+def _few_labels(
+    groups: Mapping[tuple[str, float], Group],
+    names: list[str],
+    clusters: np.ndarray,
+    rivals: tuple[str, str] | None,
+    margin: float,
+) -> FewLabels | None:
+    """Return the tests of all pairs on about a tenth of the data: a family of their own, the rivals first as ever."""
+    fraction = recommendation.near_a_tenth({fraction for _, fraction in groups})
+    found = {name: groups[name, fraction] for name in names if fraction and (name, fraction) in groups}
+    if fraction is None or len(found) < 2:
+        return None
+    values = {name: by_cluster(correct_of(group), clusters) for name, group in found.items()}
+    return FewLabels(fraction, max(_images(group) for group in found.values()), _pairs(values, rivals, margin))
 
 
 def _top1(group: Group, clusters: np.ndarray) -> Accuracy:

@@ -7,6 +7,7 @@ NAMES = {"vit": "ViT", "cnn": "CNN"}
 LATEX = str.maketrans(
     {mark: f"\\{mark}" for mark in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "−": "--", "–": "--"}
+    | {"<": "$<$", ">": "$>$"}
     | dict.fromkeys("\n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029", " ")
 )
 
@@ -59,9 +60,9 @@ def equals(value: float) -> str:
     return text if text.startswith("<") else f"= {text}"
 
 
-def series(words: list[str]) -> str:
-    """Return ["a", "b", "c"] as "a, b and c"."""
-    return " and ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
+def series(words: list[str], last: str = "and") -> str:
+    """Return ["a", "b", "c"] as "a, b and c", or with another word before the last."""
+    return f" {last} ".join([", ".join(words[:-1])] * (len(words) > 1) + words[-1:])
 
 
 def amount(value: float) -> str:
@@ -102,3 +103,23 @@ def words(key: str) -> str:
 
 def memory(value: int | None) -> str:
     return "not known" if value is None else f"{value / 1e6:,.0f} MB"
+
+
+def file_size(value: int | None) -> str:
+    """Return 1141234 as 1.1 MB, and 343212345 as 343 MB."""
+    if value is None:
+        return "not known"
+    return f"{value / 1e6:.1f} MB" if value < 10e6 else memory(value)
+
+
+def milliseconds(value: float) -> str:
+    return f"{value:.3g}"
+
+
+def of_rounds(form: Callable[[float], str], median: float, low: float, high: float) -> str:
+    return f"{form(median)} [{form(low)}, {form(high)}]"
+
+
+def ratio(value: float) -> str:
+    """Return how many times, with a decimal where it tells: 1.05, 1.8, 12."""
+    return f"{value:.{2 if value < 1.15 else 1 if value < 9.95 else 0}f}"

@@ -97,7 +97,7 @@ def receptive_fields(results: Results) -> Rows:
 
 
 def costs_table(results: Results) -> Rows:
-    keys = ("parameters", "macs", *SPREAD, "train_seconds", "peak_memory_bytes")
+    keys = ("parameters", "macs", *SPREAD, "train_seconds", "peak_memory_bytes", "model_bytes")
     return [{"model": model.name, "top1_mean": model.top1.mean} | _some(model, keys) for model in results.models]
 
 

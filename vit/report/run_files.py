@@ -91,6 +91,7 @@ class Cost(TypedDict):
 
     family: Family
     model_digest: str
+    model_bytes: int
     train_precision: NotRequired[str]  # not in costs that were measured before it was there
     latency_ms: float
     latency_ms_low: float

@@ -1,15 +1,13 @@
 """The sentences of the report: its verdict and what else was found, from the fields that decide them."""
 
-from collections.abc import Callable
-
 from .caveats import seed_caveats, strongest_but_seeds
-from .formats import NAMES, amount, decimals_for, equals, interval, margin, memory, p_value, percent, points, series
+from .formats import NAMES, decimals_for, equals, interval, margin, p_value, percent, points, series
 from .results import ModelRow, Pair, Results
 from .selection import first_pair
 
 
 def verdict(results: Results) -> list[str]:
-    """Return the report's first sentences: accuracy, what the seeds leave open, cost, and the strongest caveat."""
+    """Return the report's first sentences: accuracy, what the seeds leave open, and the strongest caveat."""
     rivals = rivals_of(results)
     of_seeds = seed_caveats(results)
     strongest = strongest_but_seeds(results)
@@ -17,7 +15,7 @@ def verdict(results: Results) -> list[str]:
         model = results.models[0]
         reached = f"{model.name} reaches {percent(model.top1.mean)} {interval(model.top1)} on test."
         return [reached, *of_seeds, *strongest]
-    return [accuracy_sentence(results), *of_seeds, _cost_sentence(*rivals), *strongest]
+    return [accuracy_sentence(results), *of_seeds, *strongest]
 
 
 def findings(results: Results) -> list[str]:
@@ -54,30 +52,30 @@ def decided(pair: Pair, called: list[str], least: float, decimals: int = 1, test
     """Return the sentence of what is decided between a and b, called so; `least` is the margin, of so many `tests`."""
     sign = 1 if pair.difference >= 0 else -1
     ahead, behind = called[::sign]
-    apart = _apart(pair, sign, decimals, tests)
+    numbers = apart(pair, sign, decimals, tests)
     match pair.verdict:
         case "better_by_more":
-            return f"{ahead} is more accurate than {behind}, by more than the margin of {margin(least)}: {apart}."
+            return f"{ahead} is more accurate than {behind}, by more than the margin of {margin(least)}: {numbers}."
         case "better_by_less":
-            return f"{ahead} is more accurate than {behind}, but by less than the margin of {margin(least)}: {apart}."
+            return f"{ahead} is more accurate than {behind}, but by less than the margin of {margin(least)}: {numbers}."
         case "better":
             left_open = f"whether by more than the margin of {margin(least)} is not known"
-            return f"{ahead} is more accurate than {behind}: {apart}; {left_open}."
+            return f"{ahead} is more accurate than {behind}: {numbers}; {left_open}."
         case "as_good":
-            return f"{ahead} and {behind} are as good within the margin of {margin(least)}: {apart}."
+            return f"{ahead} and {behind} are as good within the margin of {margin(least)}: {numbers}."
         case "not_known":
-            return f"whether {ahead} or {behind} is more accurate is not known: {apart}."
+            return f"whether {ahead} or {behind} is more accurate is not known: {numbers}."
     more = f"{ahead} was right more often than {behind}" if pair.difference else f"{ahead} and {behind} tied"
-    return f"{more} in these trainings, which decides nothing: {apart}."
+    return f"{more} in these trainings, which decides nothing: {numbers}."
 
 
-def _apart(pair: Pair, sign: int, decimals: int, tests: int) -> str:
-    """Return the difference as seen from the model ahead, with its interval and p-values."""
+def apart(pair: Pair, sign: int, decimals: int = 1, tests: int = 1) -> str:
+    """Return the difference as seen from a, or from b where `sign` is −1, with its interval and p-values."""
     low, high = sorted((sign * pair.low, sign * pair.high))
-    numbers = f"{points(abs(pair.difference), decimals)} points [{points(low, decimals)}, {points(high, decimals)}]"
+    numbers = f"{points(sign * pair.difference, decimals)} points [{points(low, decimals)}, {points(high, decimals)}]"
     if pair.p_value is None:  # not tested
         return f"{numbers} (95 % interval over test images alone)"
-    told = f"{numbers} ({100 * (1 - pair.level):g} % interval)"
+    told = f"{numbers} ({100 * (1 - pair.level):.4g} % interval)"
     if pair.verdict == "as_good":
         return f"{told}, by two one-sided tests"
     told += f", p {equals(pair.p_value)}"
@@ -113,39 +111,12 @@ def _size(pair: Pair) -> str:
     )
 
 
-def _cost_sentence(a: ModelRow, b: ModelRow) -> str:
-    device = a.timed_on.device
-    threads = f", {a.timed_on.threads} threads" if device == "cpu" else ""
-    told = "; ".join(
-        f"{model.name} answers one image in {_latency(model)} ms, trains at {_training_speed(model)} images/s and "
-        f"takes {memory(model.peak_memory_bytes)} for it"
-        for model in (a, b)
-    )
-    return f"On this machine ({device}{threads}) {told}."
-
-
-def milliseconds(value: float) -> str:
-    return f"{value:.3g}"
-
-
-def _latency(model: ModelRow) -> str:
-    return _of_rounds(milliseconds, model.latency_ms, model.latency_ms_low, model.latency_ms_high)
-
-
-def _training_speed(model: ModelRow) -> str:
-    return _of_rounds(
-        amount, model.train_images_per_second, model.train_images_per_second_low, model.train_images_per_second_high
-    )
-
-
-def _of_rounds(form: Callable[[float], str], median: float, low: float, high: float) -> str:
-    return f"{form(median)} [{form(low)}, {form(high)}]"
-
-
 def _little_data(results: Results, a: ModelRow, b: ModelRow) -> list[str]:
     rows = {(row.model, row.fraction): row for row in results.data_efficiency}
     smallest = min(results.training.fractions)
     if smallest == max(results.training.fractions) or (a.name, smallest) not in rows:
+        return []
+    if results.few_labels and results.few_labels.fraction == smallest:  # told in the table
         return []
     few = [rows[model.name, smallest] for model in (a, b) if (model.name, smallest) in rows]
     told = " and ".join(f"{row.model} {percent(row.top1.mean)} {interval(row.top1)}" for row in few)

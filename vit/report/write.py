@@ -8,12 +8,25 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ..files import csv_text, json_text, write_texts
-from . import caveats, formats, literature, numbers, plots, wording
+from . import caveats, formats, literature, numbers, plots, recommendation_wording, wording
 from .pages import templates
-from .results import Outcome, Results, to_plain
+from .results import Accuracy, Outcome, Results, to_plain
 
 MOST_SKIPPED_SHOWN = 100
-FILTERS = ("percent", "points", "p_value", "amount", "interval", "setting", "budget", "words", "memory", "latex")
+FILTERS = (
+    "percent",
+    "points",
+    "p_value",
+    "amount",
+    "interval",
+    "setting",
+    "budget",
+    "words",
+    "memory",
+    "latex",
+    "file_size",
+    "milliseconds",
+)
 OUTCOMES: dict[Outcome, str] = {
     "better_by_more": "by more than the margin",
     "better": "by more or less than the margin",
@@ -60,6 +73,9 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "titles": SECTIONS,
         "verdict": wording.verdict(results),
         "findings": wording.findings(results),
+        "advice": recommendation_wording.advice(results),
+        "few_labels": few_labels_of(results),
+        "damaged": {row.model: row for row in results.robustness},
         "caveats": caveats.caveats(results),
         "families": formats.NAMES,
         "points": formats.points,
@@ -73,6 +89,12 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "most_classes": plots.MOST_CLASSES_SHOWN,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
+
+
+def few_labels_of(results: Results) -> dict[str, Accuracy]:
+    """Return the accuracy of every model that was trained on about a tenth of the data."""
+    few = results.few_labels
+    return {row.model: row.top1 for row in results.data_efficiency if few and row.fraction == few.fraction}
 
 
 def render(template: str, told: dict[str, Any]) -> str:

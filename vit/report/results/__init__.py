@@ -5,7 +5,7 @@ Rows are built by the modules of their topic. They become plain values where res
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -36,12 +36,14 @@ from .efficiency import (
     TimeToLevel,
 )
 from .fairness import FairnessRow, FairnessTable, SettingDifference
+from .recommendation import Aim, FewLabels, Ground, Pace, Ratio, Recommendation
 from .rows import Family, OfModel, OfPair, Outcome
 from .training import Hashes, Search, StudyDesign, TrainingFacts, Trainings, Trial
 
 __all__ = [
     "Accuracy",
     "Agreement",
+    "Aim",
     "Answer",
     "Audit",
     "BackTest",
@@ -58,11 +60,13 @@ __all__ = [
     "FairnessRow",
     "FairnessTable",
     "Family",
+    "FewLabels",
     "FirstSeeds",
     "FractionRow",
     "Gain",
     "Galleries",
     "GalleryImage",
+    "Ground",
     "Hashes",
     "InsideRow",
     "LossDifference",
@@ -72,10 +76,13 @@ __all__ = [
     "OfModel",
     "OfPair",
     "Outcome",
+    "Pace",
     "Pair",
     "PairAgreement",
     "ProbabilityScores",
+    "Ratio",
     "ReceptiveField",
+    "Recommendation",
     "Resolution",
     "Results",
     "RiskCoverage",
@@ -119,7 +126,8 @@ class Results:
     """Everything that a report tells.
 
     `rivals` are the two models that the verdict is about, None where there is but one model. Confusion counts
-    [true, predicted] are sums over the seeds, recalls `per_class` their means.
+    [true, predicted] are sums over the seeds, recalls `per_class` their means. The last two are not in files that were
+    kept before they were told.
     """
 
     models: list[ModelRow]
@@ -144,6 +152,8 @@ class Results:
     training: TrainingFacts
     title: str
     environment: Environment
+    few_labels: FewLabels | None = None
+    recommendations: list[Recommendation] = field(default_factory=list)
 
 
 def to_plain(results: Results) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class TimedOn:
 class ModelRow:
     """A model on the largest fraction of the data: means of its seeds, and what it costs.
 
-    Medians of rounds have their slowest and fastest round beside them, `_low` and `_high`.
+    Medians of rounds have their slowest and fastest round beside them, `_low` and `_high`. `model_bytes` is the size of
+    its file, None in results that were kept before it was told.
     """
 
     name: str
@@ -55,6 +56,7 @@ class ModelRow:
     validation_top1: float
     precision: str
     timed_on: TimedOn
+    model_bytes: int | None = None
 
 
 @dataclass(frozen=True)
