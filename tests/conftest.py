@@ -239,6 +239,9 @@ def untimed(timed: set[str]) -> Callable[[Path], dict]:
         results["models"] = [{k: v for k, v in model.items() if k not in timed} for model in results["models"]]
         for model in results["models"]:
             model["timed_on"].pop("batch_size")  # the fastest
+        for row in results["recommendations"]:
+            for key in ("model", "beside", "pace", "faster"):
+                row.pop(key)  # of the cheapest
         for way in results["time_to_accuracy"]["models"]:
             way.pop("seconds")
         results["curves"] = [{k: v for k, v in curve.items() if k != "seconds"} for curve in results["curves"]]

@@ -6,7 +6,6 @@ Pure: the same runs give the same results. Timings are the only values that were
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
-from itertools import combinations
 
 import numpy as np
 
@@ -21,12 +20,10 @@ from .results import (
     CurveFits,
     DataSet,
     Environment,
-    FewLabels,
     FractionRow,
     Galleries,
     Hashes,
     ModelRow,
-    Pair,
     Results,
     StudyDesign,
     TimedOn,
@@ -36,9 +33,9 @@ from .results import (
     Unaudited,
 )
 from .run_files import Cost
-from .runs import Group, Run, correct_of, mean_score
-from .statistics import accuracy, paired_test
-from .verdicts import decide, pair_row
+from .runs import Group, Run, correct_of, images_of, mean_score
+from .statistics import accuracy
+from .verdicts import pair_rows
 
 
 def compare_runs(
@@ -65,9 +62,9 @@ def compare_runs(
     models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
     rivals = selection.rivals_among(models)
     values = {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}
-    pairs = _pairs(values, rivals, design.margin)
+    pairs = pair_rows(values, rivals, design.margin)
     fractions = _fractions(groups, names, clusters)
-    few_labels = _few_labels(groups, list(full), clusters, rivals, design.margin)
+    few_labels = recommendation.few_labels(groups, list(full), clusters, rivals, design.margin)
     return Results(
         models=models,
         rivals=rivals,
@@ -104,7 +101,9 @@ def compare_runs(
 def _fractions(groups: Mapping[tuple[str, float], Group], names: list[str], clusters: np.ndarray) -> list[FractionRow]:
     """Return a row a model and fraction, in the order of the models, and of the fractions."""
     ordered = sorted(groups.items(), key=lambda item: (names.index(item[0][0]), item[0][1]))
-    return [FractionRow(name, fraction, _images(group), _top1(group, clusters)) for (name, fraction), group in ordered]
+    return [
+        FractionRow(name, fraction, images_of(group), _top1(group, clusters)) for (name, fraction), group in ordered
+    ]
 
 
 def _galleries(full: dict[str, Group], rivals: tuple[str, str] | None) -> Galleries | None:
@@ -119,7 +118,7 @@ def _curve_fits(
     if len(fractions) < 2 or any((name, fraction) not in groups for name in full for fraction in fractions):
         return None
     by_fraction = {name: [groups[name, fraction] for fraction in fractions] for name in full}
-    counts = {tuple(_images(group) for group in of_model) for of_model in by_fraction.values()}
+    counts = {tuple(images_of(group) for group in of_model) for of_model in by_fraction.values()}
     if len(counts) > 1:
         return None
     images = list(counts.pop())
@@ -181,30 +180,6 @@ def _timed_on(cost: Cost) -> TimedOn:
     )
 
 
-def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[Pair]:
-    """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
-    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
-    leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
-    verdicts = decide(tests, leading, margin)
-    return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
-
-
-def _few_labels(
-    groups: Mapping[tuple[str, float], Group],
-    names: list[str],
-    clusters: np.ndarray,
-    rivals: tuple[str, str] | None,
-    margin: float,
-) -> FewLabels | None:
-    """Return the tests of all pairs on about a tenth of the data: a family of their own, the rivals first as ever."""
-    fraction = recommendation.near_a_tenth({fraction for _, fraction in groups})
-    found = {name: groups[name, fraction] for name in names if fraction and (name, fraction) in groups}
-    if fraction is None or len(found) < 2:
-        return None
-    values = {name: by_cluster(correct_of(group), clusters) for name, group in found.items()}
-    return FewLabels(fraction, max(_images(group) for group in found.values()), _pairs(values, rivals, margin))
-
-
 def _top1(group: Group, clusters: np.ndarray) -> Accuracy:
     correct = correct_of(group)
     return Accuracy(**vars(accuracy(by_cluster(correct, clusters))), seeds=correct.mean(1).tolist())
@@ -217,10 +192,6 @@ def _most(values: list[int | None]) -> int | None:
 
 def _recalls(run: Run) -> list[float]:
     return [row["recall"] for row in run.scores["per_class"]]
-
-
-def _images(group: Group) -> int:
-    return group[0].summary["training_images"]
 
 
 def _data(runs: list[Run], largest: float, audits: Sequence[Audit | Unaudited], clusters: np.ndarray) -> DataSet:

@@ -5,23 +5,47 @@ among those that none was found more accurate than. A model is as good as the be
 of them. Cheaper is what answers one image sooner or, where the rounds of latency overlap, what trains faster.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import log
 
+import numpy as np
+
+from .clusters import by_cluster
 from .results import Aim, FewLabels, FractionRow, Ground, ModelRow, Pace, Pair, Ratio, Recommendation
+from .runs import Group, correct_of, images_of
 from .statistics import FEWEST_SEEDS
+from .verdicts import pair_rows
 
 TENTH = 0.1
 FEWEST, MOST = 0.05, 0.2  # of the largest fraction, to be told as about a tenth
 ROUNDING = 1e-9
 
 
-def near_a_tenth(fractions: Iterable[float]) -> float | None:
+def near_a_tenth(fractions: Collection[float]) -> float | None:
     """Return the fraction nearest to a tenth of the largest, None where none lies between a twentieth and a fifth."""
     largest = max(fractions)
     near = [part for part in fractions if FEWEST - ROUNDING <= part / largest <= MOST + ROUNDING]
     return min(near, key=lambda part: abs(log(part / largest / TENTH))) if near else None
+
+
+def few_labels(
+    groups: Mapping[tuple[str, float], Group],
+    names: list[str],
+    clusters: np.ndarray,
+    rivals: tuple[str, str] | None,
+    margin: float,
+) -> FewLabels | None:
+    """Return the tests of all pairs on about a tenth of the data: a family of their own, the rivals first as ever.
+
+    `groups` by model and fraction; None where no fraction is near a tenth, or one model alone was trained on it.
+    """
+    fraction = near_a_tenth({fraction for _, fraction in groups})
+    found = {name: groups[name, fraction] for name in names if fraction and (name, fraction) in groups}
+    if fraction is None or len(found) < 2:
+        return None
+    values = {name: by_cluster(correct_of(group), clusters) for name, group in found.items()}
+    return FewLabels(fraction, max(images_of(group) for group in found.values()), pair_rows(values, rivals, margin))
 
 
 def recommendations(

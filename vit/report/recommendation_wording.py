@@ -88,7 +88,7 @@ def _reason(row: Recommendation, results: Results) -> list[str]:
         case "as_good":
             told = _as_good(row, results)
         case "ahead" if row.aim == "as_accurate_and_fastest":
-            told = [f"No other is known to be as accurate within {_within(results)}.", *_faster(row)]
+            told = [f"No other is known to be as accurate within {_within(results)}.", *_faster(row, results)]
         case "ahead":
             told = [_ahead(row, results)]
     return [*told, *_untested(row)]
@@ -108,7 +108,7 @@ def _ahead(row: Recommendation, results: Results) -> str:
     pair = row.beside
     assert pair is not None and row.model is not None
     next_one = _other(pair, row.model)
-    of_all = f"every other model, and than {next_one}, the next," if len(_tests(row, results)) > 1 else next_one
+    of_all = f"every other model, and than {next_one}, the next," if _tests(row, results) > 1 else next_one
     least = _within(results)
     how = {"better_by_more": f" by more than {least}", "better_by_less": f", though by less than {least}"}
     left_open = f"; whether by more than {least} is not known" * (pair.verdict == "better")
@@ -118,7 +118,10 @@ def _ahead(row: Recommendation, results: Results) -> str:
 def _as_good(row: Recommendation, results: Results) -> list[str]:
     fastest, first = row.aim == "as_accurate_and_fastest", results.recommendations[0]
     if fastest and row.among == first.among and len(row.among) > 1:
-        return [f"The same models are as accurate as the best within {_within(results)}; so the same.", *_faster(row)]
+        return [
+            f"The same models are as accurate as the best within {_within(results)}; so the same.",
+            *_faster(row, results),
+        ]
     told = [f"As accurate as the best within {_within(results)}: {_named(row.among)}; so the cost decides."]
     if len(row.among) == 1:
         told = [f"{row.among[0]} is as accurate as the best within {_within(results)}, whichever that is."]
@@ -126,9 +129,10 @@ def _as_good(row: Recommendation, results: Results) -> list[str]:
         were = "was" if len(row.undecided) == 1 else "were"
         told.append(f"{_named(row.undecided)} {were} not told from the best either, and may be more or less accurate.")
     told += _cheaper(row, results)
-    if fastest and row.beside and row.model and row.beside.difference and not _is_first(row.beside, results):
-        told.append(f"Beside {_other(row.beside, row.model)} it is {_difference(row, results)}.")
-    return [*told, *_faster(row)]
+    pair = row.beside
+    if fastest and pair and row.model and _sign(row, pair) * pair.difference < 0 and pair != first_pair(results):
+        told.append(f"Beside {_other(pair, row.model)} it is {_difference(row, results)}.")
+    return [*told, *_faster(row, results)]
 
 
 def _not_known(row: Recommendation, results: Results) -> list[str]:
@@ -142,7 +146,7 @@ def _not_known(row: Recommendation, results: Results) -> list[str]:
     if row.undecided:
         told += f"; the cost may decide among {_named(row.among)}, measured within {close} of the highest."
     else:
-        told += "; till then the cost may decide."
+        told += "; until more do, the cost may decide."
     return [told, *_cheaper(row, results)]
 
 
@@ -166,11 +170,11 @@ def _cheaper(row: Recommendation, results: Results) -> list[str]:
     return [f"{overlap}; {own.name} trains {ratio(pace.trains.ratio)} times as fast."]
 
 
-def _faster(row: Recommendation) -> list[str]:
+def _faster(row: Recommendation, results: Results) -> list[str]:
     if not row.faster:
         return []
-    answers, it, is_ = ("answers", "it", "is") if len(row.faster) == 1 else ("answer", "they", "are")
-    return [f"{_named(row.faster)} {answers} sooner; whether {it} {is_} as accurate is not known."]
+    answers, it_is = ("answers", "it is") if len(row.faster) == 1 else ("answer", "they are")
+    return [f"{_named(row.faster)} {answers} sooner; that {it_is} as accurate within {_within(results)} is not known."]
 
 
 def _untested(row: Recommendation) -> list[str]:
@@ -182,10 +186,8 @@ def _difference(row: Recommendation, results: Results) -> str:
     """Return how far a model is from the most accurate other one."""
     pair = row.beside
     assert pair is not None
-    sign = 1 if pair.a == row.model else -1
-    tests = sum(other.verdict != "not_tested" for other in _tests(row, results))
     top1 = _accuracies(row, results)
-    return apart(pair, sign, decimals_for(top1[pair.a], top1[pair.b]), tests)
+    return apart(pair, _sign(row, pair), decimals_for(top1[pair.a], top1[pair.b]), _tests(row, results))
 
 
 def _accuracies(row: Recommendation, results: Results) -> dict[str, float]:
@@ -195,13 +197,15 @@ def _accuracies(row: Recommendation, results: Results) -> dict[str, float]:
     return {model.name: model.top1.mean for model in results.models}
 
 
-def _tests(row: Recommendation, results: Results) -> list[Pair]:
+def _tests(row: Recommendation, results: Results) -> int:
+    """Return how many pairs were tested together."""
     few = results.few_labels
-    return few.pairs if row.aim == "few_labels" and few else results.pairs
+    pairs = few.pairs if row.aim == "few_labels" and few else results.pairs
+    return sum(pair.verdict != "not_tested" for pair in pairs)
 
 
-def _is_first(pair: Pair, results: Results) -> bool:
-    return pair == first_pair(results)
+def _sign(row: Recommendation, pair: Pair) -> int:
+    return 1 if pair.a == row.model else -1
 
 
 def _other(pair: Pair, model: str) -> str:

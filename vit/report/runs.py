@@ -41,6 +41,11 @@ def correct_of(group: Group) -> np.ndarray:
     return np.stack([run.correct() for run in group])
 
 
+def images_of(group: Group) -> int:
+    """Return how many images each seed learned from."""
+    return group[0].summary["training_images"]
+
+
 def probed(full: dict[str, Group]) -> dict[str, list[Probes]]:
     """Return what was found in the seeds of every model of which all seeds were looked at."""
     looks = {name: [run.probes for run in group] for name, group in full.items()}

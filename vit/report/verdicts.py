@@ -7,9 +7,12 @@ two nodes, Bretz et al. 2009, doi:10.1002/sim.3495).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
 
 from .results import Outcome, Pair
-from .statistics import FIRM_SEEDS, LEVEL, Interval, PairedTest
+from .statistics import FIRM_SEEDS, LEVEL, Interval, PairedTest, paired_test
 
 FIRST_SHARE = 0.8  # of the level, for the first pair where there are others
 
@@ -79,6 +82,14 @@ def decide(
         level = LEVEL * (FIRST_SHARE if leads and others else 1.0) / (1 if leads else max(1, others))
         verdicts[pair] = _verdict(pair, test, p_adjusted, level, margin)
     return verdicts
+
+
+def pair_rows(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[Pair]:
+    """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
+    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
+    leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
+    verdicts = decide(tests, leading, margin)
+    return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
 
 
 def pair_row(pair: tuple[str, str], test: PairedTest, verdict: Verdict, margin: float) -> Pair:
