@@ -65,6 +65,23 @@ def test_the_page_is_whole_and_quiet_at_any_width(visit: Visit) -> None:
     assert all(url.startswith(("file:", "data:")) for url in visit.requests)
 
 
+@pytest.mark.parametrize(
+    "visit", [{"viewport": {"width": width, "height": 900}} for width in (360, 1400)], indirect=True
+)
+def test_the_verdict_says_what_to_take_and_its_table_needs_no_scrolling(visit: Visit, report: Path) -> None:
+    page, results = visit.page, read_json(report / "results.json")
+    takes = page.locator("#verdict .advice .take").all_inner_texts()
+    assert len(takes) == len(results["recommendations"]) == 3 and takes[2] == "Not measured"
+    table = page.locator("#verdict .contestants")
+    assert table.locator("tbody tr").count() == len(results["models"])
+    assert table.evaluate("node => node.parentElement.scrollWidth <= node.parentElement.clientWidth")
+    shown = table.inner_text()
+    for model in results["models"]:
+        assert model["model_bytes"] > 100_000 and f"{model['model_bytes'] / 1e6:.1f} MB" in shown
+    for row in results["robustness"]:
+        assert f"{100 * row['corrupted']['mean']:.1f}" in shown
+
+
 def test_all_figures_are_drawn_and_say_what_they_show(visit: Visit) -> None:
     figures = visit.page.locator("figure > svg")
     assert figures.count() == len(FIGURES)

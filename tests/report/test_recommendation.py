@@ -286,6 +286,7 @@ def test_few_labels_of_few_models_are_not_measured() -> None:
 
 
 AHEAD = "+2.0 points [+0.9, +3.3] (95 % interval), p = 0.012"
+SAME_CHOICE = "The same models are as accurate as the best within the margin of 1 point, so the choice is the same."
 CHEAPER = "trans answers 2.0 times as fast as net: in 2 [1.8, 2.2] against 4 [3.6, 4.4] ms."
 
 
@@ -339,7 +340,10 @@ CHEAPER = "trans answers 2.0 times as fast as net: in 2 [1.8, 2.2] against 4 [3.
                     "As accurate as the best within the margin of 1 point: net and trans; so the cost decides. "
                     + CHEAPER,
                 ),
-                ("trans", "The same models are as accurate as the best within the margin of 1 point; so the same."),
+                (
+                    "trans",
+                    SAME_CHOICE,
+                ),
             ],
             id="as good",
         ),
@@ -368,7 +372,7 @@ CHEAPER = "trans answers 2.0 times as fast as net: in 2 [1.8, 2.2] against 4 [3.
                 ),
                 (
                     "trans or net",
-                    "The same models are as accurate as the best within the margin of 1 point; so the same.",
+                    SAME_CHOICE,
                 ),
             ],
             id="as good, and as cheap",
@@ -384,8 +388,8 @@ CHEAPER = "trans answers 2.0 times as fast as net: in 2 [1.8, 2.2] against 4 [3.
                 ),
                 (
                     "Not known: take the cheaper, trans",
-                    "Which are as accurate as the best within the margin of 1 point is not known; so the same, for the "
-                    "same reason.",
+                    "Which are as accurate as the best within the margin of 1 point is not known, so the choice is "
+                    "the same.",
                 ),
             ],
             id="not known",

@@ -119,7 +119,7 @@ def _as_good(row: Recommendation, results: Results) -> list[str]:
     fastest, first = row.aim == "as_accurate_and_fastest", results.recommendations[0]
     if fastest and row.among == first.among and len(row.among) > 1:
         return [
-            f"The same models are as accurate as the best within {_within(results)}; so the same.",
+            f"The same models are as accurate as the best within {_within(results)}, so the choice is the same.",
             *_faster(row, results),
         ]
     told = [f"As accurate as the best within {_within(results)}: {_named(row.among)}; so the cost decides."]
@@ -138,7 +138,7 @@ def _as_good(row: Recommendation, results: Results) -> list[str]:
 def _not_known(row: Recommendation, results: Results) -> list[str]:
     if row.aim == "as_accurate_and_fastest":
         best = f"the best within {_within(results)}"
-        return [f"Which are as accurate as {best} is not known; so the same, for the same reason."]
+        return [f"Which are as accurate as {best} is not known, so the choice is the same."]
     unknown = _named([*row.among, *row.undecided], "or")
     told, close = f"These images and seeds cannot tell whether {unknown} is the most accurate", margin(results.margin)
     if len(row.among) == 1:
