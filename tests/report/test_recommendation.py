@@ -175,6 +175,7 @@ def test_the_fastest_of_all_is_not_taken_where_it_is_worse() -> None:
     assert found[1].faster == []
     unsure: Decided = {**every, "net deep": BETTER, "trans deep": OPEN, "wide deep": OPEN}
     assert made(unsure).recommendations[1].faster == ["deep"], "less accurate, but perhaps by less than the margin"
+    assert made(unsure, latency={"deep": 1.7}).recommendations[1].faster == [], "their rounds overlap"
 
 
 def test_models_of_one_seed_are_left_out_of_the_choice_and_named() -> None:
