@@ -167,6 +167,14 @@ def test_cheaper_is_what_answers_sooner_or_else_what_trains_faster(
         assert row.pace.trains.ratio == pytest.approx((TRAINS | trains)[taken] / (TRAINS | trains)[than])
 
 
+def test_the_speed_is_told_beside_the_model_whose_rounds_overlap() -> None:
+    """ "wide" is slower than "net" by the median, and yet the one that may answer as soon as "trans"."""
+    found = made({"net trans": SAME, "net wide": SAME, "trans wide": SAME})
+    models = [replace(row, latency_ms_low=1.0) if row.name == "wide" else row for row in found.models]
+    pace = recommendations(models, found.pairs, None, [], 0.01)[0].pace
+    assert pace and pace.model == "wide" and pace.answers.low < 1 < pace.answers.ratio
+
+
 def test_the_fastest_of_all_is_not_taken_where_it_is_worse() -> None:
     every: Decided = {f"{a} {b}": SAME for a, b in combinations(("net", "trans", "wide"), 2)}
     decided: Decided = {**every, "net deep": CLEAR, "trans deep": CLEAR, "wide deep": CLEAR}
