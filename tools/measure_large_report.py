@@ -11,6 +11,7 @@ the whole as JSON: seconds, and the most memory that the process ever held.
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -65,10 +66,14 @@ def make_runs(folder: Path, size: Size) -> None:
         split: np.random.default_rng([number, 0]).integers(size.classes, size=count)
         for number, (split, count) in enumerate((("test", size.images), ("validation", size.validation)))
     }
-    kept = contents_of(size)
+    kept, images = contents_of(size), folder / "images.npz"
+    contents.write(images, kept)
     for (name, seed), path in runs.items():
-        if not RunFolder(path).scores("test").exists():
-            make_run(RunFolder(path), names.index(name), name, seed, kept, labels, size)
+        run = RunFolder(path)
+        if not run.scores("test").exists():
+            path.mkdir(parents=True, exist_ok=True)
+            shutil.copy(images, run.images)
+            make_run(run, names.index(name), name, seed, kept, labels, size)
             print(f"made up {path}", file=sys.stderr)
 
 
@@ -90,7 +95,6 @@ def make_run(
     source, changes = MODELS[name]
     recipe = load_recipe(source, changes | {"training.seed": seed, "data.path": "imagenet"})
     write_text(run.recipe, recipe.to_yaml())
-    contents.write(run.images, kept)
     run.model.write_bytes(f"{name} {seed}".encode())
     write_json(run.environment, environment())
     classes = [f"n{i:08}" for i in range(size.classes)]
@@ -186,17 +190,21 @@ def made_up_cost(model: str) -> dict[str, Any]:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Write the report of a folder's runs; return the seconds of its steps and the most memory up to the end of each."""
+    """Write the report of a folder's runs; return the seconds of its steps, and the most memory up to each one's end.
+
+    Processor seconds are those of this process: what the steps would take where nothing else runs.
+    """
     steps: dict[str, Any] = {"start": {"peak_mib": peak_mib()}}
     value: Any = None
     for name, step in report(folder):
-        start = time.perf_counter()
+        start, working = time.perf_counter(), time.process_time()
         value = step(value)
-        steps[name] = {"seconds": round(time.perf_counter() - start, 1), "peak_mib": peak_mib()}
+        seconds = {"seconds": time.perf_counter() - start, "processor_seconds": time.process_time() - working}
+        steps[name] = {key: round(each, 1) for key, each in seconds.items()} | {"peak_mib": peak_mib()}
         print(name, steps[name], file=sys.stderr, flush=True)
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    seconds = round(sum(step.get("seconds", 0) for step in steps.values()), 1)
-    return {"steps": steps, "seconds": seconds, "peak_mib": peak_mib(), "bytes": sizes}
+    sums = {key: round(sum(each.get(key, 0) for each in steps.values()), 1) for key in ("seconds", "processor_seconds")}
+    return {"steps": steps, **sums, "peak_mib": peak_mib(), "bytes": sizes}
 
 
 def peak_mib() -> int:
