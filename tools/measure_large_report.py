@@ -25,6 +25,7 @@ import numpy as np
 from vit.data.sources import contents
 from vit.data.sources.contents import Contents
 from vit.environment import environment
+from vit.evaluation import logits as logits_file
 from vit.files import digest_of_file, write_csv, write_json, write_text
 from vit.recipe import Recipe, load_recipe
 from vit.report import metrics
@@ -101,8 +102,7 @@ def make_run(
     for number, split in ((1, "validation"), (0, "test")):
         logits = made_up(labels[split], size.classes, (number, model, seed))
         path = run.logits(split)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, ids=kept.ids[split], labels=labels[split], logits=logits)
+        logits_file.write(path, kept.ids[split], labels[split], logits)
         scores = metrics.scores(logits, labels[split], classes)
         ties = {"model_digest": digest_of_file(run.model), "logits_digest": digest_of_file(path)}
         ties["images_digest"] = contents.digest_of_all(kept.digests[split])
@@ -194,9 +194,10 @@ def measure(folder: Path) -> dict[str, Any]:
 
     Processor seconds are those of this process: what the steps would take where nothing else runs.
     """
-    steps: dict[str, Any] = {"start": {"peak_mib": peak_mib()}}
+    steps: dict[str, Any] = {}
     value: Any = None
     for name, step in report(folder):
+        steps = steps or {"start": {"peak_mib": peak_mib()}}
         start, working = time.perf_counter(), time.process_time()
         value = step(value)
         seconds = {"seconds": time.perf_counter() - start, "processor_seconds": time.process_time() - working}

@@ -13,6 +13,7 @@ from typing import Any
 
 from .errors import UserError
 
+MOST_LINES = 100  # of numbers in JSON
 UNFINISHED = "new-"  # begins the names of files that are being written
 
 
@@ -21,7 +22,30 @@ def write_json(path: Path, values: Any) -> None:
 
 
 def json_text(values: Any) -> str:
-    return json.dumps(values, indent=2) + "\n"
+    """Return JSON with a value a line, but many numbers on one: a table of 1,000 classes has a million."""
+    return "".join(_json_parts(values, "\n")) + "\n"
+
+
+def _json_parts(values: Any, line: str) -> Iterator[str]:
+    """Yield the text of values whose lines begin like `line`, as `json.dumps` indents them."""
+    inner, rows = line + "  ", isinstance(values, list | tuple)
+    if not values or not (rows or isinstance(values, dict)) or (rows and _are_many_numbers(values)):
+        yield json.dumps(values)
+        return
+    opened, closed = "[]" if rows else "{}"
+    named = (("", each) for each in values) if rows else ((f"{_json_key(key)}: ", each) for key, each in values.items())
+    for i, (name, each) in enumerate(named):
+        yield f"{',' if i else opened}{inner}{name}"
+        yield from _json_parts(each, inner)
+    yield line + closed
+
+
+def _json_key(key: Any) -> str:
+    return json.dumps(key if isinstance(key, str) else json.dumps(key))
+
+
+def _are_many_numbers(values: Sequence[Any]) -> bool:
+    return len(values) > MOST_LINES and set(map(type, values)) <= {int, float}
 
 
 def write_text(path: Path, text: str) -> None:

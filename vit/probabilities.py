@@ -26,3 +26,14 @@ def log_probabilities(logits: np.ndarray, output: Output) -> np.ndarray:
         return -np.logaddexp(0, -logits)
     apart = logits - logits.max(1, keepdims=True)
     return apart - np.log(np.exp(apart).sum(1, keepdims=True))
+
+
+def probabilities_and_logarithms(logits: np.ndarray, output: Output) -> tuple[np.ndarray, np.ndarray]:
+    """Return what both of the others do, bit by bit, with one exponential: [N, C] each."""
+    if output == "sigmoid":
+        logarithms = log_probabilities(logits, output)
+        return np.exp(logarithms), logarithms
+    apart = logits - logits.max(1, keepdims=True)
+    odds = np.exp(apart)
+    sums = odds.sum(1, keepdims=True)
+    return odds / sums, apart - np.log(sums)

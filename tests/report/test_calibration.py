@@ -11,7 +11,8 @@ from scipy.special import softmax
 from torchmetrics.functional.classification import multiclass_calibration_error
 
 from vit.report import calibration
-from vit.report.calibration import Answers, calibration_error, confidences, equal_mass_bins, equal_width_bins
+from vit.report.answers import Answers
+from vit.report.calibration import calibration_error, equal_mass_bins, equal_width_bins, scores_of
 from vit.report.results import Bin
 
 
@@ -21,6 +22,11 @@ def answers(count: int = 4_000, sharpness: float = 1.0, seed: int = 0) -> tuple[
     logits = generator.normal(0, 1.5, (count, 5))
     labels = (softmax(logits, axis=1).cumsum(1) > generator.random((count, 1))).argmax(1)
     return logits * sharpness, labels
+
+
+def confidences(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    found = Answers.of(logits, labels)
+    return found.confidence, found.correct
 
 
 @pytest.mark.parametrize("bins", [10, 15])
@@ -57,7 +63,7 @@ def test_the_temperature_undoes_what_was_multiplied(sharpness):
     logits, labels = answers(20_000, sharpness)
     temperature = calibration.fit_temperature(logits, labels)
     assert temperature == pytest.approx(sharpness, rel=0.05)
-    before, after = Answers.of(logits, labels).scores, Answers.of(logits / temperature, labels).scores
+    before, after = (scores_of(Answers.of(logits, labels, temperature=each)) for each in (1.0, temperature))
     assert after["nll"] <= before["nll"]
     assert after["ece"] < 0.02
     if sharpness != 1:
@@ -73,7 +79,7 @@ def test_risk_is_the_share_of_errors_among_the_most_confident():
 
 def test_a_perfect_model_risks_nothing():
     logits = 10 * np.eye(5)[np.arange(50) % 5]
-    assert Answers.of(logits, np.arange(50) % 5).scores["area_under_risk"] == 0
+    assert scores_of(Answers.of(logits, np.arange(50) % 5))["area_under_risk"] == 0
 
 
 def test_ties_share_their_risk_in_whatever_order_they_come():

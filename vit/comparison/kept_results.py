@@ -12,10 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAda
 from ..data.sources import contents
 from ..data.sources.contents import Contents
 from ..errors import UserError, listed
+from ..evaluation import logits as logits_file
 from ..files import digest_of_file, read_csv, read_json, read_memory
 from ..pretrained.start import Start
 from ..registry.table import lines_of
 from ..report import metrics
+from ..report.answers import Logits, places
 from ..report.results import Skipped
 from ..report.run_files import Probes
 from ..report.runs import Run
@@ -82,7 +84,7 @@ def read_runs(planned: Sequence[PlannedRun]) -> list[Run]:
 def read_run(planned: PlannedRun) -> Run:
     """Return what is kept of a run, for the report; raises UserError for what is damaged or of another run."""
     folder = planned.folder
-    images = contents.read(folder.images)
+    images = contents.read(folder.images, ("test",))
     summary = checked(Summary, folder.summary)
     summary["start"] = start_of(summary.get("start"))
     surroundings = checked(Surroundings, folder.environment)
@@ -117,27 +119,28 @@ def start_of(kept: Any) -> Start | None:
     return None if kept is None else TypeAdapter(Start).validate_python(kept)
 
 
-def read_logits(folder: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def read_logits(folder: RunFolder, split: str) -> tuple[np.ndarray, np.ndarray, Logits]:
     """Return the names [N], labels [N] and logits [N, C] that `vit evaluate` kept of a split."""
     path = folder.logits(split)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            ids, labels, logits = (arrays[name] for name in ("ids", "labels", "logits"))
+        ids, labels, logits = logits_file.read(path)
     except Exception as error:  # of the zip, of its compression, of an array's header or size
         raise UserError(f"{path} cannot be read ({error}); {anew(folder, split)}") from error
     if labels.ndim == 2:
         raise UserError(f"{path} has several labels an image; a comparison judges one")
-    whole = ids.dtype.kind == "U" and labels.dtype.kind in "iu" and logits.dtype.kind == "f" and logits.ndim == 2
+    whole = (
+        ids.dtype.kind == "U" and labels.dtype.kind in "iu" and len(logits.shape) == 2 and logits[:1].dtype.kind == "f"
+    )
     if not (whole and len(ids) > 0 and ids.shape == labels.shape == logits.shape[:1]):
         raise UserError(f"{path} holds no logits of named and labelled images; {anew(folder, split)}")
     if labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise UserError(f"{path} has labels beyond its {logits.shape[1]} classes; {anew(folder, split)}")
-    if not np.isfinite(logits).all():
+    if not all(np.isfinite(logits[rows]).all() for rows in places(logits)):
         raise UserError(f"{path} has outputs that are not finite (nan or infinite); {anew(folder, split)}")
     return ids, labels, logits
 
 
-def read_validation(folder: RunFolder, classes: int, model: str | None) -> tuple[np.ndarray, np.ndarray] | None:
+def read_validation(folder: RunFolder, classes: int, model: str | None) -> tuple[Logits, np.ndarray] | None:
     """Return the logits and labels of validation, where they were kept."""
     if not folder.logits("validation").exists():
         return None
@@ -180,7 +183,7 @@ def images_of(folder: RunFolder, images: Contents, ids: np.ndarray, scores: dict
     return kept
 
 
-def check_scores(folder: RunFolder, scores: dict[str, Any], labels: np.ndarray, logits: np.ndarray) -> None:
+def check_scores(folder: RunFolder, scores: dict[str, Any], labels: np.ndarray, logits: Logits) -> None:
     """Refuse scores that do not follow from the logits beside them."""
     path = folder.scores("test")
     names = [row["class"] for row in scores["per_class"]]

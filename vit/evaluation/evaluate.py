@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from ..data.loading.loaders import evaluation_loader
 from ..data.sources import datasets
 from ..data.sources.datasets import Images
-from ..files import digest_of_file, replace_file, write_json
+from ..files import digest_of_file, write_json
 from ..hardware import processes
 from ..hardware.distributed import gather_rows, join_processes
 from ..hardware.machine import keep_freed_memory
@@ -21,6 +21,7 @@ from ..inference.prepare import prepare
 from ..model import load
 from ..report import metrics
 from ..run_folder import RunFolder
+from . import logits as logits_file
 from .scored_images import ScoredImages, images_to_score, place_of
 
 
@@ -88,10 +89,7 @@ def predict_logits(module: nn.Module, loader: DataLoader, device: str) -> np.nda
 
 def _write(folder: RunFolder, split: str, images: Images, logits: np.ndarray, scores: dict[str, Any]) -> dict[str, Any]:
     """Write both files, and return the scores with what ties them to the logits."""
-    ids = np.array(images.ids)
-    replace_file(
-        folder.logits(split), lambda path: np.savez_compressed(path, ids=ids, labels=images.labels, logits=logits)
-    )
+    logits_file.write(folder.logits(split), images.ids, images.labels, logits)
     scores = scores | {"logits_digest": digest_of_file(folder.logits(split))}
     write_json(folder.scores(split), scores)
     return scores

@@ -1,6 +1,6 @@
 """Whether two models err on the same images: beyond chance, and on which images they part.
 
-S seeds, N test images, C classes: logits [S, N, C], labels [N].
+S seeds, N test images: labels [N].
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from ..probabilities import probabilities
+from .answers import mean_probabilities
 from .results import Answer, FirstSeeds, Galleries, GalleryImage, PairAgreement
 from .runs import Group
 
@@ -46,7 +46,7 @@ def galleries(a: Group, b: Group) -> Galleries:
     Most confident first, by the mean probability that the seeds give to what they say.
     """
     labels, ids = a[0].labels, a[0].ids
-    left, right = (_Answers.of(group) for group in (a, b))
+    left, right = (_Together.of(group) for group in (a, b))
     never = (left.right_share == 0) & (right.right_share == 0)
     only_a = _most((left.right_share == 1) & (right.right_share == 0), left.confidence + right.confidence)
     only_b = _most((right.right_share == 1) & (left.right_share == 0), left.confidence + right.confidence)
@@ -56,7 +56,7 @@ def galleries(a: Group, b: Group) -> Galleries:
 
 
 @dataclass(frozen=True)
-class _Answers:
+class _Together:
     """What a model's seeds say of every image: the class of their mean probabilities, and how sure they are."""
 
     prediction: np.ndarray
@@ -64,9 +64,10 @@ class _Answers:
     right_share: np.ndarray
 
     @classmethod
-    def of(cls, group: Group) -> "_Answers":
-        mean = np.mean([probabilities(run.logits.astype(np.float64), "softmax") for run in group], axis=0)
-        return cls(mean.argmax(1), mean.max(1), np.mean([run.correct() for run in group], axis=0))
+    def of(cls, group: Group) -> "_Together":
+        parts = [(mean.argmax(1), mean.max(1)) for mean in mean_probabilities([run.logits for run in group])]
+        prediction, confidence = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return cls(prediction, confidence, np.mean([run.correct() for run in group], axis=0))
 
     def said(self, index: int) -> Answer:
         return Answer(int(self.prediction[index]), float(self.confidence[index]))
@@ -79,7 +80,7 @@ def _most(chosen: np.ndarray, by: np.ndarray) -> list[int]:
 
 def _agreement(name_a: str, name_b: str, a: Group, b: Group) -> PairAgreement:
     same_seeds = [(x, y) for x in a for y in b]
-    predictions = [float(np.mean(x.logits.argmax(1) == y.logits.argmax(1))) for x, y in same_seeds]
+    predictions = [float(np.mean(x.answers.prediction == y.answers.prediction)) for x, y in same_seeds]
     first, second = a[0].correct(), b[0].correct()
     return PairAgreement(
         a=name_a,

@@ -3,14 +3,14 @@
 S seeds, N images, C classes: logits [N, C], labels [N]. Confidence is the probability of the predicted class.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy import stats
 from scipy.optimize import minimize_scalar
 from scipy.special import erf
 
-from ..probabilities import Output, log_probabilities, probabilities
+from .answers import Answers, Logits, blocks, nll_of_images
 from .results import (
     Bin,
     CalibrationRow,
@@ -28,28 +28,13 @@ BINS = 15  # as in Guo et al. 2017
 RESAMPLES = 500
 COOLEST, HOTTEST = 0.01, 100.0  # temperatures
 MOST = {"nll": np.inf, "brier": 2.0, "ece": 1.0, "ece_equal_mass": 1.0}  # and none is below 0
+LOSSES = ("nll", "brier")
 COVERAGES = np.linspace(0.025, 1.0, 40)
 
 
-def nll_of_images(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> np.ndarray:
-    """Return the negative log-likelihood of each label, in nats: [N]."""
-    return -log_probabilities(logits, output)[np.arange(len(labels)), labels]
-
-
-def nll(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> float:
-    """Return the mean negative log-likelihood, in nats."""
-    return float(nll_of_images(logits, labels, output).mean())
-
-
-def brier_of_images(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> np.ndarray:
-    """Return the squared distance of each image's probabilities from its one-hot label, in [0, 2]: [N]."""
-    given = probabilities(logits, output)
-    return (given**2).sum(1) - 2 * given[np.arange(len(labels)), labels] + 1
-
-
-def brier(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> float:
-    """Return the mean squared distance of the probabilities from the one-hot label, in [0, 2] (Brier 1950)."""
-    return float(brier_of_images(logits, labels, output).mean())
+def nll(logits: Logits, labels: np.ndarray, temperature: float = 1.0) -> float:
+    """Return the mean negative log-likelihood of labels, in nats, at a temperature."""
+    return float(nll_of_images(logits, labels, temperature=temperature).mean())
 
 
 def width_numbers(confidence: np.ndarray, bins: int = BINS) -> np.ndarray:
@@ -88,28 +73,23 @@ def calibration_error(bins: list[Bin]) -> float:
     return sum(each.images * abs(each.accuracy - each.confidence) for each in bins) / images
 
 
-def confidences(logits: np.ndarray, labels: np.ndarray, output: Output = "softmax") -> tuple[np.ndarray, np.ndarray]:
-    """Return the confidence [N] of every prediction, and whether it is right [N]."""
-    return probabilities(logits, output).max(1), logits.argmax(1) == labels
-
-
-def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def fit_temperature(logits: Logits, labels: np.ndarray) -> float:
     """Return the number that logits are best divided by, for the likelihood of the labels (Guo et al. 2017)."""
-    loss = lambda log: nll(logits / np.exp(log), labels)  # noqa: E731
+    loss = lambda log: nll(logits, labels, np.exp(log))  # noqa: E731
     found = minimize_scalar(loss, bounds=(np.log(COOLEST), np.log(HOTTEST)), method="bounded")
     return float(np.exp(found.x))
 
 
-def proven_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+def proven_temperature(logits: Logits, labels: np.ndarray) -> float:
     """Return the fitted temperature where a likelihood-ratio test finds it better than none at 5 %, and else 1.
 
     A temperature of few images is mostly noise, and makes the likelihood of other images worse. Without any error the
     best one would be 0, which is no answer. Twice the gain in likelihood is chi-squared with 1 degree of freedom.
     """
-    if (logits.argmax(1) == labels).all():
+    if all((block.argmax(1) == labels[rows]).all() for rows, block in blocks(logits)):
         return 1.0
     temperature = fit_temperature(logits, labels)
-    gain = 2 * len(labels) * (nll(logits, labels) - nll(logits / temperature, labels))
+    gain = 2 * len(labels) * (nll(logits, labels) - nll(logits, labels, temperature))
     return temperature if gain > stats.chi2.isf(LEVEL, 1) else 1.0
 
 
@@ -159,27 +139,16 @@ def area_under_risk(confidence: np.ndarray, correct: np.ndarray) -> float:
     return float(risk_at(confidence, correct, np.arange(1, len(correct) + 1) / len(correct)).mean())
 
 
-@dataclass(frozen=True)
-class Answers:
-    """What the report tells of one run's probabilities, and what it is drawn from."""
-
-    scores: dict[str, float]
-    losses: dict[str, np.ndarray]  # [N] each
-    confidence: np.ndarray
-    correct: np.ndarray
-
-    @classmethod
-    def of(cls, logits: np.ndarray, labels: np.ndarray) -> "Answers":
-        logits = logits.astype(np.float64)
-        confidence, correct = confidences(logits, labels)
-        losses = {"nll": nll_of_images(logits, labels), "brier": brier_of_images(logits, labels)}
-        scores = {
-            "ece": calibration_error(equal_width_bins(confidence, correct)),
-            "ece_equal_mass": calibration_error(equal_mass_bins(confidence, correct)),
-            **{key: float(values.mean()) for key, values in losses.items()},
-            "area_under_risk": area_under_risk(confidence, correct),
-        }
-        return cls(scores, losses, confidence, correct)
+def scores_of(answers: Answers) -> dict[str, float]:
+    """Return what the report tells of one run's probabilities."""
+    confidence, correct = answers.confidence, answers.correct
+    return {
+        "ece": calibration_error(equal_width_bins(confidence, correct)),
+        "ece_equal_mass": calibration_error(equal_mass_bins(confidence, correct)),
+        "nll": float(answers.nll.mean()),
+        "brier": float(answers.brier.mean()),
+        "area_under_risk": area_under_risk(confidence, correct),
+    }
 
 
 def of_models(full: dict[str, Group]) -> list[CalibrationRow]:
@@ -189,11 +158,8 @@ def of_models(full: dict[str, Group]) -> list[CalibrationRow]:
 
 def of_rivals(a: Group, b: Group) -> LossDifferences:
     """Return the paired differences a - b of two models' losses on the same images, with intervals."""
-    losses = {"nll": nll_of_images, "brier": brier_of_images}
-    tables = {
-        key: [np.stack([loss(run.logits.astype(np.float64), run.labels) for run in group]) for group in (a, b)]
-        for key, loss in losses.items()
-    }
+    both = [[run.answers for run in group] for group in (a, b)]
+    tables = {key: [_table(seeds, key) for seeds in both] for key in LOSSES}
     return LossDifferences(**{key: _told(paired_difference(*of_both)) for key, of_both in tables.items()})
 
 
@@ -202,12 +168,13 @@ def _told(test: PairedTest) -> LossDifference:
     return LossDifference(test.difference, bounds.low, bounds.high, test.p_value)
 
 
-def _losses(seeds: list[Answers], key: str) -> np.ndarray:
-    return np.stack([seed.losses[key] for seed in seeds])
+def _table(seeds: list[Answers], key: str) -> np.ndarray:
+    """Return a measure of each image as each seed has it: [S, N]."""
+    return np.stack([getattr(seed, key) for seed in seeds])
 
 
 def _of_seeds(name: str, group: Group) -> CalibrationRow:
-    before = [Answers.of(run.logits, run.labels) for run in group]
+    before = [run.answers for run in group]
     risks = np.mean([risk_at(seed.confidence, seed.correct, COVERAGES) for seed in before], axis=0)
     row = CalibrationRow(
         model=name,
@@ -221,23 +188,21 @@ def _of_seeds(name: str, group: Group) -> CalibrationRow:
     if len(known) < len(group):
         return row
     fitted = sum(t != 1 for t in known)
-    after = [Answers.of(run.logits / t, run.labels) for run, t in zip(group, known, strict=True)] if fitted else None
+    after = [Answers.of(run.logits, run.labels, temperature=t) for run, t in zip(group, known, strict=True) if fitted]
     scaled = _pooled(after) if after else None
     return replace(row, temperature=float(np.mean(known)), fitted_seeds=fitted, scaled=scaled)
 
 
 def _temperature(run: Run) -> float | None:
-    if run.validation is None:
-        return None
-    logits, labels = run.validation
-    return proven_temperature(logits.astype(np.float64), labels)
+    return None if run.validation is None else proven_temperature(*run.validation)
 
 
 def _pooled(seeds: list[Answers]) -> ProbabilityScores:
     """Return the means of the seeds' scores, their intervals, and the equal-width bins of all answers together."""
-    confidence, correct = (np.stack([getattr(s, name) for s in seeds]) for name in ("confidence", "correct"))
-    means = {key: float(np.mean([seed.scores[key] for seed in seeds])) for key in seeds[0].scores}
-    found: dict[str, Estimate | Interval] = {key: mean_of(_losses(seeds, key)) for key in ("nll", "brier")}
+    confidence, correct = (_table(seeds, key) for key in ("confidence", "correct"))
+    scores = [scores_of(seed) for seed in seeds]
+    means = {key: float(np.mean([of_seed[key] for of_seed in scores])) for key in scores[0]}
+    found: dict[str, Estimate | Interval] = {key: mean_of(_table(seeds, key)) for key in LOSSES}
     gaps = np.stack([shared_by_ties(seed.confidence, seed.correct) for seed in seeds]) - confidence
     chance = {}
     for key, numbers_of in (("ece", width_numbers), ("ece_equal_mass", mass_numbers)):

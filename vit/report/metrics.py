@@ -9,41 +9,41 @@ import numpy as np
 
 from ..errors import UserError
 from ..probabilities import Output
-from .calibration import brier, calibration_error, confidences, equal_width_bins, nll
+from .answers import Answers, Logits, blocks, places
+from .calibration import calibration_error, equal_width_bins
 from .statistics import score_interval
 
 Z = 1.959963984540054  # of a two-sided 95 % interval
 
 
-def scores(logits: np.ndarray, labels: np.ndarray, classes: list[str], output: Output = "softmax") -> dict[str, Any]:
+def scores(logits: Logits, labels: np.ndarray, classes: list[str], output: Output = "softmax") -> dict[str, Any]:
     """Return everything that evaluation/<split>.json holds.
 
     Labels are class numbers [N], or multi-hot [N, C] where an image may have several. Raises UserError for logits that
     are not finite, and for several labels an image of a model whose `output` knows one class alone.
     """
-    logits = logits.astype(np.float64)
     check_finite(logits)
     if labels.ndim == 1:
         return class_scores(logits, labels, classes, output)
     if output == "softmax":
         raise UserError("these images may have several labels each, and the model gives every image one class")
-    return label_scores(logits, labels, classes)
+    return label_scores(logits[:].astype(np.float64), labels, classes)
 
 
-def check_finite(logits: np.ndarray) -> None:
-    wrong = int((~np.isfinite(logits)).any(1).sum())
+def check_finite(logits: Logits) -> None:
+    wrong = sum(int((~np.isfinite(logits[rows])).any(1).sum()) for rows in places(logits))
     if wrong:
         raise UserError(
-            f"the model's outputs are not finite (nan or infinite) on {wrong:,} of {len(logits):,} images: "
+            f"the model's outputs are not finite (nan or infinite) on {wrong:,} of {logits.shape[0]:,} images: "
             "its training diverged; a lower optimizer.lr, or training.clip_norm=1.0, usually helps"
         )
 
 
-def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str], output: Output) -> dict[str, Any]:
+def class_scores(logits: Logits, labels: np.ndarray, classes: list[str], output: Output) -> dict[str, Any]:
     """Return the scores of images that have one label."""
-    predictions = logits.argmax(1)
-    table = confusion(predictions, labels, len(classes))
-    correct = predictions == labels
+    answers = Answers.of(logits, labels, output)
+    table = confusion(answers.prediction, labels, len(classes))
+    correct = answers.correct
     low, high = wilson_interval(int(correct.sum()), len(labels))
     rows = per_class(table)
     present = [row for row in rows if row["images"]]
@@ -51,9 +51,9 @@ def class_scores(logits: np.ndarray, labels: np.ndarray, classes: list[str], out
         "num_images": len(labels),
         "top1": float(correct.mean()),
         "top5": top_k(logits, labels, 5),
-        "nll": nll(logits, labels, output),
-        "brier": brier(logits, labels, output),
-        "ece": calibration_error(equal_width_bins(*confidences(logits, labels, output))),
+        "nll": float(answers.nll.mean()),
+        "brier": float(answers.brier.mean()),
+        "ece": calibration_error(equal_width_bins(answers.confidence, correct)),
         "balanced_accuracy": float(np.mean([row["recall"] for row in present])),
         "macro_f1": float(np.mean([row["f1"] for row in present])),
         "top1_low": low,
@@ -107,11 +107,13 @@ def average_precision(logits: np.ndarray, there: np.ndarray) -> float:
     return float((hits / claimed)[first[there]].mean())
 
 
-def top_k(logits: np.ndarray, labels: np.ndarray, k: int) -> float:
+def top_k(logits: Logits, labels: np.ndarray, k: int) -> float:
     """Return the share of images whose label is among the k largest logits (all of them where C <= k)."""
     k = min(k, logits.shape[1])
-    best = np.argpartition(-logits, k - 1, axis=1)[:, :k]
-    return float((best == labels[:, None]).any(1).mean())
+    hits = [
+        (np.argpartition(-block, k - 1, axis=1)[:, :k] == labels[rows, None]).any(1) for rows, block in blocks(logits)
+    ]
+    return float(np.concatenate(hits).mean())
 
 
 def confusion(predictions: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..errors import UserError, listed
 from . import metrics
+from .answers import Logits, Rearranged
 from .runs import Run
 
 
@@ -34,11 +35,15 @@ def _as(first: Run, run: Run) -> Run:
     _check_images(first, run, images)
     if np.array_equal(rows, np.arange(len(rows))) and np.array_equal(columns, np.arange(len(columns))):
         return run
-    logits = run.logits[rows][:, columns]
-    validation = run.validation and (run.validation[0][:, columns], renamed[run.validation[1]])
+    logits = Rearranged(run.logits, rows, columns)
+    validation = run.validation and _renamed(*run.validation, columns, renamed)
     scores = metrics.scores(logits, labels, classes_of(first))
     kept = {"ids": first.ids, "labels": labels, "images": images}
     return replace(run, **kept, logits=logits, scores=scores, validation=validation)
+
+
+def _renamed(logits: Logits, labels: np.ndarray, columns: np.ndarray, renamed: np.ndarray) -> tuple[Logits, np.ndarray]:
+    return Rearranged(logits, np.arange(len(labels)), columns), renamed[labels]
 
 
 def _places(wanted: list[str], given: list[str]) -> np.ndarray:

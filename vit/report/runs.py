@@ -1,10 +1,12 @@
 """One finished training as the report needs it, and what several of them have in common."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from .answers import Answers, Logits
 from .results import Skipped
 from .run_files import MeanScore, Probes, Scores, Summary
 
@@ -21,16 +23,20 @@ class Run:
     scores: Scores
     ids: np.ndarray
     labels: np.ndarray
-    logits: np.ndarray
+    logits: Logits
     curve: dict[str, list[float]]
     machine: str
     skipped: list[Skipped]
     images: np.ndarray | None = None  # digests of the test images' content, where they were kept
-    validation: tuple[np.ndarray, np.ndarray] | None = None  # logits and labels
+    validation: tuple[Logits, np.ndarray] | None = None  # logits and labels
     probes: Probes | None = None
 
+    @cached_property
+    def answers(self) -> Answers:
+        return Answers.of(self.logits, self.labels)
+
     def correct(self) -> np.ndarray:
-        return (self.logits.argmax(1) == self.labels).astype(float)
+        return self.answers.correct.astype(float)
 
 
 Group = list[Run]  # the seeds of one model on one fraction of the data

@@ -1,6 +1,6 @@
 """What images are by their content, whatever they are called and wherever they lie."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -110,15 +110,18 @@ def write(path: Path, contents: Contents) -> None:
     replace_file(path, lambda beside: np.savez_compressed(beside, **arrays))
 
 
-def read(path: Path) -> Contents | None:
-    """Return what `write` kept, or None where a run is older than that; raises UserError for a damaged file."""
+def read(path: Path, splits: Sequence[str] = SPLITS) -> Contents | None:
+    """Return what `write` kept of splits, or None where a run is older than that.
+
+    Raises UserError for a damaged file.
+    """
     if not path.exists():
         return None
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return Contents(
-                {split: arrays[f"ids_{split}"] for split in SPLITS},
-                {split: arrays[f"digests_{split}"] for split in SPLITS},
+                {split: arrays[f"ids_{split}"] for split in splits},
+                {split: arrays[f"digests_{split}"] for split in splits},
             )
     except Exception as error:  # of the zip, of its compression, of an array's header
         raise UserError(f"{path} cannot be read ({error}); without it, nobody knows the run's images") from error

@@ -5,7 +5,7 @@ Rows are built by the modules of their topic. They become plain values where res
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -159,7 +159,8 @@ class Results:
 def to_plain(results: Results) -> dict[str, Any]:
     """Return what results.json holds; the columns of a curve stand beside its model and seed there."""
     curves = [{"model": curve.model, "seed": curve.seed} | curve.columns for curve in results.curves]
-    return asdict(results) | {"curves": curves}
+    rest = asdict(replace(results, curves=[], confusion={}))  # it copies value by value: a million for 1,000 classes
+    return rest | {"curves": curves, "confusion": results.confusion}
 
 
 def from_plain(values: Mapping[str, Any]) -> Results:
