@@ -90,3 +90,23 @@ def test_no_line_of_the_page_ends_before_a_percent_sign(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     verdict = page[page.index('id="verdict"') : page.index('id="fairness"')]
     assert re.search("[0-9]\N{NO-BREAK SPACE}%", verdict) and not re.search("[0-9] %", verdict)
+
+
+@pytest.mark.parametrize("classes", [21, 1_000, 1_001])
+def test_a_page_of_many_classes_stays_readable(tmp_path: Path, classes: int) -> None:
+    """A row a class up to a thousand, no figure of a million cells, and a page that a browser opens at once."""
+    results = from_plain(json.loads(KEPT.read_text(encoding="utf-8")))
+    names = [f"class-{i:04}" for i in range(classes)]
+    data = replace(results.data, classes=names, test_images_per_class=[50] * classes)
+    table = [[0] * classes] * classes
+    of_models = {model.name: table for model in results.models}
+    recalls = {model.name: [1 / 3] * classes for model in results.models}
+    large = replace(results, data=data, confusion=of_models, per_class=recalls)
+    write.write(tmp_path, large, defaultdict(str))
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    listed = 2 if classes <= 1_000 else 0
+    assert page.count("<td>class-0007</td>") == listed
+    assert page.count("not listed: more than 1,000 classes") == 2 - listed
+    assert "Not drawn: more than 20 classes" in page and not (tmp_path / "figures" / "confusion.svg").exists()
+    assert len(page) < 2e6
+    assert from_plain(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))) == large

@@ -13,6 +13,7 @@ from .pages import templates
 from .results import Accuracy, Outcome, Results, to_plain
 
 MOST_SKIPPED_SHOWN = 100
+MOST_CLASSES_LISTED = 1_000  # a row each; of more the page would be mostly rows
 FILTERS = (
     "percent",
     "points",
@@ -87,6 +88,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "literature": literature.marks(results),
         "best": max(model.top1.mean for model in results.models),
         "most_classes": plots.MOST_CLASSES_SHOWN,
+        "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
 
