@@ -29,7 +29,7 @@ def json_text(values: Any) -> str:
 def _json_parts(values: Any, line: str) -> Iterator[str]:
     """Yield the text of values whose lines begin like `line`, as `json.dumps` indents them."""
     inner, rows = line + "  ", isinstance(values, list | tuple)
-    if not values or not (rows or isinstance(values, dict)) or (rows and _are_many_numbers(values)):
+    if not values or not (rows or isinstance(values, dict)) or _are_many_numbers(values):
         yield json.dumps(values)
         return
     opened, closed = "[]" if rows else "{}"
@@ -44,8 +44,8 @@ def _json_key(key: Any) -> str:
     return json.dumps(key if isinstance(key, str) else json.dumps(key))
 
 
-def _are_many_numbers(values: Sequence[Any]) -> bool:
-    return len(values) > MOST_LINES and set(map(type, values)) <= {int, float}
+def _are_many_numbers(values: Any) -> bool:
+    return isinstance(values, list | tuple) and len(values) > MOST_LINES and set(map(type, values)) <= {int, float}
 
 
 def write_text(path: Path, text: str) -> None:

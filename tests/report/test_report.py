@@ -98,7 +98,8 @@ def test_a_page_of_many_classes_stays_readable(tmp_path: Path, classes: int) -> 
     results = from_plain(json.loads(KEPT.read_text(encoding="utf-8")))
     names = [f"class-{i:04}" for i in range(classes)]
     data = replace(results.data, classes=names, test_images_per_class=[50] * classes)
-    table = [[0] * classes] * classes
+    table = [[0] * classes for _ in range(classes)]
+    table[7][7], table[3][20], table[9][4] = 90, 41, 3
     of_models = {model.name: table for model in results.models}
     recalls = {model.name: [1 / 3] * classes for model in results.models}
     large = replace(results, data=data, confusion=of_models, per_class=recalls)
@@ -107,6 +108,8 @@ def test_a_page_of_many_classes_stays_readable(tmp_path: Path, classes: int) -> 
     listed = 2 if classes <= 1_000 else 0
     assert page.count("<td>class-0007</td>") == listed
     assert page.count("not listed: more than 1,000 classes") == 2 - listed
+    confused = re.findall(r'<tr><td>(class-.*?)</td><td class="left">(class-.*?)</td><td>(\d+)</td>', page)
+    assert confused == [("class-0003", "class-0020", "41"), ("class-0009", "class-0004", "3")]
     assert "Not drawn: more than 20 classes" in page and not (tmp_path / "figures" / "confusion.svg").exists()
     assert len(page) < 2e6
     assert from_plain(json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))) == large

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+
 from .results import ModelRow, Results
 
 Rows = list[dict[str, Any]]
@@ -28,6 +30,20 @@ def confusion(results: Results) -> Rows:
         for i, counts in enumerate(table)
         for j, count in enumerate(counts)
         if count
+    ]
+
+
+def most_confused(results: Results, count: int) -> Rows:
+    """Return the errors that the models make most often together, and the images that each of them confuses so."""
+    tables = np.array([*results.confusion.values()])  # [model, true, predicted]
+    errors = tables.sum(0)
+    np.fill_diagonal(errors, 0)
+    most = np.argsort(-errors, axis=None, kind="stable")[:count]
+    names = results.data.classes
+    return [
+        {"true": names[i], "predicted": names[j]} | dict(zip(results.confusion, tables[:, i, j].tolist(), strict=True))
+        for i, j in zip(*np.unravel_index(most, errors.shape), strict=True)
+        if errors[i, j]
     ]
 
 

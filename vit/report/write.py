@@ -13,6 +13,7 @@ from .pages import templates
 from .results import Accuracy, Outcome, Results, to_plain
 
 MOST_SKIPPED_SHOWN = 100
+MOST_CONFUSIONS_SHOWN = 20  # where there are too many classes for a figure
 MOST_CLASSES_LISTED = 1_000  # a row each; of more the page would be mostly rows
 FILTERS = (
     "percent",
@@ -88,6 +89,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "literature": literature.marks(results),
         "best": max(model.top1.mean for model in results.models),
         "most_classes": plots.MOST_CLASSES_SHOWN,
+        "most_confused": [] if "confusion" in figures else numbers.most_confused(results, MOST_CONFUSIONS_SHOWN),
         "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
