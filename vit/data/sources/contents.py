@@ -29,9 +29,9 @@ class Contents:
     ids: Mapping[str, np.ndarray]
     digests: Mapping[str, np.ndarray]
 
-    def has(self, split: str, ids: tuple[str, ...], digests: np.ndarray) -> bool:
+    def has(self, split: str, ids: Sequence[str] | np.ndarray, digests: np.ndarray) -> bool:
         """Return whether a split is of just these images, in their order."""
-        return tuple(self.ids[split].tolist()) == ids and np.array_equal(self.digests[split], digests)
+        return np.array_equal(self.ids[split], ids) and np.array_equal(self.digests[split], digests)
 
     def changes(self, now: "Contents") -> list[str]:
         """Return a line for each image of these that is another now, or of another split, or gone or new in a split.
@@ -40,6 +40,8 @@ class Contents:
         """
         lines: list[str] = []
         for split in SPLITS:
+            if now.has(split, self.ids[split], self.digests[split]):
+                continue  # names by the million are looked up only where something differs
             before, after = self._named(split), now._named(split)
             lines += [f"{name}: gone from {split}" for name in before if name not in after]
             lines += [f"{name}: another image now" for name in before if before[name] != after.get(name, before[name])]
