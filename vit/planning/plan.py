@@ -160,7 +160,8 @@ class Study:
 
     def planned(self, field: Field, seconds: float, of_comparison: Mapping[str, Any]) -> StudyPlan:
         schedule = self.schedule(field, seconds)
-        if given := self.settings.get("schedule.epochs"):
+        if "schedule.epochs" in self.settings:
+            given = next(iter(field.recipes.values())).schedule.epochs
             schedule = scheduled(schedule.shape, given, *self.known(field)[:3])
         time = {"schedule.epochs": schedule.epochs, "schedule.warmup_epochs": round(schedule.epochs / 10, 2)}
         comparison = {
