@@ -10,13 +10,13 @@ from typing import Any
 
 from ..audit.thumbnails import picture
 from ..comparison.audits import audits_of
+from ..comparison.folds import grouped, tested_images
 from ..comparison.kept_results import read_runs
 from ..comparison.local import default_jobs, measure_costs, train_side_by_side
 from ..comparison.plan import PlannedRun, TrainAll, check_same_data, check_same_settings, name_finished, plan
 from ..comparison.probes import probe
 from ..comparison.resampling import resampled, settled
 from ..comparison.search import search
-from ..data.sources import datasets
 from ..environment import environment
 from ..errors import Interrupted, UserError
 from ..files import remove_unfinished, write_text
@@ -25,6 +25,7 @@ from ..places import place_to_write
 from ..recipe import MARGIN, Comparison, Recipe, load_comparison
 from ..report import write
 from ..report.build import compare_runs
+from ..report.folds import joined_folds
 from ..report.pairing import aligned
 from ..report.results import Environment, Galleries, Search, StudyDesign, Unaudited
 from ..run_folder import RunFolder
@@ -78,7 +79,7 @@ def compare_in(
     folder: Path, comparison: Comparison, title: str, jobs: int | None, cluster: str | None, quick: bool
 ) -> Path:
     """Carry out a comparison in a folder where nobody else is at work."""
-    comparison = settled(comparison, folder)
+    comparison = grouped(settled(comparison, folder), folder)
     planned = plan(comparison, folder)
     check_same_data(planned)
     finished = [p for p in planned if p.folder.scores("test").exists()]
@@ -137,7 +138,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {shlex.quote(unevaluated[0])}")
-    aligned(read_runs(planned))  # before anything takes time
+    aligned(joined_folds(read_runs(planned)))  # before anything takes time
     with at_work(folder):
         if not quick:
             probe(planned)
@@ -152,7 +153,7 @@ def conclude(folder: Path, planned: list[PlannedRun], design: StudyDesign, title
     quick = design.quick
     unaudited = Unaudited([], looked=False, images=0, leaks=0)
     audits = [unaudited] if quick else audits_of(planned, folder)
-    runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
+    runs = [replace(run, probes=None) if quick else run for run in joined_folds(read_runs(planned))]
     results = compare_runs(runs, costs, audits, design, title=title, environment=Environment(**environment()))
     pictures = {} if quick else pictures_of(results.agreement.galleries, planned[0].recipe)
     write.write(folder, results, pictures)
@@ -162,5 +163,5 @@ def pictures_of(galleries: Galleries | None, recipe: Recipe) -> dict[str, str]:
     """Return small copies of the test images that the galleries show, by their names."""
     rows = [*galleries.only_a, *galleries.only_b, *galleries.neither] if galleries else []
     wanted = {row.id for row in rows}
-    test = datasets.load(recipe.data).test
+    test = tested_images(recipe.data)
     return {name: picture(test, i) for i, name in enumerate(test.ids) if name in wanted}

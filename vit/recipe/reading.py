@@ -19,7 +19,12 @@ from .sections import OF_ALL_OPTIMIZERS, ONLY_WHERE, TIMM, Model, Recipe
 from .types import names_of
 from .values import changed, flattened, read_yaml, refuse
 
-VARIED = {"data.fraction": "fractions", "training.seed": "seeds"}  # by a comparison, in settings of its own
+VARIED = {
+    "data.fraction": "fractions",
+    "training.seed": "seeds",
+    "data.folds": "folds",
+    "data.fold": "folds",
+}  # by settings of a comparison
 
 
 def shipped_folder() -> Path:

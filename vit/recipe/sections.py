@@ -43,6 +43,7 @@ from .types import (
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
     "data.workers",
     "data.cache_folder",
+    "data.groups",  # the images that follow from it are known by their contents
     "training.devices",
     "training.nodes",
     "training.strategy",

@@ -35,7 +35,7 @@ from .results import (
     Unaudited,
 )
 from .run_files import Cost
-from .runs import Group, Run, correct_of, mean_score
+from .runs import Group, Run, correct_of, folds_of, mean_score
 from .statistics import accuracy, paired_test
 from .verdicts import decide, pair_row
 
@@ -69,7 +69,7 @@ def compare_runs(
         rivals=rivals,
         margin=design.margin,
         selection=selection.of_rivals(full, models, rivals),
-        pairs=_pairs(values, rivals, design.margin),
+        pairs=_pairs(values, rivals, design.margin, runs[0].folds or 0),
         data_efficiency=_fractions(groups, names, clusters),
         agreement=Agreement(agreement.of_pairs(full), agreement.between_seeds(full), _galleries(full, rivals)),
         curve_fits=_curve_fits(groups, full, rivals),
@@ -174,9 +174,9 @@ def _timed_on(cost: Cost) -> TimedOn:
     )
 
 
-def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[Pair]:
+def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float, folds: int) -> list[Pair]:
     """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
-    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
+    tests = {pair: paired_test(values[pair[0]], values[pair[1]], folds) for pair in combinations(values, 2)}
     leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
     verdicts = decide(tests, leading, margin)
     return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]
@@ -184,7 +184,7 @@ def _pairs(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, marg
 
 def _top1(group: Group, clusters: np.ndarray) -> Accuracy:
     correct = correct_of(group)
-    return Accuracy(**vars(accuracy(by_cluster(correct, clusters))), seeds=correct.mean(1).tolist())
+    return Accuracy(**vars(accuracy(by_cluster(correct, clusters), folds_of(group))), seeds=correct.mean(1).tolist())
 
 
 def _most(values: list[int | None]) -> int | None:
@@ -225,11 +225,11 @@ def _training(runs: list[Run], costs: Mapping[str, Cost], left_out: list[str], d
     return TrainingFacts(
         seeds=sorted({run.seed for run in runs}),
         fractions=sorted({run.fraction for run in runs}),
-        runs=len(runs),
+        runs=len(runs) * (runs[0].folds or 1),
         starts={run.model: run.summary.get("start") for run in runs},
         threads=sorted({run.summary["threads"] for run in runs}),
         machines=sorted({run.machine for run in runs}),
         hashes=Hashes(_digest(runs[0]), {name: cost["model_digest"] for name, cost in costs.items()}),
         left_out=left_out,
-        **vars(design),
+        **vars(design) | {"folds": runs[0].folds},
     )

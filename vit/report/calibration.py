@@ -21,7 +21,7 @@ from .results import (
     RiskCoverage,
     ScoreIntervals,
 )
-from .runs import Group, Run
+from .runs import Group, Run, folds_of
 from .statistics import LEVEL, Estimate, Interval, PairedTest, mean_of, paired_difference
 
 BINS = 15  # as in Guo et al. 2017
@@ -113,7 +113,7 @@ def proven_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return temperature if gain > stats.chi2.isf(LEVEL, 1) else 1.0
 
 
-def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float) -> Interval:
+def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float, folds: int = 0) -> Interval:
     """Return the 95 % interval of the seeds' mean calibration error, from `gaps` and bins' `numbers`, [S, N] each.
 
     The error is the mean of gaps that all count as positive in bins where most are, and varies as any mean of images
@@ -124,7 +124,7 @@ def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float) 
     noise = np.maximum(np.sqrt(_sums_in_bins(gaps**2, numbers)), 1e-12)
     folded = noise * np.sqrt(2 / np.pi) * np.exp(-((sums / noise) ** 2) / 2) + sums * erf(sums / noise / np.sqrt(2))
     bias = float((folded - np.abs(sums)).sum() / gaps.size)
-    found = mean_of(gaps * np.sign(np.take_along_axis(sums, numbers, axis=1)))
+    found = mean_of(gaps * np.sign(np.take_along_axis(sums, numbers, axis=1)), folds)
     low = 0.0 if found.mean <= if_calibrated else max(0.0, found.low - bias)
     return Interval(low, max(found.mean, found.high - bias))
 
@@ -194,7 +194,7 @@ def of_rivals(a: Group, b: Group) -> LossDifferences:
         key: [np.stack([loss(run.logits.astype(np.float64), run.labels) for run in group]) for group in (a, b)]
         for key, loss in losses.items()
     }
-    return LossDifferences(**{key: _told(paired_difference(*of_both)) for key, of_both in tables.items()})
+    return LossDifferences(**{key: _told(paired_difference(*of_both, folds_of(a))) for key, of_both in tables.items()})
 
 
 def _told(test: PairedTest) -> LossDifference:
@@ -211,7 +211,7 @@ def _of_seeds(name: str, group: Group) -> CalibrationRow:
     risks = np.mean([risk_at(seed.confidence, seed.correct, COVERAGES) for seed in before], axis=0)
     row = CalibrationRow(
         model=name,
-        **vars(_pooled(before)),
+        **vars(_pooled(before, folds_of(group))),
         risk_coverage=RiskCoverage(COVERAGES.tolist(), risks.tolist()),
         temperature=None,
         fitted_seeds=0,
@@ -222,7 +222,7 @@ def _of_seeds(name: str, group: Group) -> CalibrationRow:
         return row
     fitted = sum(t != 1 for t in known)
     after = [Answers.of(run.logits / t, run.labels) for run, t in zip(group, known, strict=True)] if fitted else None
-    scaled = _pooled(after) if after else None
+    scaled = _pooled(after, folds_of(group)) if after else None
     return replace(row, temperature=float(np.mean(known)), fitted_seeds=fitted, scaled=scaled)
 
 
@@ -233,18 +233,18 @@ def _temperature(run: Run) -> float | None:
     return proven_temperature(logits.astype(np.float64), labels)
 
 
-def _pooled(seeds: list[Answers]) -> ProbabilityScores:
+def _pooled(seeds: list[Answers], folds: int = 0) -> ProbabilityScores:
     """Return the means of the seeds' scores, their intervals, and the equal-width bins of all answers together."""
     confidence, correct = (np.stack([getattr(s, name) for s in seeds]) for name in ("confidence", "correct"))
     means = {key: float(np.mean([seed.scores[key] for seed in seeds])) for key in seeds[0].scores}
-    found: dict[str, Estimate | Interval] = {key: mean_of(_losses(seeds, key)) for key in ("nll", "brier")}
+    found: dict[str, Estimate | Interval] = {key: mean_of(_losses(seeds, key), folds) for key in ("nll", "brier")}
     gaps = np.stack([shared_by_ties(seed.confidence, seed.correct) for seed in seeds]) - confidence
     chance = {}
     for key, numbers_of in (("ece", width_numbers), ("ece_equal_mass", mass_numbers)):
         numbers = np.stack([numbers_of(seed.confidence) for seed in seeds])
         drawn = errors_if_calibrated(confidence, numbers)
         chance[key] = ErrorIfCalibrated(float(drawn.mean()), float(np.quantile(drawn, 1 - LEVEL)))
-        found[key] = error_interval(gaps, numbers, chance[key].high)
+        found[key] = error_interval(gaps, numbers, chance[key].high, folds)
     bounds = {key: Interval(max(0.0, each.low), min(each.high, MOST[key])) for key, each in found.items()}
     return ProbabilityScores(
         **means,

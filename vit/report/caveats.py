@@ -2,6 +2,7 @@
 
 from ..pretrained.start import Start
 from . import literature
+from .design import folds_caveat
 from .formats import NAMES, margin, series
 from .results import FairnessTable, Results
 from .selection import first_pair
@@ -37,6 +38,7 @@ def _weaker(results: Results) -> list[str]:
         *_short_training(results),
         *_machines(results.training.machines),
         *_selection(results),
+        *folds_caveat(results),
         *_power(results),
     ]
 

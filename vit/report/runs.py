@@ -28,6 +28,7 @@ class Run:
     images: np.ndarray | None = None  # digests of the test images' content, where they were kept
     validation: tuple[np.ndarray, np.ndarray] | None = None  # logits and labels
     probes: Probes | None = None
+    folds: int | None = None  # by which its images were tested, each by a training of its own; None: by one
 
     def correct(self) -> np.ndarray:
         return (self.logits.argmax(1) == self.labels).astype(float)
@@ -39,6 +40,11 @@ Group = list[Run]  # the seeds of one model on one fraction of the data
 def correct_of(group: Group) -> np.ndarray:
     """Return whether each seed is right on each test image: [S, N]."""
     return np.stack([run.correct() for run in group])
+
+
+def folds_of(group: Group) -> int:
+    """Return by how many folds the images of a group were tested; 0 for one test split."""
+    return group[0].folds or 0
 
 
 def probed(full: dict[str, Group]) -> dict[str, list[Probes]]:

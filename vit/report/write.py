@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ..files import csv_text, json_text, write_texts
-from . import caveats, formats, literature, numbers, plots, wording
+from . import caveats, design, formats, literature, numbers, plots, wording
 from .pages import templates
 from .results import Outcome, Results, to_plain
 
@@ -59,6 +59,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "sections": list(SECTIONS.items()),
         "titles": SECTIONS,
         "verdict": wording.verdict(results),
+        "folds": design.folds_in_words(results),
         "findings": wording.findings(results),
         "caveats": caveats.caveats(results),
         "families": formats.NAMES,

@@ -98,6 +98,15 @@ def load(data: Data) -> Dataset:
     )
 
 
+def tested_in_folds(data: Data) -> tuple[Images, np.ndarray]:
+    """Return all images of which some fold tests, and which of `data.folds` tests each: int [N]."""
+    source = read_source(data.name, data.path)
+    together = _together(source, data)
+    if data.on_error == "skip":
+        source, _ = without_broken(source)
+    return source.splits["train"], fold_numbers(source, data, together)
+
+
 def fold_numbers(source: Source, data: Data, together: Mapping[str, str] | None = None) -> np.ndarray:
     """Return which of `data.folds` each image of a source's train split is tested in: int [N].
 

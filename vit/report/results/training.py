@@ -38,7 +38,8 @@ class Search:
 class StudyDesign:
     """How a comparison was set up.
 
-    `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew.
+    `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew;
+    `folds` by how many every image was tested, each by trainings on the others, None for one test split.
     """
 
     protocol: str
@@ -46,6 +47,7 @@ class StudyDesign:
     margin: float
     quick: bool
     resampled: bool
+    folds: int | None = None
 
 
 @dataclass(frozen=True)
