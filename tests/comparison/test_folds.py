@@ -24,7 +24,7 @@ from vit.recipe.values import read_yaml
 from vit.report.folds import joined_folds
 from vit.run_folder import RunFolder
 
-FOLDS, SEEDS = 3, 2
+FOLDS, SEEDS = 3, 1
 MODELS = ("digits_resnet", "digits_resnet_se")
 SHORT = {"schedule.epochs": 1, "schedule.warmup_epochs": 0, "training.batch_size": 8, "data.image_size": 16}
 COPIES = [("cat/00.png", "cat/copy.png"), ("dog/03.png", "dog/near.png"), ("dog/near.png", "cat/like_a_dog.png")]
@@ -154,10 +154,10 @@ def test_it_goes_on_where_it_stopped(carried_out: Path, images: Path, tmp_path: 
 
 
 def test_every_fold_is_planned_and_the_search_is_on_the_first(images: Path, tmp_path: Path) -> None:
-    comparison = comparison_of(images, fractions=[1.0, 0.5], protocol="own_recipe", trials=2)
+    comparison = comparison_of(images, seeds=2, fractions=[1.0, 0.5], protocol="own_recipe", trials=2)
     planned = plan(comparison, tmp_path)
-    assert len({p.folder.path for p in planned}) == len(planned) == 2 * 2 * SEEDS * FOLDS
-    assert Counter(p.recipe.data.fold for p in planned) == dict.fromkeys(range(FOLDS), 2 * 2 * SEEDS)
+    assert len({p.folder.path for p in planned}) == len(planned) == 2 * 2 * 2 * FOLDS
+    assert Counter(p.recipe.data.fold for p in planned) == dict.fromkeys(range(FOLDS), 2 * 2 * 2)
     assert {p.recipe.data.fold for p in trials_of(comparison, tmp_path)} == {0}
     assert {p.fold for p in plan(replace(comparison, folds=None), tmp_path)} == {None}
 

@@ -27,7 +27,7 @@ def folds_caveat(results: Results) -> list[str]:
     if not results.training.folds:
         return []
     return [
-        "Models of different folds learned from overlapping images: intervals and tests are widened by a quarter of "
+        "Models of different folds learned from overlapping images: intervals and tests are widened by a fifth of "
         "the correction of Nadeau and Bengio (2003), which held 95 % on average over simulated learners and data sets; "
         "they speak of trainings on data sets of this size, not of one model that is trained on all images."
     ]

@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 FEWEST_DISCORDANT = 2.0  # squared differences of right and wrong: one image each way (Agresti and Min 2005)
 LEAST_OF_DRAWN = 0.6  # of the p-value with a drawn variance: chosen by simulation, tools/simulate_statistics.py
 TINY = 1e-300  # a variance of none, of which a distance is still so many deviations
-OF_CORRECTION = 0.25  # of Nadeau and Bengio's: chosen by simulation, tools/simulate_statistics.py --folds
+OF_CORRECTION = 0.2  # of that of Nadeau and Bengio: chosen by simulation, tools/simulate_folds.py
 DRAWS = (np.arange(200) + 0.5) / 200  # quantiles at which the variance of seeds is drawn
 
 
