@@ -25,10 +25,10 @@ from vit.report.statistics import LEVEL, accuracy, paired_test  # noqa: E402
 
 SEEDS = (1, 2, 3, 5)
 SETTINGS = (  # images, folds, separation of the classes, data sets
-    *((images, folds, separation, 200) for images in (60, 120) for folds in (5, 10) for separation in (0.5, 1.2)),
-    (250, 5, 1.2, 200),
-    (250, 10, 0.5, 150),
-    (500, 5, 1.2, 120),
+    *((images, folds, separation, 100) for images in (60, 120) for folds in (5, 10) for separation in (0.5, 1.2)),
+    (250, 5, 1.2, 100),
+    (250, 10, 0.5, 100),
+    (500, 5, 1.2, 100),
     (1_000, 5, 0.5, 100),
     (2_000, 5, 1.2, 50),
 )
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="simulate the report's statistics of folds")
     parser.add_argument("--quick", action="store_true")
     parts = 10 if parser.parse_args().quick else 1
-    text = tables(lambda *setting: drawn(*setting[:3], setting[3] // parts))
+    text = tables(lambda images, folds, separation, count: drawn(images, folds, separation, count // parts))
     print(text)
     if parts == 1:
         page = ROOT / "docs" / "statistics.md"

@@ -5,6 +5,7 @@ Pure: the same runs give the same results. Timings are the only values that were
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from itertools import combinations
 
@@ -231,5 +232,5 @@ def _training(runs: list[Run], costs: Mapping[str, Cost], left_out: list[str], d
         machines=sorted({run.machine for run in runs}),
         hashes=Hashes(_digest(runs[0]), {name: cost["model_digest"] for name, cost in costs.items()}),
         left_out=left_out,
-        **vars(design) | {"folds": runs[0].folds},
+        **vars(replace(design, folds=runs[0].folds)),
     )

@@ -194,7 +194,8 @@ def of_rivals(a: Group, b: Group) -> LossDifferences:
         key: [np.stack([loss(run.logits.astype(np.float64), run.labels) for run in group]) for group in (a, b)]
         for key, loss in losses.items()
     }
-    return LossDifferences(**{key: _told(paired_difference(*of_both, folds_of(a))) for key, of_both in tables.items()})
+    tests = {key: paired_difference(of_a, of_b, folds_of(a)) for key, (of_a, of_b) in tables.items()}
+    return LossDifferences(**{key: _told(test) for key, test in tests.items()})
 
 
 def _told(test: PairedTest) -> LossDifference:

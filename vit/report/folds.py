@@ -102,7 +102,9 @@ def _summary(parts: Sequence[Run]) -> Any:
     """Return a summary of the trainings: means, whole where they count, and the most memory of any."""
     summaries: list[Any] = [part.summary for part in parts]
     means = {key: float(np.mean([each[key] for each in summaries])) for key in SUMMED_UP if key in summaries[0]}
-    whole = {key: round(mean) if isinstance(summaries[0][key], int) else mean for key, mean in means.items()}
+    whole: dict[str, Any] = {
+        key: round(mean) if isinstance(summaries[0][key], int) else mean for key, mean in means.items()
+    }
     if "peak_memory_bytes" in summaries[0]:
         known = [each["peak_memory_bytes"] for each in summaries if each["peak_memory_bytes"] is not None]
         whole["peak_memory_bytes"] = max(known) if known else None
@@ -137,19 +139,25 @@ def _probes(parts: Sequence[Probes]) -> Probes:
 def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
     """Return the answers to changed images of all folds: shares weighed by the images that they are of."""
     weights = np.array([part["images"] for part in parts], dtype=float)
-    mean = lambda values: (weights @ np.array(values, dtype=float) / weights.sum()).tolist()  # noqa: E731
+
+    def mean(values: list[Any]) -> Any:
+        return (weights @ np.array(values, dtype=float) / weights.sum()).tolist()
+
     corruptions: Any = [
         rows[0] | {"top1": mean([row["top1"] for row in rows])}
         for rows in zip(*(part["corruptions"] for part in parts), strict=True)
     ]
-    by_strength: Any = {
+    by_strength: Any = {  # a strength is the same for all
         key: [
-            {name: mean([row[name] for row in rows]) for name in rows[0]}
+            {
+                name: value if _alike(rows, name) else mean([row[name] for row in rows])
+                for name, value in rows[0].items()
+            }
             for rows in zip(*(part[key] for part in parts), strict=True)
         ]
         for key in ("occlusion", "shift", "resolution")
     }
-    return {
+    found: Any = {
         "images": int(weights.sum()),
         "clean": mean([part["clean"] for part in parts]),
         "right": [value for part in parts for value in part["right"]],
@@ -157,6 +165,11 @@ def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
         "corruptions": corruptions,
         **by_strength,
     }
+    return found
+
+
+def _alike(rows: Sequence[Any], name: str) -> bool:
+    return len({row[name] for row in rows}) == 1
 
 
 def _inside(parts: Sequence[SeenInside]) -> SeenInside:
