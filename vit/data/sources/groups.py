@@ -29,6 +29,8 @@ def read_groups(path: str, ids: Sequence[str]) -> dict[str, str]:
     from .csv_files import text_of  # which imports what imports this
 
     place = expanded(path)
+    if not place.is_file():
+        raise UserError(f"there is no {place}; bring it back, or say where it is now: data.groups=FILE.csv")
     reader = csv.reader(io.StringIO(text_of(place), newline=""), strict=True)
     try:
         header = [name.strip().lower() for name in next(reader, [])]
