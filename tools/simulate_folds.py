@@ -1,6 +1,6 @@
 """Try the report's statistics of folds on real learners of drawn data sets, and write the tables of docs/statistics.md.
 
-    uv run tools/simulate_folds.py               # every setting; about twenty minutes of one core
+    uv run tools/simulate_folds.py               # every setting; about ten minutes of one core
     uv run tools/simulate_folds.py --quick       # a tenth of the data sets of each: to see that it works
 
 Learners and data sets are those of tests/simulated_folds.py; the truth is a learner's mean accuracy over data sets of
