@@ -38,8 +38,8 @@ def _weaker(results: Results) -> list[str]:
         *_short_training(results),
         *_machines(results.training.machines),
         *_selection(results),
-        *folds_caveat(results),
         *_power(results),
+        *folds_caveat(results),
     ]
 
 
