@@ -54,7 +54,7 @@ def test_three_mistakes_are_listed_together_without_torch(tmp_path: Path) -> Non
         "vit: wrong.yaml: 3 mistakes",
         "  data.image_sise is not a recipe key; did you mean image_size? (keys of data: name, path, image_size, "
         "crop_fraction, interpolation, crop_mode, mean, std, validation_fraction, test_fraction, fraction, "
-        "split_seed, resample_seed, sampling, on_error, cache, cache_folder, workers)",
+        "split_seed, resample_seed, groups, folds, fold, sampling, on_error, cache, cache_folder, workers)",
         "  optimizer.lr: should be a valid number, given 'fast'",
         "  schedule.epochs: should be greater than 0, given -3",
     ]

@@ -6,7 +6,7 @@ from typing import Any, get_args
 import pytest
 from hand_made_results import MATCHED, model, pair, results
 
-from vit.report import caveats, formats, wording
+from vit.report import caveats, design, formats, wording
 from vit.report.results import (
     CurveFit,
     CurveFits,
@@ -16,6 +16,7 @@ from vit.report.results import (
     LossDifferences,
     Pair,
     RobustnessRow,
+    Search,
     Selection,
     SettingDifference,
 )
@@ -255,3 +256,25 @@ def test_a_likelihood_is_named_only_where_its_interval_leaves_zero_out(
 def test_one_model_alone_is_compared_with_none() -> None:
     told = wording.verdict(results(models=[model("net", "cnn", 0.8432)], rivals=None))
     assert told == ["net reaches 84.3 % [83.3 %, 85.3 %] on test."]
+
+
+def test_a_comparison_on_one_test_split_says_nothing_of_folds() -> None:
+    found = results(pair("net", "trans", "not_known", 0.01))
+    assert design.folds_in_words(found) == []
+    assert not any("folds" in line for line in caveats.caveats(found))
+
+
+def test_folds_are_told_with_what_they_leave_open() -> None:
+    by_folds = replace(TRAINING, folds=5)
+    found = results(pair("net", "trans", "not_known", 0.01), training=by_folds)
+    (told,) = design.folds_in_words(found)
+    assert told.startswith(
+        "5 folds: every image was tested once by each model and seed, after training on the other 4 folds (about 1,000 "
+        "images, and 100 that validated)."
+    )
+    (caveat,) = [line for line in caveats.caveats(found) if "folds" in line]
+    assert caveat.startswith(
+        "Models of different folds learned from overlapping images: intervals and tests are widened"
+    )
+    searched = replace(found, training=replace(by_folds, search=Search(8, [])))
+    assert len(design.folds_in_words(searched)) == 2 and "first fold alone" in design.folds_in_words(searched)[1]

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..audit.thumbnails import picture
 from ..comparison.audits import audits_of
+from ..comparison.folds import grouped, tested_images
 from ..comparison.jobs import default_jobs
 from ..comparison.kept_results import read_runs
 from ..comparison.local import measure_costs, train_side_by_side
@@ -21,7 +22,6 @@ from ..comparison.resampling import resampled, settled
 from ..comparison.search import search
 from ..comparison.time_limit import TimeLimit
 from ..comparison.time_limit import in_words as late_in_words
-from ..data.sources import datasets
 from ..environment import environment
 from ..errors import Interrupted, UserError
 from ..files import remove_unfinished, write_text
@@ -33,6 +33,7 @@ from ..recipe import MARGIN, Comparison, Recipe, load_comparison, names_data
 from ..recipe.types import seconds_of
 from ..report import write
 from ..report.build import compare_runs
+from ..report.folds import joined_folds
 from ..report.pairing import aligned
 from ..report.results import Environment, Galleries, Search, StudyDesign, Unaudited
 from ..run_folder import RunFolder
@@ -158,7 +159,7 @@ def compare_in(
         limit = TimeLimit(seconds_of(comparison.time_limit), folder)
     if limit is not None and cluster is not None:
         raise UserError("a time limit holds on this machine; leave out --time-limit, or --cluster")
-    comparison = settled(comparison, folder)
+    comparison = grouped(settled(comparison, folder), folder)
     planned = plan(comparison, folder)
     check_same_data(planned)
     finished = [p for p in planned if p.folder.scores("test").exists()]
@@ -224,7 +225,7 @@ def compare_finished(sources: Sequence[str | Path], out: str | Path | None, quic
     unevaluated = [str(p.folder.path) for p in planned if not p.folder.logits("test").exists()]
     if unevaluated:
         raise UserError(f"not evaluated yet: {', '.join(unevaluated)}; run: vit evaluate {shlex.quote(unevaluated[0])}")
-    aligned(read_runs(planned))  # before anything takes time
+    aligned(joined_folds(read_runs(planned)))  # before anything takes time
     with at_work(folder):
         if not quick:
             probe(planned)
@@ -239,7 +240,7 @@ def conclude(folder: Path, planned: list[PlannedRun], design: StudyDesign, title
     quick = design.quick
     unaudited = Unaudited([], looked=False, images=0, leaks=0)
     audits = [unaudited] if quick else audits_of(planned, folder)
-    runs = [replace(run, probes=None) if quick else run for run in read_runs(planned)]
+    runs = [replace(run, probes=None) if quick else run for run in joined_folds(read_runs(planned))]
     results = compare_runs(runs, costs, audits, design, title=title, environment=Environment(**environment()))
     pictures = {} if quick else pictures_of(results.agreement.galleries, planned[0].recipe)
     write.write(folder, results, pictures)
@@ -249,5 +250,5 @@ def pictures_of(galleries: Galleries | None, recipe: Recipe) -> dict[str, str]:
     """Return small copies of the test images that the galleries show, by their names."""
     rows = [*galleries.only_a, *galleries.only_b, *galleries.neither] if galleries else []
     wanted = {row.id for row in rows}
-    test = datasets.load(recipe.data).test
+    test = tested_images(recipe.data)
     return {name: picture(test, i) for i, name in enumerate(test.ids) if name in wanted}

@@ -1,6 +1,6 @@
 """What an audit of a comparison's images found, as its report tells it; kept, since looking takes a while."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +11,15 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from ..audit import fingerprints
-from ..audit.findings import SPLITS, AuditReport, audit_report, crosses_splits, joined_splits
+from ..audit.findings import (
+    SPLITS,
+    AuditReport,
+    audit_report,
+    contradicts,
+    crosses_splits,
+    joined_splits,
+    remarks_on_copies,
+)
 from ..data.sources import datasets
 from ..data.sources.broken import digest
 from ..files import read_json, read_memory, write_json
@@ -47,17 +55,23 @@ def _row(models: list[str], found: dict[str, Any]) -> Audit | Unaudited:
 def audited(data: Data, folder: Path) -> dict[str, Any]:
     dataset = datasets.load(data)
     everything = joined_splits(dataset)
+    folds = folds_by_name(data)
     if len(everything) > MOST_IMAGES:
         return not_looked(len(everything))
     sizes = [len(dataset.split(name)) for name in SPLITS]
     drawn = data.resample_seed is not None and "validation" not in datasets.read_source(data.name, data.path).splits
     cut = f"{sizes} drawn by seed" if drawn else f"{sizes}"
-    of = sha256(f"{digest(everything)} {cut}".encode() + everything.labels.tobytes()).hexdigest()
+    cut += f" {sorted(folds.items())}" if folds else ""
+    of = sha256(f"{digest(everything)} {cut}".encode(errors="surrogatepass") + everything.labels.tobytes()).hexdigest()
     kept = folder / "audits" / f"{of[:16]}.json"
     known = read_memory(kept)
     if known is None or "test_groups" not in known:  # kept before they were looked for
         prints = fingerprints.of_images(everything)
-        write_json(kept, counted(audit_report(dataset, everything, prints, data, folder), len(everything), drawn))
+        findings = audit_report(dataset, everything, prints, data, folder)
+        found = (
+            counted_in_folds(findings, folds, len(everything)) if folds else counted(findings, len(everything), drawn)
+        )
+        write_json(kept, found)
         known = read_json(kept)
     return known
 
@@ -88,6 +102,41 @@ def counted(findings: AuditReport, images: int, drawn: bool) -> dict[str, Any]:
         "copies": sum(len(group) - 1 for group in findings.copies),
         "remarks": findings.remarks,
         "test_groups": groups,
+        "test_groups_left_out": left_out,
+    }
+
+
+def folds_by_name(data: Data) -> dict[str, int]:
+    """Return which fold tests each image; nothing where there are no folds."""
+    if data.folds is None:
+        return {}
+    images, fold = datasets.tested_in_folds(data)
+    return dict(zip(images.ids, fold.tolist(), strict=True))
+
+
+def counted_in_folds(findings: AuditReport, folds: Mapping[str, int], images: int) -> dict[str, Any]:
+    """Return the findings as numbers where every image is tested, and trains in the folds that others are tested in."""
+    place = lambda image: replace(image, split=f"fold {folds[image.name]}")  # noqa: E731
+    same = {tuple(place(i) for i in group) for group in (*findings.leaks, *findings.conflicts, *findings.copies)}
+    groups = [list(group) for group in sorted(same, key=lambda group: [image.name for image in group])]
+    near = [[place(image) for image in pair] for pair in findings.near]
+    copies = [group for group in groups if not crosses_splits(group) and not contradicts(group)]
+    as_splits = remarks_on_copies(findings.copies, findings.near)
+    told = replace(
+        findings,
+        leaks=[group for group in groups if crosses_splits(group)],
+        copies=copies,
+        near=near,
+        remarks=[*(line for line in findings.remarks if line not in as_splits), *remarks_on_copies(copies, near)],
+    )
+    tested = lambda found: [[replace(image, split="test") for image in group] for group in found]  # noqa: E731
+    together, left_out = groups_of_test(replace(told, leaks=tested(groups), conflicts=[], copies=[], near=tested(near)))
+    leaked = [image.name for group in told.leaks for image in group]
+    return counted(told, images, drawn=False) | {
+        "leaks": len(leaked),
+        "leaked": leaked[:EXAMPLES],
+        "leaks_of_validation": 0,
+        "test_groups": together,
         "test_groups_left_out": left_out,
     }
 

@@ -12,7 +12,7 @@ from ..recipe import Comparison, Recipe, load_recipe, override
 from ..run_folder import RunFolder
 
 # They decide which images are tested, and how many of the others validate; which ones, data.resample_seed may draw.
-DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed")
+DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed", "groups", "folds")
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,16 @@ class PlannedRun:
     folder: RunFolder
     judged_on: str = "test"  # the split that its accuracy is told of
 
+    @property
+    def fold(self) -> int | None:
+        """Return which fold it tests, where there are any."""
+        return self.recipe.data.fold
+
     def title(self) -> str:
         if self.judged_on != "test":
             return f"{self.model}  {self.folder.path.name}"
-        return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}"
+        fold = "" if self.fold is None else f"  fold {self.fold}"
+        return f"{self.model}  fraction {self.fraction:g}  seed {self.seed}{fold}"
 
     def work(self) -> float:
         """Return how much there is to do, in epochs of the whole training set."""
@@ -59,8 +65,10 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
         | ({"data.resample_seed": seed} if comparison.resample else {})
+        | changes_of_fold(comparison, fold)
         for seed in range(comparison.seeds)
         for fraction in sorted(comparison.fractions, reverse=True)
+        for fold in range(comparison.folds or 1)
     ]
     return [
         PlannedRun(
@@ -68,11 +76,21 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
             load_recipe(source, comparison.overrides | change | dict((own or {}).get(name, {}))),
             change["data.fraction"],
             change["training.seed"],
-            RunFolder(folder / "runs" / file / f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"),
+            RunFolder(folder / "runs" / file / folder_name(change)),
         )
         for change in changes
         for name, file, source in zip(names, files, comparison.recipes, strict=True)
     ]
+
+
+def changes_of_fold(comparison: Comparison, fold: int) -> dict[str, Any]:
+    """Return the settings of one fold; none where there are no folds."""
+    return {"data.folds": comparison.folds, "data.fold": fold} if comparison.folds else {}
+
+
+def folder_name(change: Mapping[str, Any]) -> str:
+    name = f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"
+    return f"{name}-fold-{change['data.fold']}" if "data.fold" in change else name
 
 
 def names_of(comparison: Comparison) -> list[str]:
@@ -107,12 +125,15 @@ def name_finished(folders: Sequence[RunFolder]) -> list[PlannedRun]:
         recipe = load_recipe(folder.recipe)
         fraction, seed = recipe.data.fraction, recipe.training.seed
         drawn = recipe.data.resample_seed is not None
-        varied = {"data.fraction": 1.0, "training.seed": 0, "data.resample_seed": 0 if drawn else None}
+        varied: dict[str, Any] = {"data.fraction": 1.0, "training.seed": 0, "data.resample_seed": 0 if drawn else None}
+        varied |= {"data.fold": None if recipe.data.fold is None else 0, "data.groups": None}
         kind = override(recipe, varied).to_yaml()
         if kind not in names:
             names[kind] = unused_name(recipe, set(names.values()))
         run = PlannedRun(names[kind], recipe, fraction, seed, folder)
-        twin = next((p for p in planned if (p.model, p.fraction, p.seed) == (run.model, fraction, seed)), None)
+        twin = next(
+            (p for p in planned if (p.model, p.fraction, p.seed, p.fold) == (run.model, fraction, seed, run.fold)), None
+        )
         if twin and twin.recipe.data.resample_seed != recipe.data.resample_seed:
             raise UserError(
                 f"{folder.path} and {twin.folder.path} differ in data.resample_seed alone; "
@@ -151,15 +172,17 @@ def check_same_data(planned: list[PlannedRun]) -> None:
     if dataset.test.multilabel:
         raise UserError("a comparison judges one label an image, and these images may have several")
     datasets.check_readable(dataset.train, dataset.validation, dataset.test)
-    now: dict[int | None, contents.Contents] = {}
+    for fold in range(1, first.recipe.data.folds or 1):
+        datasets.load(replace(first.recipe.data, fraction=1.0, fold=fold))
+    now: dict[tuple[int | None, int | None], contents.Contents] = {}
     for p in planned:
         kept = contents.read(p.folder.images)
         if kept is None:
             continue
-        drawn_by = p.recipe.data.resample_seed
+        drawn_by = p.recipe.data.resample_seed, p.fold
         if drawn_by not in now:
-            section = replace(first.recipe.data, fraction=1.0, resample_seed=drawn_by)
-            own = dataset if drawn_by == first.recipe.data.resample_seed else datasets.load(section)
+            section = replace(first.recipe.data, fraction=1.0, resample_seed=drawn_by[0], fold=drawn_by[1])
+            own = dataset if drawn_by == (first.recipe.data.resample_seed, first.fold) else datasets.load(section)
             now[drawn_by] = contents.contents_of(own)
         advice = "put them back, or compare anew in another --out"
         contents.check_unchanged(kept, now[drawn_by], str(p.folder.path), advice)

@@ -71,7 +71,7 @@ def check_resampling(comparison: Comparison) -> None:
 
 def resampled(planned: Sequence[PlannedRun]) -> bool:
     """Return whether the seeds of every model drew their training images anew, as data.resample_seed says."""
-    drawn: dict[tuple[str, float], list[int | None]] = {}
+    drawn: dict[tuple[str, float, int | None], list[int | None]] = {}
     for p in planned:
-        drawn.setdefault((p.model, p.fraction), []).append(p.recipe.data.resample_seed)
+        drawn.setdefault((p.model, p.fraction, p.fold), []).append(p.recipe.data.resample_seed)
     return all(len(seeds) > 1 and None not in seeds and len(set(seeds)) == len(seeds) for seeds in drawn.values())

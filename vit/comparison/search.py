@@ -12,7 +12,7 @@ from ..randomness import derive_seed
 from ..recipe import Comparison, load_recipe
 from ..report.results import Search, Trial
 from ..run_folder import RunFolder
-from .plan import PlannedRun, TrainAll, check_same_settings, names_of
+from .plan import PlannedRun, TrainAll, changes_of_fold, check_same_settings, names_of
 
 SEED = 1_000  # of every trial; no seed that is compared comes so high
 WIDEST = 10.0  # times, or a tenth of, what the recipe says
@@ -41,7 +41,7 @@ def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
                 "optimizer.lr": float(f"{recipe.optimizer.lr * by_lr:.3g}"),
                 "optimizer.weight_decay": float(f"{recipe.optimizer.weight_decay * by_decay:.3g}"),
             }
-            changes = {"data.fraction": fraction, "training.seed": SEED} | settings
+            changes = {"data.fraction": fraction, "training.seed": SEED} | changes_of_fold(comparison, 0) | settings
             place = RunFolder(folder / "search" / Path(source).stem / f"trial-{trial}")
             recipe = load_recipe(source, comparison.overrides | changes)
             planned.append(PlannedRun(name, recipe, fraction, SEED, place, judged_on="validation"))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import Field
 
-from .types import Duration, Fraction, PartialFraction, Text, Trainings, plain, section
+from .types import Duration, Folds, Fraction, PartialFraction, Text, Trainings, plain, section
 
 MOST_TRAININGS = 10_000  # of one comparison
 MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
@@ -24,6 +24,8 @@ class Comparison:
         default_factory=lambda: [1.0]
     )
     """Shares of the training images, each trained on by every model."""
+    folds: Folds | None = None
+    """Parts of the images, each tested by models that train on the others; null: one test split."""
     protocol: Literal["same_recipe", "own_recipe"] = "same_recipe"
     """`own_recipe` first searches each model's learning rate and weight decay, on validation alone."""
     trials: Trainings = 8
@@ -42,10 +44,11 @@ class Comparison:
         twice = sorted({fraction for fraction in folders if folders.count(fraction) > 1})
         if twice:
             raise ValueError(f"fractions: {', '.join(twice)} is given twice, to six digits")
-        trainings = len(self.recipes) * self.seeds * len(self.fractions)
+        trainings = len(self.recipes) * self.seeds * len(self.fractions) * (self.folds or 1)
         if trainings > MOST_TRAININGS:
+            by_folds = f", in {self.folds} folds," if self.folds else ""
             raise ValueError(
-                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions are "
+                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions{by_folds} are "
                 f"{trainings:,} trainings; allowed: {MOST_TRAININGS:,}"
             )
 

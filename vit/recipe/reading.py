@@ -20,7 +20,12 @@ from .types import names_of
 from .values import changed, flattened, read_yaml, refuse
 
 GIVEN = ("folder", "csv", "shards")  # kinds of data, which need a path
-VARIED = {"data.fraction": "fractions", "training.seed": "seeds"}  # by a comparison, in settings of its own
+VARIED = {
+    "data.fraction": "fractions",
+    "training.seed": "seeds",
+    "data.folds": "folds",
+    "data.fold": "folds",
+}  # by settings of a comparison
 
 
 def shipped_folder() -> Path:

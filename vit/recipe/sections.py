@@ -17,6 +17,8 @@ from .types import (
     Count,
     Epochs,
     EpochsOrNone,
+    FoldNumber,
+    Folds,
     Fraction,
     Images,
     NotNegative,
@@ -41,6 +43,7 @@ from .types import (
 ONLY_WHERE = {  # settings of where and how often, not of what is computed: a run may go on with others
     "data.workers",
     "data.cache_folder",
+    "data.groups",  # the images that follow from it are known by their contents
     "training.devices",
     "training.nodes",
     "training.strategy",
@@ -90,6 +93,12 @@ class Data:
     """Decides, with the file names, every split and subset."""
     resample_seed: Whole | None = None
     """Draws validation and the subset of train in place of `split_seed`, which goes on deciding test."""
+    groups: Text | None = None
+    """CSV file with the columns image and group: images of a group (a patient, a series, copies) are never parted."""
+    folds: Folds | None = None
+    """Equal parts of the images, stratified, one of which is tested; where there is no test split."""
+    fold: FoldNumber | None = None
+    """Which of `folds` is tested, from 0."""
     sampling: Literal["uniform", "balanced"] = "uniform"
     """`balanced` draws every class equally often, the rare ones repeatedly."""
     on_error: Literal["fail", "skip"] = "fail"
@@ -100,6 +109,12 @@ class Data:
     """Folder of `cache: disk`; null: ~/.cache/vit/images."""
     workers: Workers | Literal["auto"] = "auto"
     """Loading processes, or threads where no step is Python's; 0 loads in the training process."""
+
+    def __post_init__(self) -> None:
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("folds and fold belong together: how many parts, and which of them is tested")
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold is {self.fold}; allowed with {self.folds} folds: 0 to {self.folds - 1}")
 
 
 @section

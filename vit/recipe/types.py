@@ -94,6 +94,8 @@ Epochs = Annotated[Count, Unit("epochs")]
 EpochsOrNone = Annotated[CountOrNone, Unit("epochs")]
 Images = Annotated[Count, Unit("images")]
 Processes = Annotated[Count, Unit("processes")]
+Folds = Annotated[Whole, Field(ge=2, le=100)]
+FoldNumber = Annotated[Whole, Field(ge=0, lt=100)]
 Workers = Annotated[Whole, Field(ge=0, le=1_024), Unit("processes")]
 Trainings = Annotated[Count, Unit("trainings")]
 Seed = Annotated[Whole, Field(ge=0, lt=2**32)]  # what NumPy's and Lightning's generators take

@@ -5,6 +5,7 @@ Pure: the same runs give the same results. Timings are the only values that were
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -33,7 +34,7 @@ from .results import (
     Unaudited,
 )
 from .run_files import Cost
-from .runs import Group, Run, correct_of, images_of, mean_score
+from .runs import Group, Run, correct_of, folds_of, images_of, mean_score
 from .statistics import accuracy
 from .verdicts import pair_rows
 
@@ -62,7 +63,7 @@ def compare_runs(
     models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
     rivals = selection.rivals_among(models)
     values = {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}
-    pairs = pair_rows(values, rivals, design.margin)
+    pairs = pair_rows(values, rivals, design.margin, runs[0].folds or 0)
     fractions = _fractions(groups, names, clusters)
     few_labels = recommendation.few_labels(groups, list(full), clusters, rivals, design.margin)
     return Results(
@@ -182,7 +183,7 @@ def _timed_on(cost: Cost) -> TimedOn:
 
 def _top1(group: Group, clusters: np.ndarray) -> Accuracy:
     correct = correct_of(group)
-    return Accuracy(**vars(accuracy(by_cluster(correct, clusters))), seeds=correct.mean(1).tolist())
+    return Accuracy(**vars(accuracy(by_cluster(correct, clusters), folds_of(group))), seeds=correct.mean(1).tolist())
 
 
 def _most(values: list[int | None]) -> int | None:
@@ -219,11 +220,11 @@ def _training(runs: list[Run], costs: Mapping[str, Cost], left_out: list[str], d
     return TrainingFacts(
         seeds=sorted({run.seed for run in runs}),
         fractions=sorted({run.fraction for run in runs}),
-        runs=len(runs),
+        runs=len(runs) * (runs[0].folds or 1),
         starts={run.model: run.summary.get("start") for run in runs},
         threads=sorted({run.summary["threads"] for run in runs}),
         machines=sorted({run.machine for run in runs}),
         hashes=Hashes(_digest(runs[0]), {name: cost["model_digest"] for name, cost in costs.items()}),
         left_out=left_out,
-        **vars(design),
+        **vars(replace(design, folds=runs[0].folds)),
     )

@@ -21,7 +21,7 @@ from .results import (
     RiskCoverage,
     ScoreIntervals,
 )
-from .runs import Group, Run
+from .runs import Group, Run, folds_of
 from .statistics import LEVEL, Estimate, Interval, PairedTest, mean_of, paired_difference
 
 BINS = 15  # as in Guo et al. 2017
@@ -93,7 +93,7 @@ def proven_temperature(logits: Logits, labels: np.ndarray) -> float:
     return temperature if gain > stats.chi2.isf(LEVEL, 1) else 1.0
 
 
-def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float) -> Interval:
+def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float, folds: int = 0) -> Interval:
     """Return the 95 % interval of the seeds' mean calibration error, from `gaps` and bins' `numbers`, [S, N] each.
 
     The error is the mean of gaps that all count as positive in bins where most are, and varies as any mean of images
@@ -104,7 +104,7 @@ def error_interval(gaps: np.ndarray, numbers: np.ndarray, if_calibrated: float) 
     noise = np.maximum(np.sqrt(_sums_in_bins(gaps**2, numbers)), 1e-12)
     folded = noise * np.sqrt(2 / np.pi) * np.exp(-((sums / noise) ** 2) / 2) + sums * erf(sums / noise / np.sqrt(2))
     bias = float((folded - np.abs(sums)).sum() / gaps.size)
-    found = mean_of(gaps * np.sign(np.take_along_axis(sums, numbers, axis=1)))
+    found = mean_of(gaps * np.sign(np.take_along_axis(sums, numbers, axis=1)), folds)
     low = 0.0 if found.mean <= if_calibrated else max(0.0, found.low - bias)
     return Interval(low, max(found.mean, found.high - bias))
 
@@ -160,7 +160,8 @@ def of_rivals(a: Group, b: Group) -> LossDifferences:
     """Return the paired differences a - b of two models' losses on the same images, with intervals."""
     both = [[run.answers for run in group] for group in (a, b)]
     tables = {key: [_table(seeds, key) for seeds in both] for key in LOSSES}
-    return LossDifferences(**{key: _told(paired_difference(*of_both)) for key, of_both in tables.items()})
+    tests = {key: paired_difference(*of_both, folds_of(a)) for key, of_both in tables.items()}
+    return LossDifferences(**{key: _told(test) for key, test in tests.items()})
 
 
 def _told(test: PairedTest) -> LossDifference:
@@ -178,7 +179,7 @@ def _of_seeds(name: str, group: Group) -> CalibrationRow:
     risks = np.mean([risk_at(seed.confidence, seed.correct, COVERAGES) for seed in before], axis=0)
     row = CalibrationRow(
         model=name,
-        **vars(_pooled(before)),
+        **vars(_pooled(before, folds_of(group))),
         risk_coverage=RiskCoverage(COVERAGES.tolist(), risks.tolist()),
         temperature=None,
         fitted_seeds=0,
@@ -189,7 +190,7 @@ def _of_seeds(name: str, group: Group) -> CalibrationRow:
         return row
     fitted = sum(t != 1 for t in known)
     after = [Answers.of(run.logits, run.labels, temperature=t) for run, t in zip(group, known, strict=True) if fitted]
-    scaled = _pooled(after) if after else None
+    scaled = _pooled(after, folds_of(group)) if after else None
     return replace(row, temperature=float(np.mean(known)), fitted_seeds=fitted, scaled=scaled)
 
 
@@ -197,19 +198,19 @@ def _temperature(run: Run) -> float | None:
     return None if run.validation is None else proven_temperature(*run.validation)
 
 
-def _pooled(seeds: list[Answers]) -> ProbabilityScores:
+def _pooled(seeds: list[Answers], folds: int = 0) -> ProbabilityScores:
     """Return the means of the seeds' scores, their intervals, and the equal-width bins of all answers together."""
     confidence, correct = (_table(seeds, key) for key in ("confidence", "correct"))
     scores = [scores_of(seed) for seed in seeds]
     means = {key: float(np.mean([of_seed[key] for of_seed in scores])) for key in scores[0]}
-    found: dict[str, Estimate | Interval] = {key: mean_of(_table(seeds, key)) for key in LOSSES}
+    found: dict[str, Estimate | Interval] = {key: mean_of(_table(seeds, key), folds) for key in LOSSES}
     gaps = np.stack([shared_by_ties(seed.confidence, seed.correct) for seed in seeds]) - confidence
     chance = {}
     for key, numbers_of in (("ece", width_numbers), ("ece_equal_mass", mass_numbers)):
         numbers = np.stack([numbers_of(seed.confidence) for seed in seeds])
         drawn = errors_if_calibrated(confidence, numbers)
         chance[key] = ErrorIfCalibrated(float(drawn.mean()), float(np.quantile(drawn, 1 - LEVEL)))
-        found[key] = error_interval(gaps, numbers, chance[key].high)
+        found[key] = error_interval(gaps, numbers, chance[key].high, folds)
     bounds = {key: Interval(max(0.0, each.low), min(each.high, MOST[key])) for key, each in found.items()}
     return ProbabilityScores(
         **means,

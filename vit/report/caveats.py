@@ -3,6 +3,7 @@
 from ..pretrained.start import Start
 from ..progress import clock
 from . import literature
+from .design import folds_caveat
 from .formats import NAMES, margin, series
 from .results import FairnessTable, Results
 from .selection import first_pair
@@ -40,6 +41,7 @@ def _weaker(results: Results) -> list[str]:
         *_machines(results.training.machines),
         *_selection(results),
         *_power(results),
+        *folds_caveat(results),
     ]
 
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from ..randomness import derive_seed
 from .results import BackTest, Crossing, CurveFit, CurveFits, Gain, RivalsCrossing
-from .runs import Group, correct_of
+from .runs import Group, correct_of, folds_of
+from .spread import widened
 from .statistics import Interval, percentile_interval, resampled_images
 
 Fits = np.ndarray  # [..., 3]: log a, b and c of a n^-b + c
@@ -74,6 +75,7 @@ def resampled_errors(groups: list[list[Group]], seed: int) -> np.ndarray:
     tables = [1 - correct_of(group) for fractions in groups for group in fractions]
     drawn = np.stack([means.mean(1) for means in resampled_images(tables, generator)], axis=1)
     measured = np.array([[table.mean() for table in tables]])
+    drawn = measured + (drawn - measured) * widened(folds_of(groups[0][0])) ** 0.5
     errors = np.concatenate([measured, drawn]).reshape(-1, len(groups), len(groups[0]))
     for i, fractions in enumerate(groups):
         errors[1:, i] += _luck_of_seeds([1 - correct_of(group) for group in fractions], len(drawn), generator)

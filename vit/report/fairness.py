@@ -6,7 +6,7 @@ from typing import Any, Final
 from ..recipe import ONLY_WHERE
 from ..recipe.values import flattened
 from .results import FairnessRow, FairnessTable, Search, SettingDifference
-from .runs import Group, Run
+from .runs import Group, Run, folds_of
 
 MATCHED_WITHIN = 1.1  # largest over smallest
 SEARCHED = {"optimizer.lr", "optimizer.weight_decay"}  # by own_recipe
@@ -47,6 +47,7 @@ def of_models(full: dict[str, Group], search: Search | None) -> FairnessTable:
             *_numbers(full),
             *_topics(full),
             _row("seeds", {name: _seeds(group) for name, group in full.items()}),
+            *_folds(full),
             _row("tuning", {name: _tuning(search) for name in full}),
         ],
         differences=differences,
@@ -75,6 +76,14 @@ def _row(key: str, values: dict[str, Any]) -> FairnessRow:
 
 def _seeds(group: Group) -> str:
     return ", ".join(str(run.seed) for run in group)
+
+
+def _folds(full: dict[str, Group]) -> list[FairnessRow]:
+    """Return the row of the folds, where images were tested by any."""
+    counts = {name: folds_of(group) for name, group in full.items()}
+    return [_row("folds", {name: f"{count}: every image tested once" for name, count in counts.items()})] * any(
+        counts.values()
+    )
 
 
 def _tuning(search: Search | None) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from .clusters import by_cluster
 from .results import Aim, FewLabels, FractionRow, Ground, ModelRow, Pace, Pair, Ratio, Recommendation
-from .runs import Group, correct_of, images_of
+from .runs import Group, correct_of, folds_of, images_of
 from .statistics import FEWEST_SEEDS
 from .verdicts import pair_rows
 
@@ -45,7 +45,8 @@ def few_labels(
     if fraction is None or len(found) < 2:
         return None
     values = {name: by_cluster(correct_of(group), clusters) for name, group in found.items()}
-    return FewLabels(fraction, max(images_of(group) for group in found.values()), pair_rows(values, rivals, margin))
+    pairs = pair_rows(values, rivals, margin, folds_of(next(iter(found.values()))))
+    return FewLabels(fraction, max(images_of(group) for group in found.values()), pairs)
 
 
 def recommendations(

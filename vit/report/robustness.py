@@ -4,7 +4,7 @@ import numpy as np
 
 from .results import Corruption, Occlusion, Pair, Resolution, RobustnessRow, Shift
 from .run_files import ChangedImages
-from .runs import Group, probed
+from .runs import Group, folds_of, probed
 from .statistics import Estimate, accuracy, mean_of, paired_test
 from .verdicts import decide, pair_row
 
@@ -13,7 +13,7 @@ Seeds = list[ChangedImages]  # what was found in each
 
 def of_models(full: dict[str, Group]) -> list[RobustnessRow]:
     """Return a row for every model of which all seeds were looked at."""
-    return [_of_seeds(name, seeds) for name, seeds in _answers(full).items()]
+    return [_of_seeds(name, seeds, folds_of(full[name])) for name, seeds in _answers(full).items()]
 
 
 def of_rivals(full: dict[str, Group], rivals: tuple[str, str] | None, margin: float) -> Pair | None:
@@ -21,7 +21,7 @@ def of_rivals(full: dict[str, Group], rivals: tuple[str, str] | None, margin: fl
     looks = _answers(full)
     if rivals is None or not set(rivals) <= set(looks):
         return None
-    test = paired_test(*(_tables(looks[name])[1] for name in rivals))
+    test = paired_test(*(_tables(looks[name])[1] for name in rivals), folds=folds_of(full[rivals[0]]))
     return pair_row(rivals, test, decide({rivals: test}, rivals, margin)[rivals], margin)
 
 
@@ -37,17 +37,17 @@ def _tables(seeds: Seeds) -> tuple[np.ndarray, np.ndarray]:
     return clean, corrupted / changes
 
 
-def kept(clean: np.ndarray, corrupted: np.ndarray) -> Estimate:
+def kept(clean: np.ndarray, corrupted: np.ndarray, folds: int = 0) -> Estimate:
     """Estimate which share of its accuracy [S, N] is left on corrupted images [S, N]: a ratio, linear about its mean.
 
     The interval is of the differences that the ratio makes 0 on average (the delta method).
     """
     share = float(corrupted.mean() / max(clean.mean(), 1e-9))
-    apart = mean_of((corrupted - share * clean) / max(clean.mean(), 1e-9))
+    apart = mean_of((corrupted - share * clean) / max(clean.mean(), 1e-9), folds)
     return Estimate(share, max(0.0, share + apart.low), share + apart.high, apart.std)
 
 
-def _of_seeds(name: str, seeds: Seeds) -> RobustnessRow:
+def _of_seeds(name: str, seeds: Seeds, folds: int) -> RobustnessRow:
     clean, corrupted = _tables(seeds)
     names = [(row["name"], row["kind"]) for row in seeds[0]["corruptions"]]
     top1 = np.array([[row["top1"] for row in seed["corruptions"]] for seed in seeds])  # [seed, corruption, severity]
@@ -56,9 +56,9 @@ def _of_seeds(name: str, seeds: Seeds) -> RobustnessRow:
     return RobustnessRow(
         model=name,
         images=seeds[0]["images"],
-        clean=accuracy(clean),
-        corrupted=accuracy(corrupted),
-        kept=kept(clean, corrupted),
+        clean=accuracy(clean, folds),
+        corrupted=accuracy(corrupted, folds),
+        kept=kept(clean, corrupted, folds),
         corruptions=[Corruption(of, kind, row.tolist(), float(row.mean())) for (of, kind), row in means.items()],
         kinds={kind: float(np.mean(values)) for kind, values in kinds.items()},
         occlusion=[Occlusion(**row) for row in _means([seed["occlusion"] for seed in seeds])],

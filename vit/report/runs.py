@@ -30,6 +30,7 @@ class Run:
     images: np.ndarray | None = None  # digests of the test images' content, where they were kept
     validation: tuple[Logits, np.ndarray] | None = None  # logits and labels
     probes: Probes | None = None
+    folds: int | None = None  # by which its images were tested, each by a training of its own; None: by one
 
     @cached_property
     def answers(self) -> Answers:
@@ -50,6 +51,11 @@ def correct_of(group: Group) -> np.ndarray:
 def images_of(group: Group) -> int:
     """Return how many images each seed learned from."""
     return group[0].summary["training_images"]
+
+
+def folds_of(group: Group) -> int:
+    """Return by how many folds the images of a group were tested; 0 for one test split."""
+    return group[0].folds or 0
 
 
 def probed(full: dict[str, Group]) -> dict[str, list[Probes]]:

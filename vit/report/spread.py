@@ -14,6 +14,7 @@ from scipy.optimize import brentq
 FEWEST_DISCORDANT = 2.0  # squared differences of right and wrong: one image each way (Agresti and Min 2005)
 LEAST_OF_DRAWN = 0.6  # of the p-value with a drawn variance: chosen by simulation, tools/simulate_statistics.py
 TINY = 1e-300  # a variance of none, of which a distance is still so many deviations
+OF_CORRECTION = 0.2  # of that of Nadeau and Bengio: chosen by simulation, tools/simulate_folds.py
 DRAWS = (np.arange(200) + 0.5) / 200  # quantiles at which the variance of seeds is drawn
 
 
@@ -87,16 +88,17 @@ class Spread:
         return np.sqrt(np.maximum(self.images + np.maximum(0.0, drawn - self.answers), TINY))
 
 
-def spread_of(by_image: np.ndarray, models: Sequence[np.ndarray], least: float = 0.0) -> Spread:
+def spread_of(by_image: np.ndarray, models: Sequence[np.ndarray], least: float = 0.0, folds: int = 0) -> Spread:
     """Return the spread of the mean of `by_image` [N], a sum or difference of the means of `models` [S, N] by image.
 
     `least` is a bound of the images' squared deviations. Freedom of seeds by Satterthwaite, and at most what as many
     seeds as the fewer would give both models: more of one tell nothing of the other. A lone seed tells of no variance.
+    Where images were tested by `folds`, the variance of images grows by `widened`.
     """
     count = len(by_image)
     squares = max(float(((by_image - by_image.mean()) ** 2).sum()), least)
     parts = [_seed_parts(values) for values in models if len(values) > 1]
-    images = squares / max(count - 1, 1) / count
+    images = squares / max(count - 1, 1) / count * widened(folds)
     if not parts:
         return Spread(images, 0.0, 0.0, 0.0, count)
     firm = np.array([max(part) for part in parts])
@@ -106,6 +108,16 @@ def spread_of(by_image: np.ndarray, models: Sequence[np.ndarray], least: float =
     freedom = np.clip(firm.sum() ** 2 / weights, fewest, len(parts) * fewest) if weights else fewest
     seeds, answers = np.sum(parts, axis=0)
     return Spread(images, float(seeds), float(answers), float(freedom), count)
+
+
+def widened(folds: int) -> float:
+    """Return by what the variance of images grows where they were tested by K folds; 1 for one test split (folds 0).
+
+    Training sets of folds share their images, and which ones there are is luck of all of them together. Nadeau and
+    Bengio (2003) add n_test / n_train, 1 / (K - 1), to the 1 / K by which the variance of a fold's mean counts: the
+    variance is K / (K - 1) larger. That is too much where seeds and images are crossed: false alarms of 1 to 2 %.
+    """
+    return 1 + OF_CORRECTION * folds / (folds - 1) if folds > 1 else 1.0
 
 
 def _seed_parts(values: np.ndarray) -> tuple[float, float]:

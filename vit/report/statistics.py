@@ -106,23 +106,24 @@ class Needed:
     images: int | None
 
 
-def accuracy(correct: np.ndarray) -> Estimate:
+def accuracy(correct: np.ndarray, folds: int = 0) -> Estimate:
     """Estimate the accuracy of a model, over the drawing of test images and of seeds.
 
     The score interval (Wilson 1927) of as many independent images as would give the mean its variance, with the
-    quantile of its spread. For one seed the part of the seeds is unknown and left out.
+    quantile of its spread. For one seed the part of the seeds is unknown and left out. `folds`, here and below,
+    is by how many the images were tested, 0 for one test split.
     """
     mean = float(correct.mean())
-    spread = spread_of(correct.mean(0), [correct])
+    spread = spread_of(correct.mean(0), [correct], folds=folds)
     effective = mean * (1 - mean) / spread.variance if spread.variance > 0 else correct.shape[1]
     quantile = spread.half_width(LEVEL) / spread.variance**0.5 if spread.variance > 0 else stats.norm.isf(LEVEL / 2)
     low, high = score_interval(mean, effective, float(quantile))
     return Estimate(mean, low, high, deviation_between_seeds(correct))
 
 
-def mean_of(values: np.ndarray) -> Estimate:
+def mean_of(values: np.ndarray, folds: int = 0) -> Estimate:
     """Estimate the mean of any measure of images, values [S, N], over the drawing of test images and of seeds."""
-    mean, half = float(values.mean()), spread_of(values.mean(0), [values]).half_width(LEVEL)
+    mean, half = float(values.mean()), spread_of(values.mean(0), [values], folds=folds).half_width(LEVEL)
     return Estimate(mean, mean - half, mean + half, deviation_between_seeds(values))
 
 
@@ -130,26 +131,26 @@ def deviation_between_seeds(values: np.ndarray) -> float | None:
     return float(values.mean(1).std(ddof=1)) if len(values) > 1 else None
 
 
-def paired_test(a: np.ndarray, b: np.ndarray) -> PairedTest:
+def paired_test(a: np.ndarray, b: np.ndarray, folds: int = 0) -> PairedTest:
     """Test whether two models differ in accuracy, [S, N] each, on the images they both saw.
 
     The variance of the mean difference comes from crossed random effects of images and of seeds (Bouthillier et al.
     2021, arXiv:2103.03098: a test that ignores seeds finds differences between reruns), and of no fewer images that
     only one of the models is right on than one each way.
     """
-    return _paired(a, b, FEWEST_DISCORDANT, bound=1.0)
+    return _paired(a, b, folds, FEWEST_DISCORDANT, bound=1.0)
 
 
-def paired_difference(a: np.ndarray, b: np.ndarray) -> PairedTest:
+def paired_difference(a: np.ndarray, b: np.ndarray, folds: int = 0) -> PairedTest:
     """Test whether two models differ in the mean of any measure of images, [S, N] each, such as a likelihood."""
-    return _paired(a, b)
+    return _paired(a, b, folds)
 
 
-def _paired(a: np.ndarray, b: np.ndarray, least: float = 0.0, bound: float = np.inf) -> PairedTest:
+def _paired(a: np.ndarray, b: np.ndarray, folds: int, least: float = 0.0, bound: float = np.inf) -> PairedTest:
     if a.shape[1] != b.shape[1]:
         raise ValueError(f"models were tested on {a.shape[1]} and {b.shape[1]} images; a pair needs the same ones")
     by_image = a.mean(0) - b.mean(0)
-    return PairedTest(float(by_image.mean()), spread_of(by_image, [a, b], least), (len(a), len(b)), bound)
+    return PairedTest(float(by_image.mean()), spread_of(by_image, [a, b], least, folds), (len(a), len(b)), bound)
 
 
 def percentile_interval(resamples: np.ndarray) -> Interval:

@@ -84,9 +84,11 @@ def decide(
     return verdicts
 
 
-def pair_rows(values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float) -> list[Pair]:
+def pair_rows(
+    values: Mapping[str, np.ndarray], first: tuple[str, str] | None, margin: float, folds: int = 0
+) -> list[Pair]:
     """Return a row a pair of models, from whether each was right [S, N]; the `first` is tested first."""
-    tests = {pair: paired_test(values[pair[0]], values[pair[1]]) for pair in combinations(values, 2)}
+    tests = {pair: paired_test(values[pair[0]], values[pair[1]], folds) for pair in combinations(values, 2)}
     leading = next((pair for pair in tests if first and set(pair) == set(first)), None)
     verdicts = decide(tests, leading, margin)
     return [pair_row(pair, tests[pair], verdicts[pair], margin) for pair in tests]

@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ..files import csv_text, json_text, write_texts
-from . import caveats, formats, literature, numbers, plots, recommendation_wording, wording
+from . import caveats, design, formats, literature, numbers, plots, recommendation_wording, wording
 from .pages import templates
 from .results import Accuracy, Outcome, Results, to_plain
 
@@ -74,6 +74,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "sections": list(SECTIONS.items()),
         "titles": SECTIONS,
         "verdict": wording.verdict(results),
+        "folds": design.folds_in_words(results),
         "findings": wording.findings(results),
         "advice": recommendation_wording.advice(results),
         "few_labels": few_labels_of(results),

@@ -4,6 +4,7 @@ A source function returns the splits that exist; `load` cuts the missing ones fr
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ...registry import DATASETS
 from . import splits
 from .broken import reasons, refuse
 from .folders import folder, named
+from .groups import group_numbers, read_groups
 from .images import Images, Source, class_counts
 from .passed_over import in_words
 from .stores import Pixels
@@ -24,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["Dataset", "Images", "Source", "check_readable", "class_counts", "digits", "folder", "load", "named"]
 
+MIN_OF_CLASS_IN_FOLDS = 3  # one that is tested, one that validates, one to train on
 DECODED_BEFORE_TRAINING = 5_000  # files; more are left to `vit check`, which shows progress
 DIGITS_MEAN, DIGITS_STD = (0.305, 0.305, 0.305), (0.376, 0.376, 0.376)  # of all pixels: 4.88 and 6.02 of 16
 
@@ -60,21 +63,28 @@ def load(data: Data) -> Dataset:
     Files that cannot be decoded are left out before anything is cut where `on_error` is skip.
     """
     source = read_source(data.name, data.path)
+    together = _together(source, data)
     skipped: dict[str, str] = {}
     if data.on_error == "skip":
         source, skipped = without_broken(source)
     parts = dict(source.splits)
+    if data.folds is not None:
+        chosen = fold_numbers(source, data, together) == data.fold
+        parts["train"], parts["test"] = parts["train"].where(~chosen), parts["train"].where(chosen)
     drawn_by = data.split_seed if data.resample_seed is None else data.resample_seed  # what is not tested
+    of_fold = "" if data.fold is None else f" {data.fold}"  # else the same images would validate in all
     missing = [name for name in ("test", "validation") if name not in parts]
     for i, name in enumerate(missing):
         fraction = data.test_fraction if name == "test" else data.validation_fraction
         _check_enough(parts["train"], source.classes, fraction, name, needed=1 + len(missing) - i)
         seed = data.split_seed if name == "test" else drawn_by
-        chosen = splits.choose(parts["train"].ids, parts["train"].labels, fraction, seed, name)
+        chosen = _chosen(parts["train"], fraction, seed, name + of_fold, together)
         parts["train"], parts[name] = parts["train"].where(~chosen), parts["train"].where(chosen)
     train = parts["train"]
     if data.fraction < 1:
-        train = train.where(splits.choose(train.ids, train.labels, data.fraction, drawn_by, "fraction"))
+        train = train.where(_chosen(train, data.fraction, drawn_by, "fraction" + of_fold, together))
+    if together is not None:
+        _check_classes_left(train, source.classes)
     return Dataset(
         classes=source.classes,
         train=train,
@@ -86,6 +96,53 @@ def load(data: Data) -> Dataset:
         skipped=skipped,
         passed_over=source.passed_over,
     )
+
+
+def tested_in_folds(data: Data) -> tuple[Images, np.ndarray]:
+    """Return all images of which some fold tests, and which of `data.folds` tests each: int [N]."""
+    source = read_source(data.name, data.path)
+    together = _together(source, data)
+    if data.on_error == "skip":
+        source, _ = without_broken(source)
+    return source.splits["train"], fold_numbers(source, data, together)
+
+
+def fold_numbers(source: Source, data: Data, together: Mapping[str, str] | None = None) -> np.ndarray:
+    """Return which of `data.folds` each image of a source's train split is tested in: int [N].
+
+    `together` are the groups of images that share a fold, by name; images of one name always do. Raises UserError where
+    there is a test split, and where a class has too few images.
+    """
+    images, count = source.splits["train"], data.folds
+    assert count is not None
+    if "test" in source.splits:
+        raise UserError(
+            f"data.folds is {count}, and {data.path or data.name} has a test split of its own, on which every model is "
+            "tested; leave folds out, or give the images without that split"
+        )
+    counts = images.counts(len(source.classes))
+    fewest = int(counts.argmin())
+    needed = max(count, MIN_OF_CLASS_IN_FOLDS)
+    if counts[fewest] < needed:
+        raise UserError(
+            f"data.folds is {count}: {needed} images or more are needed in every class, {source.classes[fewest]} has "
+            f"{counts[fewest]}; give fewer folds, or add images"
+        )
+    return splits.partition(
+        images.ids, images.labels, count, data.split_seed, group_numbers(images.ids, together or {})
+    )
+
+
+def _together(source: Source, data: Data) -> Mapping[str, str] | None:
+    """Return the group of every image that has one, by name; None where no groups are given."""
+    if data.groups is None:
+        return None
+    return read_groups(data.groups, [name for images in source.splits.values() for name in images.ids])
+
+
+def _chosen(images: Images, fraction: float, seed: int, purpose: str, together: Mapping[str, str] | None) -> np.ndarray:
+    groups = None if together is None else group_numbers(images.ids, together)
+    return splits.choose(images.ids, images.labels, fraction, seed, purpose, groups)
 
 
 def log_left_out(dataset: Dataset) -> None:
@@ -136,6 +193,16 @@ def check_readable(*parts: Images) -> None:
     if sum(map(len, encoded)) > DECODED_BEFORE_TRAINING:
         return
     refuse([f"{images.address(i)}: {reason}" for images in encoded for i, reason in reasons(images).items()])
+
+
+def _check_classes_left(train: Images, classes: tuple[str, ...]) -> None:
+    """Refuse groups so large that none of a class's is left to train on."""
+    gone = [name for name, count in zip(classes, train.counts(len(classes)), strict=True) if not count]
+    if gone:
+        raise UserError(
+            f"data.groups leaves no training image of {', '.join(gone)}: all images of such a class lie in groups that "
+            "are tested or validate; give smaller groups, more images, or fewer splits to cut"
+        )
 
 
 def _check_enough(images: Images, classes: tuple[str, ...], fraction: float, purpose: str, needed: int) -> None:

@@ -38,8 +38,9 @@ class Search:
 class StudyDesign:
     """How a comparison was set up.
 
-    `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew.
-    `late` lists what a time limit left out, in words.
+    `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew;
+    `folds` by how many every image was tested, each by trainings on the others, None for one test split; `late` lists
+    what a time limit left out, in words.
     """
 
     protocol: str
@@ -47,6 +48,7 @@ class StudyDesign:
     margin: float
     quick: bool
     resampled: bool
+    folds: int | None = None
     time_limit_seconds: float | None = None
     late: list[str] = field(default_factory=list)
 
