@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
-from hand_made_results import MATCHED, model, pair, results
+from hand_made_results import MATCHED, TRAINING, model, pair, results
 
 from vit.report import caveats, design, formats, wording
 from vit.report.results import (
