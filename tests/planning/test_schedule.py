@@ -1,5 +1,7 @@
 """What fits into a time: seeds before fractions, fractions before more epochs than are of use; and what is said."""
 
+from dataclasses import replace
+
 import pytest
 
 from vit.errors import UserError
@@ -7,6 +9,7 @@ from vit.planning.schedule import (
     FEWEST_EPOCHS,
     HONEST_SEEDS,
     Pace,
+    Shape,
     Work,
     doubt_about,
     epochs_within,
@@ -17,14 +20,14 @@ from vit.planning.schedule import (
 )
 from vit.recipe.types import seconds_of
 
-WORK = Work(training=2_000, validation=200, test=400)
+WORK = Work(training=2_000, validation=200, test=400, fewest=100)
+FEW = Work(training=700, validation=80, test=200, fewest=100, foldable=True)
 PACE = Pace(parameters=1, macs=1, seconds_to_begin=3, seconds_per_training_image=0.004, seconds_per_answer=0.001)
 PACES = [PACE] * 4
-MANY = 100  # images of the rarest class
 
 
-def fit(seconds: float, fewest: int = MANY, pretrained: bool = False):
-    return fitting(seconds, fewest, PACES, WORK, 2, pretrained)
+def fit(seconds: float, work: Work = WORK, pretrained: bool = False):
+    return fitting(seconds, PACES, work, 2, pretrained)
 
 
 @pytest.mark.parametrize("minutes", [8, 12, 20, 60, 240])
@@ -45,9 +48,20 @@ def test_more_time_never_takes_anything_away() -> None:
 
 
 def test_small_classes_are_in_no_small_fraction() -> None:
-    assert fit(7_200, fewest=30).shape.fractions == (0.1, 0.3)
-    assert fit(7_200, fewest=15).shape.fractions == (0.3,)
-    assert fit(7_200, fewest=4).shape.fractions == ()
+    of = lambda fewest: fit(7_200, replace(WORK, fewest=fewest)).shape.fractions  # noqa: E731
+    assert (of(30), of(15), of(4)) == ((0.1, 0.3), (0.3,), ())
+
+
+def test_few_images_are_tested_in_folds_where_there_is_time() -> None:
+    """Five folds of 980 images: 704 train, 80 validate, 196 are tested, by fifteen trainings of a model."""
+    found = [fit(60 * minutes, FEW).shape.folds for minutes in (10, 40, 120)]
+    assert found == [0, 3, 5]
+    assert FEW.in_folds(5) == replace(FEW, training=704, validation=80, test=196)
+    assert Shape(3, folds=5).trainings == 15
+    assert fit(7_200, replace(FEW, foldable=False)).shape.folds == 0
+    assert fit(7_200, replace(FEW, training=2_400)).shape.folds == 0
+    assert fit(7_200, replace(FEW, fewest=7)).shape.folds == 3
+    assert fit(7_200, replace(FEW, fewest=5)).shape.folds == 0
 
 
 def test_too_short_is_said_with_the_time_that_would_do() -> None:

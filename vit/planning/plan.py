@@ -20,7 +20,7 @@ from .contestants import Contestant
 from .networks import PAIRS, PRETRAINED, Pair, image_size_for
 from .pace import Pace, paces_of
 from .recipes import recipe_for
-from .schedule import Schedule, Work, doubt_about, enough_epochs, fitting, scheduled
+from .schedule import FEW_IMAGES, Schedule, Shape, Work, doubt_about, enough_epochs, fitting, scheduled
 from .survey import Survey, look
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class StudyPlan:
 
     @property
     def trainings(self) -> int:
-        return len(self.recipes) * self.comparison["seeds"] * len(self.comparison["fractions"])
+        of_a_model = self.comparison["seeds"] * len(self.comparison["fractions"]) * self.comparison.get("folds", 1)
+        return len(self.recipes) * of_a_model
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ class Study:
 
     def __init__(self, survey: Survey, settings: Mapping[str, Any], jobs: int | None):
         self.survey, self.settings, self.jobs = survey, settings, jobs
-        self.work = Work(survey.training, survey.validation, survey.test)
+        foldable = "test" not in survey.given and survey.data.folds is None
+        self.work = Work(survey.training, survey.validation, survey.test, survey.fewest, foldable)
 
     def field(self, taking_part: Sequence[Contestant], size: tuple[int, int], pretrained: bool, why: str) -> Field:
         """Return contestants with their recipes, timed."""
@@ -153,7 +155,7 @@ class Study:
         return list(field.paces.values()), self.work, self.jobs or 1, field.pretrained
 
     def schedule(self, field: Field, seconds: float) -> Schedule:
-        return fitting(seconds, self.survey.fewest, *self.known(field))
+        return fitting(seconds, *self.known(field))
 
     def epochs(self, field: Field, seconds: float) -> int:
         return self.schedule(field, seconds).epochs
@@ -167,6 +169,7 @@ class Study:
         comparison = {
             "seeds": schedule.shape.seeds,
             "fractions": [*schedule.shape.fractions, 1.0],
+            **({"folds": schedule.shape.folds} if schedule.shape.folds else {}),
             **of_comparison,
         }
         return StudyPlan(
@@ -179,6 +182,18 @@ class Study:
             doubt=doubt_about(schedule, *self.known(field)),
         )
 
+    def choice_of_folds(self, shape: Shape) -> list[Choice]:
+        """Return the folds, or why there are none where images are few."""
+        if not self.work.foldable:
+            return []
+        if shape.folds:
+            return [
+                Choice("folds", shape.folds, "every image is tested once by each model and seed, for images are few")
+            ]
+        few = self.survey.images < FEW_IMAGES
+        reason = "folds would take more time" if few else f"{self.survey.test:,} test images are set apart"
+        return [Choice("folds", None, reason)]
+
     def choices(self, field: Field, schedule: Schedule) -> list[Choice]:
         first = next(iter(field.recipes.values()))
         cost = ", ".join(f"{name} {pace.parameters / 1e6:.2f} M" for name, pace in field.paces.items())
@@ -189,6 +204,7 @@ class Study:
                 "data.image_size", first.data.image_size[0], f"of images with {self.survey.side} pixels, and the time"
             ),
             Choice("seeds", shape.seeds, "trainings of a model on all images"),
+            *self.choice_of_folds(shape),
             Choice("fractions", [*shape.fractions, 1.0], "of the training images: what fewer labels cost"),
             Choice("schedule.epochs", schedule.epochs, "what fits into the time, the same for all"),
             Choice("training.batch_size", first.training.batch_size, f"for {self.survey.training:,} training images"),

@@ -1,11 +1,10 @@
-"""How a time is spent: epochs, seeds and fractions that fit, from the pace of every contestant.
+"""How a time is spent: epochs, seeds, folds and fractions that fit, from the pace of every contestant.
 
-Three seeds come before fractions, fractions before more epochs than a set of images needs; with less time fractions go
-first, then seeds.
+Three seeds come before folds, folds before fractions; with less time fractions go first, then folds, then seeds.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..comparison.forecast import BETWEEN, SECONDS_A_MODEL, SECONDS_OF_REPORT
 from ..comparison.probes import FEWEST, PASSES
@@ -15,7 +14,9 @@ from .pace import Pace
 
 HONEST_SEEDS = 3  # fewer tell too little of how much trainings differ
 FRACTIONS = (0.1, 0.3)  # beside all images
-FEWEST_OF_A_CLASS = 2  # images, in the smallest fraction
+FEWEST_OF_A_CLASS = 2  # images, in the smallest fraction, and in a fold
+FOLDS = (5, 3)
+FEW_IMAGES = 2_500  # below which one test split decides too much by luck
 ENOUGH_IMAGES = 100_000  # seen in training from scratch, from which on a larger network is worth its time
 LEAST_ENOUGH, MOST_ENOUGH = 15, 60  # epochs
 FEWEST_EPOCHS = {False: 10, True: 3}  # from scratch, and with pretrained weights, for a result that says something
@@ -26,19 +27,39 @@ UNEVEN = 1.05  # the last trainings do not end together
 
 @dataclass(frozen=True)
 class Work:
-    """How many images a training learns from, validates on in every epoch, and is tested on."""
+    """How many images a training learns from, validates on in every epoch, and is tested on.
+
+    `fewest` are the training images of the rarest class; `foldable` says that nobody has set test images apart.
+    """
 
     training: int
     validation: int
     test: int
+    fewest: int
+    foldable: bool = False
+
+    def in_folds(self, folds: int) -> "Work":
+        """Return what one training of so many folds works on; 0 are one test split."""
+        if not folds:
+            return self
+        images = self.training + self.validation + self.test
+        rest = images - images // folds
+        validation = round(rest * self.validation / (self.training + self.validation))
+        return replace(self, training=rest - validation, validation=validation, test=images // folds)
 
 
 @dataclass(frozen=True)
 class Shape:
-    """How many seeds, and which fractions of the training images beside all of them."""
+    """How many seeds and folds (0: one test split), and which fractions of the training images beside all of them."""
 
     seeds: int
     fractions: tuple[float, ...] = ()
+    folds: int = 0
+
+    @property
+    def trainings(self) -> int:
+        """Return how many trainings of a model are on all images."""
+        return self.seeds * max(1, self.folds)
 
 
 @dataclass(frozen=True)
@@ -62,18 +83,17 @@ def seconds_of_training(pace: Pace, work: Work, epochs: int, fraction: float) ->
 
 
 def training_seconds(paces: Sequence[Pace], work: Work, shape: Shape, epochs: int, jobs: int) -> float:
-    one_seed = sum(
+    work = work.in_folds(shape.folds)
+    once = sum(
         seconds_of_training(pace, work, epochs, fraction) for pace in paces for fraction in (1.0, *shape.fractions)
     )
-    return UNEVEN * shape.seeds * one_seed / jobs
+    return UNEVEN * shape.trainings * once / jobs
 
 
 def concluding_seconds(paces: Sequence[Pace], work: Work, shape: Shape, jobs: int) -> float:
     """Return the seconds to look at models on changed images, to time each alone, and to write the report."""
-    looking = (
-        sum(shape.seeds * (BETWEEN + min(FEWEST, work.test) * PASSES * pace.seconds_per_answer) for pace in paces)
-        / jobs
-    )
+    images = min(FEWEST, work.in_folds(shape.folds).test)
+    looking = sum(shape.trainings * (BETWEEN + images * PASSES * pace.seconds_per_answer) for pace in paces) / jobs
     return looking + SECONDS_A_MODEL * len(paces) + SECONDS_OF_REPORT
 
 
@@ -85,10 +105,18 @@ def epochs_within(seconds: float, paces: Sequence[Pace], work: Work, shape: Shap
     return max(0, int((free - without) / each))
 
 
-def shapes(fewest_of_a_class: int) -> list[Shape]:
-    """Return what may be done with epochs enough, the best first; fractions leave every class an image or two."""
-    fractions = [f for f in FRACTIONS if f * fewest_of_a_class >= FEWEST_OF_A_CLASS]
-    return [Shape(HONEST_SEEDS, tuple(fractions[:n])) for n in range(len(fractions), -1, -1)]
+def shapes(work: Work) -> list[Shape]:
+    """Return what may be done with epochs enough, the best first; folds where images are few and none set apart."""
+    fractions = [f for f in FRACTIONS if f * work.fewest >= FEWEST_OF_A_CLASS]
+    few = work.foldable and work.training + work.validation + work.test < FEW_IMAGES
+    folds = [k for k in FOLDS if few and work.fewest >= FEWEST_OF_A_CLASS * k]
+    return [Shape(HONEST_SEEDS, tuple(fractions[:n]), k) for k in (*folds, 0) for n in range(len(fractions), -1, -1)]
+
+
+def epochs_wanted(work: Work, shape: Shape, pretrained: bool) -> int:
+    """Return how many epochs make a shape worth its time: many trainings that learn little would say little."""
+    fewest = FEWEST_EPOCHS[pretrained]
+    return max(fewest, enough_epochs(work) // 2) if shape.folds and not pretrained else fewest
 
 
 def most_epochs(work: Work, pretrained: bool) -> int:
@@ -100,13 +128,11 @@ def enough_epochs(work: Work) -> int:
     return min(MOST_ENOUGH, max(LEAST_ENOUGH, ENOUGH_IMAGES // work.training))
 
 
-def fitting(
-    seconds: float, fewest_of_a_class: int, paces: Sequence[Pace], work: Work, jobs: int, pretrained: bool
-) -> Schedule:
+def fitting(seconds: float, paces: Sequence[Pace], work: Work, jobs: int, pretrained: bool) -> Schedule:
     """Return what fits into so many seconds; raises UserError where not one epoch of one seed does."""
-    for shape in shapes(fewest_of_a_class):
+    for shape in shapes(work):
         epochs = min(epochs_within(seconds, paces, work, shape, jobs), most_epochs(work, pretrained))
-        if epochs >= FEWEST_EPOCHS[pretrained]:
+        if epochs >= epochs_wanted(work, shape, pretrained):
             return scheduled(shape, epochs, paces, work, jobs)
     for seeds in range(HONEST_SEEDS, 0, -1):
         epochs = epochs_within(seconds, paces, work, Shape(seeds), jobs)

@@ -71,6 +71,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
     """Return what every template may name."""
     return {
         "r": results,
+        "dataset": dataset_of(results),
         "sections": list(SECTIONS.items()),
         "titles": SECTIONS,
         "verdict": wording.verdict(results),
@@ -100,6 +101,12 @@ def few_labels_of(results: Results) -> dict[str, Accuracy]:
     """Return the accuracy of every model that was trained on about a tenth of the data."""
     few = results.few_labels
     return {row.model: row.top1 for row in results.data_efficiency if few and row.fraction == few.fraction}
+
+
+def dataset_of(results: Results) -> str:
+    """Return what the images are called: their folder's or file's name, or that of a data set."""
+    path = results.ledger.matched.get("data.path")
+    return Path(path).name or results.data.name if isinstance(path, str) else results.data.name
 
 
 def render(template: str, told: dict[str, Any]) -> str:
