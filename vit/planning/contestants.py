@@ -32,9 +32,8 @@ class Contestant:
 def from_scratch(pair: Pair, image_size: int) -> list[Contestant]:
     """Return a ViT, a ResNet, and that ResNet with attention modules, none of which has learnt anything."""
     resnet = dict(pair.resnet)
-    vit = {"name": "vit", "patch_size": patch_size_for(image_size), **pair.vit, "position_std": 1.0}
     with_attention = [Contestant(f"{resnet['name']}_{a}", resnet | {"attention": a}) for a in ATTENTION]
-    return [Contestant("vit", vit), Contestant(resnet["name"], resnet), *with_attention]
+    return [Contestant("vit", pair.vit_for(image_size)), Contestant(resnet["name"], resnet), *with_attention]
 
 
 def pretrained(names: Sequence[str]) -> list[Contestant]:
