@@ -185,7 +185,7 @@ def made_up_cost(model: str) -> dict[str, Any]:
     rates = {"latency_ms": 10.0, "images_per_second": 100.0, "train_images_per_second": 30.0}
     rounds = {f"{key}{end}": value for key, value in rates.items() for end in ("", "_low", "_high")}
     family = "vit" if model.startswith("vit") else "cnn"
-    where = {"batch_size": 8, "train_batch_size": 8, "threads": 1, "device": "cpu"}
+    where = {"batch_size": 8, "train_batch_size": 8, "threads": 1, "device": "cpu", "model_bytes": 1_000}
     return {"family": family, "model_digest": model} | rounds | where
 
 
