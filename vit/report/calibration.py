@@ -160,7 +160,7 @@ def of_rivals(a: Group, b: Group) -> LossDifferences:
     """Return the paired differences a - b of two models' losses on the same images, with intervals."""
     both = [[run.answers for run in group] for group in (a, b)]
     tables = {key: [_table(seeds, key) for seeds in both] for key in LOSSES}
-    tests = {key: paired_difference(*of_both, folds_of(a)) for key, of_both in tables.items()}
+    tests = {key: paired_difference(of_both[0], of_both[1], folds_of(a)) for key, of_both in tables.items()}
     return LossDifferences(**{key: _told(test) for key, test in tests.items()})
 
 
