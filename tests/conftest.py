@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from heard import heard
@@ -15,6 +16,9 @@ from PIL import Image
 import vit
 from vit.files import read_json
 from vit.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores: one thread each, theirs too
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,6 +59,19 @@ def gpu(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(torch.cuda, "Event", simulated.event)
     monkeypatch.setattr("time.perf_counter", lambda: simulated.now)
     return simulated
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A real browser, of tests that skip where there is none."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+        arguments += ["--disable-sync"]
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "vit"
 FLOORS: dict[str, float] = {
     "errors": 0,
     "randomness": 0,
+    "chains": 0,
     "terminal": 0,
     "places": 1,
     "progress": 1,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from vit.files import read_json
 from vit.report.write import SECTIONS
@@ -19,16 +19,6 @@ from vit.report.write import SECTIONS
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 FIGURES = {"accuracy", "confusion", "cost", "learning_curves", "data_efficiency", "reliability", "risk_coverage"}
 FIGURES |= {"corruptions", "changes", "attention_distance", "positions", "receptive_fields"}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-        arguments += ["--disable-sync"]
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        yield browser
-        browser.close()
 
 
 @dataclass

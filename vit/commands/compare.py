@@ -89,23 +89,32 @@ def compare(
     given |= {} if time_limit is None else {"time_limit": time_limit}
     comparison = load_comparison(sources[0], {**(overrides or {}), **given})
     if quick:
-        if cluster is None:  # as the whole comparison will: results on a CPU depend on the threads
-            jobs = jobs or default_jobs(plan(comparison, Path()))
-        comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
+        comparison, jobs = first_look(comparison, jobs, cluster)
     folder = place_to_write(out if out is not None else Path("comparisons") / Path(sources[0]).stem)
     with at_work(folder):
         return compare_in(folder, comparison, Path(sources[0]).stem, jobs, cluster, quick)
 
 
+def first_look(comparison: Comparison, jobs: int | None, cluster: str | None) -> tuple[Comparison, int | None]:
+    """Return one seed on the largest fraction, and as many trainings side by side as the whole comparison has.
+
+    Results on a CPU depend on the threads, and the whole goes on from them.
+    """
+    if cluster is None:
+        jobs = jobs or default_jobs(plan(comparison, Path()))
+    return replace(comparison, seeds=1, fractions=(max(comparison.fractions),)), jobs
+
+
 def compare_models_on(asked: Asked, out: str | Path | None, jobs: int | None, cluster: str | None, quick: bool) -> Path:
     """Plan a comparison of models on a data set, and carry it out."""
+    check_is_here(cluster)
     folder = folder_for(asked, out)
     with at_work(folder):
         limit = TimeLimit(seconds_of(asked.time_limit), folder)
         file = plan_in(folder, asked, limit, jobs)
         comparison = load_comparison(file)
         if quick:
-            comparison = replace(comparison, seeds=1, fractions=(max(comparison.fractions),))
+            comparison, jobs = first_look(comparison, jobs, cluster)
         return compare_in(folder, comparison, Path(asked.data).stem, jobs, cluster, quick, limit)
 
 
@@ -157,8 +166,8 @@ def compare_in(
     """Carry out a comparison in a folder where nobody else is at work; `limit` is one that counts already."""
     if limit is None and comparison.time_limit is not None:
         limit = TimeLimit(seconds_of(comparison.time_limit), folder)
-    if limit is not None and cluster is not None:
-        raise UserError("a time limit holds on this machine; leave out --time-limit, or --cluster")
+    if limit is not None:
+        check_is_here(cluster)
     comparison = grouped(settled(comparison, folder), folder)
     planned = plan(comparison, folder)
     check_same_data(planned)
@@ -184,6 +193,11 @@ def compare_in(
             limit.keep()
     experiment_log.log_report(planned[0].recipe, folder, title)
     return folder
+
+
+def check_is_here(cluster: str | None) -> None:
+    if cluster is not None:
+        raise UserError("a time limit holds on this machine; leave out --time-limit, or --cluster")
 
 
 def carry_out(

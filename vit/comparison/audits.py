@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..audit import fingerprints
 from ..audit.findings import (
@@ -20,6 +18,7 @@ from ..audit.findings import (
     joined_splits,
     remarks_on_copies,
 )
+from ..chains import chains_of
 from ..data.sources import datasets
 from ..data.sources.broken import digest
 from ..files import read_json, read_memory, write_json
@@ -153,9 +152,8 @@ def groups_of_test(findings: AuditReport) -> tuple[list[list[str]], int]:
     links = np.array([(number(group[0]), number(other)) for group in found for other in group[1:]]).reshape(-1, 2)
     if not len(links):
         return [], 0
-    graph = coo_array((np.ones(len(links)), (links[:, 0], links[:, 1])), shape=(len(known), len(known)))
     chains: dict[int, list[str]] = {}
-    for (split, name), chain in zip(known, connected_components(graph, directed=False)[1].tolist(), strict=True):
+    for (split, name), chain in zip(known, chains_of(links, len(known)).tolist(), strict=True):
         if split == "test":
             chains.setdefault(chain, []).append(name)
     groups = sorted(

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from ..audit import fingerprints
+from ..chains import chains_of
 from ..data.sources import datasets
 from ..data.sources.datasets import Images
 from ..data.sources.groups import write_groups
@@ -66,11 +65,8 @@ def near_groups(data: Data) -> list[list[str]]:
 
 def chains(pairs: Sequence[tuple[int, int]], count: int) -> list[list[int]]:
     """Return the groups of two or more that pairs of numbers below `count` chain together."""
-    one, other = np.array(pairs, dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
-    chain = connected_components(graph, directed=False)[1]
     members: dict[int, list[int]] = {}
-    for number, of in enumerate(chain.tolist()):
+    for number, of in enumerate(chains_of(np.array(pairs, dtype=int).reshape(-1, 2), count).tolist()):
         members.setdefault(of, []).append(number)
     return [group for group in members.values() if len(group) > 1]
 

@@ -37,18 +37,28 @@ class Forecast:
         """Return the seconds of all that comes behind training, `together` and what was trained before."""
         largest = max(p.fraction for p in self.planned)
         ended = [p for p in self.planned if p.fraction == largest and p.folder.scores(p.judged_on).exists()]
-        fixed = SECONDS_OF_REPORT + SECONDS_A_MODEL * len({p.model for p in self.planned})
+        fixed = seconds_to_report(len({p.model for p in self.planned}))
         if not ended:
             return fixed
         images = images_for(ended)
-        seconds = {p.model: seconds_to_look(p, images) for p in ended}
+        seconds = {p.model: seconds_to_look_into(p, images) for p in ended}
         typical = sum(seconds.values()) / len(seconds)
         looked_into = {p.title(): p for p in (*ended, *together) if p.fraction == largest}
         return fixed + sum(seconds.get(p.model, typical) for p in looked_into.values()) / self.jobs
 
 
-def seconds_to_look(trained: PlannedRun, images: int) -> float:
+def seconds_to_report(models: int) -> float:
+    """Return how long it takes to time so many models, each alone, and to write the report."""
+    return SECONDS_OF_REPORT + SECONDS_A_MODEL * models
+
+
+def seconds_to_look(images: int, seconds_per_answer: float) -> float:
+    """Return how long the look at a model takes, on so many changed images."""
+    return BETWEEN + PASSES * images * seconds_per_answer
+
+
+def seconds_to_look_into(trained: PlannedRun, images: int) -> float:
     """Return how long the look at a trained model will take, on so many images at most."""
     summary, scores = read_json(trained.folder.summary), read_json(trained.folder.scores(trained.judged_on))
     answer = summary["seconds"] / max(1, summary["images_seen"]) / PASSES_OF_A_STEP
-    return BETWEEN + PASSES * min(images, scores["num_images"]) * answer
+    return seconds_to_look(min(images, scores["num_images"]), answer)

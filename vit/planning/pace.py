@@ -6,10 +6,16 @@ Each is measured in a process of its own, as many side by side as will train so.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..comparison.fresh_processes import FreshProcesses
 from ..comparison.jobs import threads_of_a_training
 from ..comparison.plan import PlannedRun
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..training.trial_steps import Trial
 
 WARM_UP_STEPS = 2
 LEAST_STEPS = 3
@@ -61,13 +67,13 @@ def measure(planned: PlannedRun, threads: int) -> Pace:
         images += sum(len(inputs) for inputs, _ in parts)
         steps += 1
     training = (time.perf_counter() - start) / images
-    return Pace(parameters, macs, ready, training, seconds_per_answer(trial.module, first[0][0], trial))
+    return Pace(parameters, macs, ready, training, seconds_per_answer(trial, first[0][0]))
 
 
-def seconds_per_answer(module, inputs, trial) -> float:
+def seconds_per_answer(trial: "Trial", inputs: "Tensor") -> float:
     import torch
 
-    module.eval()
+    module = trial.module.eval()
     with (
         torch.inference_mode(),
         torch.autocast(trial.device, trial.autocast_type, enabled=trial.autocast_type is not None),

@@ -33,7 +33,6 @@ CHEAPER = 3.0  # times as many epochs as enough, before the next larger pair is 
 class StudyPlan:
     """Complete recipes by the models' names, what was chosen and why, and the seconds that all of it takes."""
 
-    survey: Survey
     recipes: dict[str, Recipe]
     choices: list[Choice]
     paces: dict[str, Pace]
@@ -173,7 +172,6 @@ class Study:
             **of_comparison,
         }
         return StudyPlan(
-            survey=self.survey,
             recipes={name: override(recipe, {**time, **self.settings}) for name, recipe in field.recipes.items()},
             choices=self.choices(field, schedule),
             paces=field.paces,

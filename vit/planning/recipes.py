@@ -13,7 +13,7 @@ from .contestants import Contestant
 from .networks import SMALL
 from .survey import Survey
 
-FEW_IMAGES = 1_000  # of training, with which a step has half as many
+FEW_FOR_A_STEP = 1_000  # images of training, with which a step has half as many
 BATCH_SIZES = (32, 64)
 SHARE_OF_DISK = 0.25  # that decoded images may take
 BYTES_OF_A_PIXEL = 3 * 4 / 3 * (8 / 7) ** 2  # three channels, of a photograph's longer side too, kept for random crops
@@ -37,7 +37,7 @@ def recipe_for(contestant: Contestant, survey: Survey, size: tuple[int, int], se
 
 
 def from_scratch(contestant: Contestant, survey: Survey, size: tuple[int, int]) -> Recipe:
-    batch_size = BATCH_SIZES[survey.training >= FEW_IMAGES]
+    batch_size = BATCH_SIZES[survey.training >= FEW_FOR_A_STEP]
     return parse(
         {
             "data": plain(survey.data) | {"image_size": list(size)},

@@ -6,8 +6,8 @@ Three seeds come before folds, folds before fractions; with less time fractions 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from ..comparison.forecast import BETWEEN, SECONDS_A_MODEL, SECONDS_OF_REPORT
-from ..comparison.probes import FEWEST, PASSES
+from ..comparison.forecast import BETWEEN, seconds_to_look, seconds_to_report
+from ..comparison.probes import FEWEST
 from ..errors import UserError
 from ..progress import clock
 from .pace import Pace
@@ -93,8 +93,8 @@ def training_seconds(paces: Sequence[Pace], work: Work, shape: Shape, epochs: in
 def concluding_seconds(paces: Sequence[Pace], work: Work, shape: Shape, jobs: int) -> float:
     """Return the seconds to look at models on changed images, to time each alone, and to write the report."""
     images = min(FEWEST, work.in_folds(shape.folds).test)
-    looking = sum(shape.trainings * (BETWEEN + images * PASSES * pace.seconds_per_answer) for pace in paces) / jobs
-    return looking + SECONDS_A_MODEL * len(paces) + SECONDS_OF_REPORT
+    looking = sum(shape.trainings * seconds_to_look(images, pace.seconds_per_answer) for pace in paces) / jobs
+    return looking + seconds_to_report(len(paces))
 
 
 def epochs_within(seconds: float, paces: Sequence[Pace], work: Work, shape: Shape, jobs: int) -> int:

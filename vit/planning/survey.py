@@ -1,6 +1,5 @@
 """What a plan must know of images: how many, of what sizes, in which classes and splits; a few of them are decoded."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +33,6 @@ class Survey:
     given: tuple[str, ...]  # the splits that are there
     small: bool
     encoded: bool  # files that are decoded, unlike a data set of arrays
-    seconds_per_image: float  # to decode one
 
     @property
     def images(self) -> int:
@@ -60,7 +58,6 @@ def look(data: str, overrides: Mapping[str, Any]) -> Survey:
     if dataset.train.multilabel:
         raise UserError(f"{data}: a comparison judges one label an image, and these images may have several")
     counts = dataset.train.counts(len(dataset.classes))
-    side, seconds = shorter_side(dataset.train)
     return Survey(
         data=section,
         label=Path(data).name or str(data),
@@ -70,22 +67,19 @@ def look(data: str, overrides: Mapping[str, Any]) -> Survey:
         test=len(dataset.test),
         fewest=int(counts.min()),
         most=int(counts.max()),
-        side=side,
+        side=shorter_side(dataset.train),
         given=tuple(source.splits),
         small=dataset.small,
         encoded=dataset.train.store.encoded,
-        seconds_per_image=seconds,
     )
 
 
-def shorter_side(images: Images) -> tuple[int, float]:
-    """Return the median of the images' shorter sides, and the seconds to decode one; files that are broken are left."""
+def shorter_side(images: Images) -> int:
+    """Return the median of some images' shorter sides; files that are broken are left."""
     sides = []
-    began = time.perf_counter()
     for i in np.unique(np.linspace(0, len(images) - 1, LOOKED_AT, dtype=int)).tolist():
         try:
             sides.append(min(images.read(i).size))
         except UserError:  # told, with all others, before anything trains
             continue
-    seconds = (time.perf_counter() - began) / max(1, len(sides))
-    return (int(np.median(sides)) if sides else ANY_SIZE), seconds
+    return int(np.median(sides)) if sides else ANY_SIZE

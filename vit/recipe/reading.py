@@ -12,14 +12,13 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from ..errors import UserError, nearest
-from ..registry import DATASETS, LISTS
+from ..registry import BY_PATH, DATASETS, LISTS
 from .comparison import Comparison
 from .mistakes import check_names, schema_mistakes
 from .sections import OF_ALL_OPTIMIZERS, ONLY_WHERE, TIMM, Model, Recipe
 from .types import names_of
 from .values import changed, flattened, read_yaml, refuse
 
-GIVEN = ("folder", "csv", "shards")  # kinds of data, which need a path
 VARIED = {
     "data.fraction": "fractions",
     "training.seed": "seeds",
@@ -59,7 +58,7 @@ def is_data(source: object) -> bool:
 
 def names_data(source: object) -> bool:
     """Return whether it is a folder of images, a file that lists them, or a data set's name: nothing to be read."""
-    named = str(source) in DATASETS and str(source) not in GIVEN and not os.path.exists(str(source))
+    named = str(source) in DATASETS and str(source) not in BY_PATH and not os.path.exists(str(source))
     return named or is_data(source)
 
 

@@ -2,6 +2,7 @@
 
 from .table import REQUIRED, Lazy, Table
 from .tables import (
+    BY_PATH,
     DATASETS,
     LISTS,
     MODELS,
@@ -15,6 +16,7 @@ from .tables import (
 )
 
 __all__ = [
+    "BY_PATH",
     "DATASETS",
     "LISTS",
     "MODELS",

@@ -43,6 +43,7 @@ PUBLISHED = {  # timm's name of the weights that a name of ours stands for
 }
 
 LISTS = (".csv", ".tsv")  # endings of files that list images
+BY_PATH = ("folder", "csv", "shards")  # data sets that are nothing without a path
 
 DATASETS: Table = {
     "digits": Lazy("data.sources.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),

@@ -7,9 +7,8 @@ four copies is right on all: taken for independent, they would make equal models
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from ..chains import chains_of
 from .results import Audit, Unaudited
 
 
@@ -34,9 +33,7 @@ def clusters_of(ids: np.ndarray, digests: np.ndarray | None, audits: Sequence[Au
         if values is not None:
             _, first, which = np.unique(values, return_index=True, return_inverse=True)
             links.append(np.stack([first[which], np.arange(count)], axis=1))
-    one, other = np.concatenate(links).T
-    graph = coo_array((np.ones(len(one)), (one, other)), shape=(count, count))
-    found = connected_components(graph, directed=False)[1]
+    found = chains_of(np.concatenate(links), count)
     _, first, which = np.unique(found, return_index=True, return_inverse=True)
     return np.argsort(np.argsort(first))[which]
 

@@ -12,7 +12,7 @@ from math import log
 import numpy as np
 
 from .clusters import by_cluster
-from .results import Aim, FewLabels, FractionRow, Ground, ModelRow, Pace, Pair, Ratio, Recommendation
+from .results import Accuracy, Aim, FewLabels, FractionRow, Ground, ModelRow, Pace, Pair, Ratio, Recommendation
 from .runs import Group, correct_of, folds_of, images_of
 from .statistics import FEWEST_SEEDS
 from .verdicts import pair_rows
@@ -62,10 +62,15 @@ def recommendations(
     return [whole.most_accurate("most_accurate"), whole.fastest(), _of_few_labels(models, few, fractions, margin)]
 
 
+def few_label_accuracies(few: FewLabels | None, fractions: list[FractionRow]) -> dict[str, Accuracy]:
+    """Return the accuracy of every model that was trained on about a tenth of the data, by its name."""
+    return {row.model: row.top1 for row in fractions if few and row.fraction == few.fraction}
+
+
 def _of_few_labels(
     models: list[ModelRow], few: FewLabels | None, fractions: list[FractionRow], margin: float
 ) -> Recommendation:
-    top1 = {row.model: row.top1.mean for row in fractions if few and row.fraction == few.fraction}
+    top1 = {name: found.mean for name, found in few_label_accuracies(few, fractions).items()}
     trained = {model.name: model for model in models if model.name in top1}
     if few is None or len(trained) < 2:
         return Recommendation("few_labels", "not_measured", None, [], [], [], None, None, [], timed_alike=True)
@@ -95,11 +100,7 @@ class Standing:
             return self._nothing(aim)
         if self.proven == self.unbeaten and len(self.proven) == 1:
             return self._take(aim, "ahead", self.proven)
-        return (
-            self._take(aim, "as_good", self.proven)
-            if self.proven
-            else self._take(aim, "not_known", self.measured_close)
-        )
+        return self._take(aim, "as_good" if self.proven else "not_known", self.proven or self.measured_close)
 
     @property
     def tested(self) -> list[str]:
@@ -111,7 +112,7 @@ class Standing:
     @property
     def unbeaten(self) -> list[str]:
         """Return the models that none was found more accurate than, the most accurate first."""
-        beaten = {pair.b if pair.winner == pair.a else pair.a for pair in self.pairs if pair.winner}
+        beaten = {loser_of(pair) for pair in self.pairs if pair.winner}
         return [name for name in self.tested if name not in beaten]
 
     @property
@@ -185,10 +186,14 @@ class Standing:
 
     def _faster(self, taken: str, among: list[str]) -> list[str]:
         """Return the models that surely answer sooner and were not found worse by more than the margin."""
-        worse = {pair.b if pair.winner == pair.a else pair.a for pair in self.pairs if pair.verdict == "better_by_more"}
+        worse = {loser_of(pair) for pair in self.pairs if pair.verdict == "better_by_more"}
         least = self.models[taken].latency_ms_low
         rest = [self.models[name] for name in self.tested if name not in among and name not in worse]
         return [row.name for row in rest if row.latency_ms_high < least] if self._timed_alike else []
+
+
+def loser_of(pair: Pair) -> str:
+    return pair.b if pair.winner == pair.a else pair.a
 
 
 def _overlap(a: ModelRow, b: ModelRow) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from .formats import decimals_for, margin, milliseconds, of_rounds, ratio, series
-from .recommendation import TENTH
+from .recommendation import TENTH, few_label_accuracies
 from .results import Aim, ModelRow, Pace, Pair, Recommendation, Results
 from .selection import first_pair
 from .statistics import FIRM_SEEDS
@@ -193,7 +193,7 @@ def _difference(row: Recommendation, results: Results) -> str:
 def _accuracies(row: Recommendation, results: Results) -> dict[str, float]:
     few = results.few_labels
     if row.aim == "few_labels" and few:
-        return {each.model: each.top1.mean for each in results.data_efficiency if each.fraction == few.fraction}
+        return {name: top1.mean for name, top1 in few_label_accuracies(few, results.data_efficiency).items()}
     return {model.name: model.top1.mean for model in results.models}
 
 

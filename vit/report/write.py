@@ -10,7 +10,8 @@ from markupsafe import Markup, escape
 from ..files import csv_text, json_text, write_texts
 from . import caveats, design, formats, literature, numbers, plots, recommendation_wording, wording
 from .pages import templates
-from .results import Accuracy, Outcome, Results, to_plain
+from .recommendation import few_label_accuracies
+from .results import Outcome, Results, to_plain
 
 MOST_SKIPPED_SHOWN = 100
 MOST_CONFUSIONS_SHOWN = 20  # where there are too many classes for a figure
@@ -78,7 +79,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "folds": design.folds_in_words(results),
         "findings": wording.findings(results),
         "advice": recommendation_wording.advice(results),
-        "few_labels": few_labels_of(results),
+        "few_labels": few_label_accuracies(results.few_labels, results.data_efficiency),
         "damaged": {row.model: row for row in results.robustness},
         "caveats": caveats.caveats(results),
         "families": formats.NAMES,
@@ -95,12 +96,6 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
-
-
-def few_labels_of(results: Results) -> dict[str, Accuracy]:
-    """Return the accuracy of every model that was trained on about a tenth of the data."""
-    few = results.few_labels
-    return {row.model: row.top1 for row in results.data_efficiency if few and row.fraction == few.fraction}
 
 
 def dataset_of(results: Results) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from ...errors import UserError, nearest
-from ...registry import DATASETS, LISTS
+from ...registry import BY_PATH, DATASETS, LISTS
 from ..decoding import reading
 from .images import Images, Source
 from .passed_over import in_words
@@ -232,7 +232,7 @@ def named(data: str | Path) -> tuple[str, str | None]:
         return "shards" if has_shards and not holds_images(place) else "folder", str(data)
     if place.is_file() and place.suffix.lower() in LISTS:
         return "csv", str(data)
-    if str(data) in DATASETS and str(data) not in ("folder", "csv", "shards"):
+    if str(data) in DATASETS and str(data) not in BY_PATH:
         return str(data), None
     raise UserError(
         f"{data} is no folder, no CSV file and no dataset{nearest(str(data), DATASETS)} ({', '.join(DATASETS)})"
