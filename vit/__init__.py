@@ -11,6 +11,7 @@ from .messages import begin_to_speak
 if TYPE_CHECKING:
     from .commands.compare import compare
     from .commands.evaluate import evaluate
+    from .commands.explain import explain
     from .commands.export import export
     from .commands.finetune import finetune
     from .commands.models import list_models
@@ -25,6 +26,7 @@ __all__ = [
     "compare",
     "create_model",
     "evaluate",
+    "explain",
     "export",
     "finetune",
     "list_models",
@@ -38,6 +40,7 @@ _HOMES = {
     "compare": "vit.commands.compare",
     "create_model": "vit.model",
     "evaluate": "vit.commands.evaluate",
+    "explain": "vit.commands.explain",
     "export": "vit.commands.export",
     "finetune": "vit.commands.finetune",
     "list_models": "vit.commands.models",

@@ -50,6 +50,11 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Cover(StrEnum):
+    mean = "mean"
+    blur = "blur"
+
+
 class Target(StrEnum):
     safetensors = "safetensors"
     timm = "timm"

@@ -21,6 +21,7 @@ from .arguments import (
     MODEL_HELP,
     AnswerPrecision,
     Answers,
+    Cover,
     Format,
     MergeTokens,
     Out,
@@ -180,6 +181,32 @@ def compare(
         models=models,
     )
     print_result((folder / "report.html").as_posix())
+
+
+@app.command()
+def explain(
+    given: Annotated[
+        list[str], typer.Argument(metavar="MODEL... PATH...", help="models, and then image files or folders of them")
+    ],
+    method: Annotated[
+        str | None, typer.Option(metavar="NAME", help="attention, hirescam, occlusion, ...; else each model's own")
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", metavar="NAME", help="a class to explain, else the answer; repeatable"),
+    ] = None,
+    fill: Annotated[Cover, typer.Option(help="what covers a cell when maps are measured")] = Cover.mean,
+    out: Out = None,
+) -> None:
+    """Show why models answer as they do, side by side, and whether the maps mean anything."""
+    with importing():
+        from ..commands import explain as command
+
+    explained = command.explain_to_folder(given, method=method, classes=classes or (), fill=fill.value, out=out)
+    print_result(command.show(explained.found))
+    print_result(explained.page.as_posix())
+    if explained.unreadable:
+        raise UserError("\n".join(explained.unreadable))
 
 
 @app.command()

@@ -41,23 +41,36 @@ class Preprocessing:
 
 def to_size(preprocessing: Preprocessing, image: Image.Image) -> Image.Image:
     """Bring an image to the model's size, as in evaluation, and leave its pixels in [0, 255]."""
-    # Down, as timm does; but a fraction that was a quotient of whole numbers gives its whole number back.
-    height, width = (int(side / preprocessing.crop_fraction + 1e-9) for side in preprocessing.image_size)
-    if preprocessing.crop_mode == "squash":
-        resized = (width, height)
-    elif height * image.width >= width * image.height:  # the height decides; torchvision rounds the other side down
-        resized = (int(height * image.width / image.height), height)
-    else:
-        resized = (width, int(width * image.height / image.width))
+    resized, kept = _resized_and_kept(preprocessing, image.size)
     resampling = Image.Resampling[preprocessing.interpolation.upper()]
-    height, width = preprocessing.image_size
-    left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
-    kept = (left, top, left + width, top + height)
     if resized[0] * resized[1] > MOST_RESIZED_PIXELS:
         return _resized_in_part(image, resized, kept, resampling)
     if resized != image.size:
         image = image.resize(resized, resampling)
     return image.crop(kept) if kept != (0, 0, *resized) else image
+
+
+def seen_of(preprocessing: Preprocessing, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """Return what the model sees of an image of a width and height: left, top, right, bottom in its pixels."""
+    resized, kept = _resized_and_kept(preprocessing, size)
+    scales = [before / after for before, after in zip(size, resized, strict=True)]
+    left, top, right, bottom = (kept[i] * scales[i % 2] for i in range(4))
+    return left, top, right, bottom
+
+
+def _resized_and_kept(preprocessing: Preprocessing, size: tuple[int, int]) -> tuple[tuple[int, int], Box]:
+    """Return the width and height to which an image of a width and height is resized, and what is kept of it then."""
+    # Down, as timm does; but a fraction that was a quotient of whole numbers gives its whole number back.
+    height, width = (int(side / preprocessing.crop_fraction + 1e-9) for side in preprocessing.image_size)
+    if preprocessing.crop_mode == "squash":
+        resized = (width, height)
+    elif height * size[0] >= width * size[1]:  # the height decides; torchvision rounds the other side down
+        resized = (int(height * size[0] / size[1]), height)
+    else:
+        resized = (width, int(width * size[1] / size[0]))
+    height, width = preprocessing.image_size
+    left, top = round((resized[0] - width) / 2), round((resized[1] - height) / 2)
+    return resized, (left, top, left + width, top + height)
 
 
 def _resized_in_part(

@@ -1,0 +1,137 @@
+"""The ways to explain an answer, what each of them answers, and which one a model gets when none is named."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..errors import UserError, nearest
+from .attention_maps import gradient_weighted_attention, last_attention, rollout
+from .cells import Grid
+from .feature_maps import grad_cam, hirescam, last_map, layer_cam, size_of
+from .pixel_maps import integrated_gradients, occlusion
+from .token_trunks import token_trunk
+
+COARSEST = 4  # places along the shorter side of a map: of 2 x 2, digits_resnet's, HiResCAM was no better than chance
+FLAT = 1e-9  # of its largest value: a map with less between its extremes says nothing
+OF_TOKENS = "needs a Vision Transformer's tokens, and cannot follow those of this model"
+OF_FEATURES = "needs a residual network's or a Vision Transformer's last map, and does not know where this model has it"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make maps [B, rows, columns] of images for classes [B], and the question that they answer.
+
+    `maps` raises UserError, with the reason, for a model that the method is not made for.
+    """
+
+    title: str
+    answers: str
+    of_a_class: bool
+    maps: Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]
+
+
+def of_tokens(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]:
+    """Return a method that follows a transformer's tokens."""
+
+    def maps(module: nn.Module, images: Tensor, classes: Tensor, grid: Grid) -> Tensor:
+        trunk = token_trunk(module)
+        if trunk is None:
+            raise UserError(OF_TOKENS)
+        return function(module, trunk, images, classes)
+
+    return maps
+
+
+def of_features(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]:
+    """Return a method that weighs the last map's features."""
+
+    def maps(module: nn.Module, images: Tensor, classes: Tensor, grid: Grid) -> Tensor:
+        at = last_map(module)
+        if at is None:
+            raise UserError(OF_FEATURES)
+        return function(module, at, images, classes)
+
+    return maps
+
+
+WHY = "why this class"
+FLOW = "where information flowed, whatever the class"
+METHODS: Mapping[str, Method] = {
+    "attention": Method(
+        "gradient-weighted attention",
+        f"{WHY}: attention, followed through all blocks, where it raises the class's logit",
+        True,
+        of_tokens(gradient_weighted_attention),
+    ),
+    "hirescam": Method(
+        "HiResCAM",
+        f"{WHY}: what each place of the last map adds to the class's logit",
+        True,
+        of_features(hirescam),
+    ),
+    "occlusion": Method(
+        "occlusion",
+        f"{WHY}: what its logit loses where a cell is covered by the mean colour",
+        True,
+        lambda module, images, classes, grid: occlusion(module, images, classes, grid),
+    ),
+    "integrated_gradients": Method(
+        "integrated gradients",
+        f"{WHY}: what each pixel adds to its logit on the way from the mean colour to the image",
+        True,
+        lambda module, images, classes, grid: integrated_gradients(module, images, classes),
+    ),
+    "grad_cam": Method(
+        "Grad-CAM", f"{WHY}: features of the last map, weighed by their mean gradients", True, of_features(grad_cam)
+    ),
+    "layer_cam": Method(
+        "LayerCAM",
+        f"{WHY}: features of the last map where they raise the class's logit, place by place",
+        True,
+        of_features(layer_cam),
+    ),
+    "rollout": Method("attention rollout", f"{FLOW}: attention of all blocks, multiplied", False, of_tokens(rollout)),
+    "last_attention": Method(
+        "attention of the last block",
+        f"{FLOW}: the mean of the last block's heads",
+        False,
+        of_tokens(lambda module, trunk, images, classes: last_attention(module, trunk, images).mean(1)),
+    ),
+}
+
+
+def default_method(module: nn.Module, images: Tensor) -> str:
+    """Return the name of a model's method for images of this size: by its attention, or by its last map.
+
+    Occlusion, which any model has, where there is neither, or a map too coarse to tell cells apart.
+    """
+    if token_trunk(module):
+        return "attention"
+    at = last_map(module)
+    if at is None or min(size_of(module, at, images)) < COARSEST:
+        return "occlusion"
+    return "hirescam"
+
+
+def method_named(name: str) -> Method:
+    """Return a method; raises UserError for one that does not exist."""
+    if name not in METHODS:
+        raise UserError(f"there is no method {name}{nearest(name, METHODS)}; allowed: {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def why_flat(values: Tensor, module: nn.Module) -> str | None:
+    """Return why one map [rows, columns] says nothing, or None where it says something."""
+    if not bool(torch.isfinite(values).all()):
+        return "the model's gradients are not finite"
+    low, high = float(values.min()), float(values.max())
+    if high - low > FLAT * max(abs(low), abs(high)) and high != low:
+        return None
+    heads = [part for part in module.modules() if isinstance(part, nn.Linear)]
+    if heads and not bool(heads[-1].weight.any()):
+        return "the head's weights are zero: the model answers the same whatever it sees"
+    if high == low == 0:
+        return "nothing in the image raises this class's logit"
+    return "every place counts the same"

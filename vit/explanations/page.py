@@ -1,0 +1,207 @@
+"""A folder of explanations: one page that needs nothing else, pictures, maps as arrays, and all numbers."""
+
+import base64
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..data.preprocessing import seen_of
+from ..files import replace_file, write_json, write_text
+from ..model import Model
+from ..report.pages import templates
+from . import overlays, wording
+from .explain import Explanation
+from .faithfulness import FEWEST
+from .figures import attention_mosaic, curves_figure
+from .methods import METHODS
+from .side_by_side import ExplainedImage, MethodRow, SideBySide
+
+PAGE, NUMBERS, MAPS, PICTURES = "explanation.html", "explanation.json", "maps.npz", "overlays"
+MOST_SHOWN = 24  # images, on the page
+MOST_CURVES = 6  # images, whose curves are drawn one by one
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One map over its image, as the page shows it."""
+
+    model: str
+    method: str
+    probability: float
+    ground: str
+    colours: str
+    scale: str
+    flat: str | None
+    found: str
+
+
+def write(found: SideBySide, folder: Path) -> Path:
+    """Write everything into a folder; return the page."""
+    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    for name, image in _overlays(found):
+        replace_file(folder / PICTURES / name, lambda beside, image=image: image.save(beside, "PNG"))
+    replace_file(folder / MAPS, lambda beside: _save_maps(beside, found))
+    write_json(folder / NUMBERS, numbers(found))
+    write_text(folder / PAGE, page(found))
+    return folder / PAGE
+
+
+def numbers(found: SideBySide) -> dict[str, Any]:
+    """Return everything that was measured, as plain values."""
+    return {
+        "protocol": asdict(found.protocol) | {"rows": found.grid.rows, "columns": found.grid.columns},
+        "methods": [asdict(row) | {"verdict": wording.verdict(row.faithfulness)} for row in found.methods],
+        "images": [
+            {"path": str(image.path), "explanations": [_numbers_of(*row) for row in rows(image)]}
+            for image in found.images
+        ],
+    }
+
+
+def rows(image: ExplainedImage) -> Iterator[tuple[str, Explanation]]:
+    """Yield (model, explanation) of an image, class by class."""
+    for by_model in image.answers.values():
+        for model, some in by_model.items():
+            yield from ((model, explanation) for explanation in some)
+
+
+def page(found: SideBySide) -> str:
+    """Return the page."""
+    shown = found.images[:MOST_SHOWN]
+    few = len(found.images) <= MOST_CURVES
+    return (
+        templates(autoescape=True)
+        .get_template(PAGE)
+        .render(
+            models=list(found.models),
+            count=len(found.images),
+            methods=[_method_row(row) for row in found.methods],
+            protocol=wording.protocol_in_words(found.protocol, found.grid, len(found.images)),
+            images=[_shown(image, found, few) for image in shown],
+            mean_curves=curves_figure(_likeliest(found)),
+            inside=_inside(found),
+            title=_title(found),
+            lead=wording.lead([row.faithfulness for row in found.methods]),
+            questions={METHODS[row.method].title: METHODS[row.method].answers for row in found.methods},
+            fewest=FEWEST,
+        )
+    )
+
+
+def _title(found: SideBySide) -> str:
+    models = " and ".join(found.models) if len(found.models) < 3 else f"{len(found.models)} models"
+    return f"Why does {models} answer so?" if len(found.models) == 1 else f"Why do {models} answer so?"
+
+
+def _method_row(row: MethodRow) -> dict[str, Any]:
+    faithfulness = row.faithfulness
+    return {
+        "model": row.model,
+        "title": METHODS[row.method].title,
+        "deletion": wording.gain_in_words(faithfulness.deletion) if faithfulness else "–",
+        "insertion": wording.gain_in_words(faithfulness.insertion) if faithfulness else "–",
+        "likeness": wording.likeness_in_words(row.likeness),
+        "verdict": wording.verdict(faithfulness),
+        "found": bool(faithfulness and faithfulness.is_better_than_random),
+    }
+
+
+def _shown(image: ExplainedImage, found: SideBySide, few: bool) -> dict[str, Any]:
+    small = overlays.small(image.image)
+    classes = []
+    for name, by_model in image.answers.items():
+        pictures = [
+            _picture(model, one, image.image, small, found.models[model])
+            for model, some in by_model.items()
+            for one in some
+        ]
+        curves = {model: some[:1] for model, some in by_model.items()}
+        classes.append({"name": name, "pictures": pictures, "curves": curves_figure(curves) if few else None})
+    return {"name": image.path.name, "path": str(image.path), "photo": _address(small), "classes": classes}
+
+
+def _picture(model: str, one: Explanation, image: Image.Image, small: Image.Image, of: Model) -> Picture:
+    seen = seen_of(of.preprocessing, image.size)
+    return Picture(
+        model=model,
+        method=METHODS[one.method].title,
+        probability=one.probability,
+        ground=_address(overlays.ground(small, image.size, seen)),
+        colours="" if one.flat else _address(overlays.layer(one.map, image.size, seen, small.size)),
+        scale=overlays.scale_in_words(one.map),
+        flat=one.flat,
+        found=wording.curves_in_words(one.curves) if one.curves else "",
+    )
+
+
+def _likeliest(found: SideBySide) -> dict[str, list[Explanation]]:
+    """Return each model's explanations by its first method, of the class that it finds likeliest in every image."""
+    result: dict[str, list[Explanation]] = {}
+    for name in found.models:
+        by_image = [[some[name][0] for some in image.answers.values() if some[name]] for image in found.images]
+        result[name] = [max(some, key=lambda one: one.probability) for some in by_image if some]
+    return result
+
+
+def _inside(found: SideBySide) -> list[dict[str, str]]:
+    first = found.images[0]
+    mosaics = ((name, attention_mosaic(model, first.image)) for name, model in found.models.items())
+    return [{"model": name, "image": first.path.name, "picture": _address(m)} for name, m in mosaics if m is not None]
+
+
+def _overlays(found: SideBySide) -> Iterator[tuple[str, Image.Image]]:
+    for number, image in enumerate(found.images, 1):
+        small = overlays.small(image.image)
+        for model, one in rows(image):
+            seen = seen_of(found.models[model].preprocessing, image.image.size)
+            base = overlays.ground(small, image.image.size, seen)
+            colours = overlays.layer(one.map, image.image.size, seen, small.size)
+            yield f"{_stem(number, image.path, model, one)}.png", overlays.together(base, colours)
+
+
+def _stem(number: int, path: Path, model: str, one: Explanation) -> str:
+    parts = (f"{number:03}", path.stem, model, one.class_name, one.method)
+    return "-".join(re.sub(r"[^\w.]+", "_", part)[:40] for part in parts)
+
+
+def _save_maps(beside: Path, found: SideBySide) -> None:
+    maps = {
+        _stem(number, image.path, model, one): one.map
+        for number, image in enumerate(found.images, 1)
+        for model, one in rows(image)
+    }
+    with beside.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **maps)
+
+
+def _numbers_of(model: str, one: Explanation) -> dict[str, Any]:
+    curves = one.curves
+    return {
+        "model": model,
+        "class": one.class_name,
+        "probability": one.probability,
+        "method": one.method,
+        "flat": one.flat,
+        "map": {
+            "rows": one.map.shape[0],
+            "columns": one.map.shape[1],
+            "least": float(one.map.min()),
+            "most": float(one.map.max()),
+        },
+        "curves": None if curves is None else {key: values.tolist() for key, values in vars(curves).items()},
+        "gains": None if curves is None else dict(zip(("deletion", "insertion"), curves.gains, strict=True)),
+    }
+
+
+def _address(image: Image.Image) -> str:
+    """Return a picture as a data: address: colours with their transparency, photographs smaller."""
+    buffer = io.BytesIO()
+    kind = "png" if image.mode == "RGBA" or max(image.size) <= 64 else "jpeg"
+    image.save(buffer, kind.upper(), **({"quality": 85} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

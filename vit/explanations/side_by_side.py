@@ -1,0 +1,180 @@
+"""Several models on the same images: each one's maps, on one grid, and what all images say of every method."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..model import Model
+from ..progress import Countdown
+from .cells import Grid, grid_for, to_cells
+from .explain import Explanation, explained, maps_of, wanted_classes
+from .faithfulness import Faithfulness, Fill, Protocol, of_images
+from .hooks import answering
+from .methods import default_method
+from .weights_check import rank_correlation, with_shuffled_weights
+
+FEW = 3  # images that are looked at in every way
+MOST_CHECKED = 16  # images, with shuffled weights
+OCCLUSION = "occlusion"
+
+
+@dataclass(frozen=True)
+class ExplainedImage:
+    """An image, and what each model says of it: for every class a list of explanations by the model's name."""
+
+    path: Path
+    image: Image.Image
+    answers: Mapping[str, Mapping[str, Sequence[Explanation]]]  # class -> model -> one a method
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """What all images say of a method and model: its faithfulness, and how like the maps of shuffled weights are."""
+
+    model: str
+    method: str
+    faithfulness: Faithfulness | None
+    likeness: float | None
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """Explanations of several models, on one grid, with how they were measured."""
+
+    models: Mapping[str, Model]
+    images: Sequence[ExplainedImage]
+    methods: Sequence[MethodRow]
+    grid: Grid
+    protocol: Protocol
+
+
+def explain_side_by_side(
+    models: Mapping[str, Model],
+    images: Sequence[tuple[Path, Image.Image]],
+    *,
+    method: str | None = None,
+    class_names: Sequence[str] = (),
+    fill: Fill = "mean",
+) -> SideBySide:
+    """Return what every model says of every image.
+
+    Few images are explained by occlusion too, which all models have, and measured finely; of many the mean counts.
+    """
+    few = len(images) <= FEW
+    protocol = Protocol(fill) if few else Protocol(fill, steps=10, random_orders=1)
+    grid = min((grid_for(model.preprocessing.image_size) for model in models.values()), key=lambda grid: grid.cells)
+    inputs = {name: torch.stack([model.transform(image) for _, image in images]) for name, model in models.items()}
+    wanted = classes_by_image(models, inputs, class_names)
+    methods = {name: _methods(model, inputs[name], method, few) for name, model in models.items()}
+    work = sum(
+        len(methods[name]) for name, model in models.items() for names in wanted for c in names if c in model.classes
+    )
+    countdown = Countdown(work, "{done:,} of {total:,} maps made and measured; {left} left")
+    behind = iter(range(1, work + 1))
+    found = {
+        name: [
+            _of_model(model, inputs[name], wanted, one, grid, protocol, lambda: countdown.tell(next(behind)))
+            for one in methods[name]
+        ]
+        for name, model in models.items()
+    }
+    rows = [
+        MethodRow(name, one, _faithfulness(maps), _likeness(model, inputs[name], one, maps, grid))
+        for name, model in models.items()
+        for one, maps in zip(methods[name], found[name], strict=True)
+    ]
+    return SideBySide(models, _by_image(images, wanted, found), rows, grid, protocol)
+
+
+def _by_image(
+    images: Sequence[tuple[Path, Image.Image]],
+    wanted: Sequence[Sequence[str]],
+    found: Mapping[str, Sequence[Sequence[Mapping[str, Explanation]]]],
+) -> list[ExplainedImage]:
+    """Return what was found by model and method, image by image and class by class."""
+    return [
+        ExplainedImage(path, image, {name: _of_class(found, i, name) for name in wanted[i]})
+        for i, (path, image) in enumerate(images)
+    ]
+
+
+def _of_class(
+    found: Mapping[str, Sequence[Sequence[Mapping[str, Explanation]]]], i: int, class_name: str
+) -> dict[str, list[Explanation]]:
+    return {
+        model: [maps[i][class_name] for maps in by_method if class_name in maps[i]]
+        for model, by_method in found.items()
+    }
+
+
+def classes_by_image(
+    models: Mapping[str, Model], inputs: Mapping[str, Tensor], class_names: Sequence[str]
+) -> list[list[str]]:
+    """Return for every image the classes that are explained: those named, else each model's own answers."""
+    by_model = []
+    for name, model in models.items():
+        with answering(model.module):
+            numbers = wanted_classes(model, inputs[name], class_names)
+        by_model.append([[model.classes[i] for i in row] for row in numbers])
+    return [list(dict.fromkeys(one for row in rows for one in row)) for rows in zip(*by_model, strict=True)]
+
+
+def _methods(model: Model, inputs: Tensor, method: str | None, few: bool) -> list[str]:
+    with answering(model.module):
+        own = method or default_method(model.module, inputs)
+    return [own, OCCLUSION] if few and own != OCCLUSION else [own]
+
+
+def _of_model(
+    model: Model,
+    inputs: Tensor,
+    wanted: Sequence[Sequence[str]],
+    method: str,
+    grid: Grid,
+    protocol: Protocol,
+    done: Callable[[], object],
+) -> list[dict[str, Explanation]]:
+    """Return one model's explanations of every image by class, where the model knows it."""
+    pairs = [(i, name) for i, names in enumerate(wanted) for name in names if name in model.classes]
+    some = explained(
+        model,
+        inputs[[i for i, _ in pairs]],
+        [model.classes.index(name) for _, name in pairs],
+        [f"{i}/{name}" for i, name in pairs],
+        method=method,
+        grid=grid,
+        protocol=protocol,
+        done=done,
+    )
+    found: list[dict[str, Explanation]] = [{} for _ in wanted]
+    for (i, name), explanation in zip(pairs, some, strict=True):
+        found[i][name] = explanation
+    return found
+
+
+def _faithfulness(maps: Sequence[Mapping[str, Explanation]]) -> Faithfulness | None:
+    """Return what the model's likeliest explained class of every image says together."""
+    likeliest = [max(of_image.values(), key=lambda e: e.probability) for of_image in maps if of_image]
+    curves = [explanation.curves for explanation in likeliest if explanation.curves]
+    return of_images(curves) if curves else None
+
+
+def _likeness(
+    model: Model, inputs: Tensor, method: str, maps: Sequence[Mapping[str, Explanation]], grid: Grid
+) -> float | None:
+    """Return the rank correlation of some maps with those of shuffled weights; occlusion asks the model itself."""
+    if method == OCCLUSION:
+        return None
+    some = [(i, next(iter(of_image.values()))) for i, of_image in enumerate(maps) if of_image][:MOST_CHECKED]
+    with answering(model.module):
+        shuffled = replace(model, module=with_shuffled_weights(model.module))
+    numbers = [model.classes.index(explanation.class_name) for _, explanation in some]
+    device = next(model.module.parameters()).device
+    others = maps_of(shuffled, inputs[[i for i, _ in some]].to(device), numbers, method, grid)
+    ours = np.stack([explanation.cells.ravel() for _, explanation in some])
+    return rank_correlation(ours, np.concatenate([to_cells(values[None], grid) for values in others]))
