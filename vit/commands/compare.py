@@ -10,12 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..audit.thumbnails import picture
 from ..comparison.audits import audits_of
-from ..comparison.folds import grouped, tested_images
+from ..comparison.folds import grouped
 from ..comparison.jobs import default_jobs
 from ..comparison.kept_results import read_runs
 from ..comparison.local import measure_costs, train_side_by_side
+from ..comparison.pictures import pictures_of
 from ..comparison.plan import PlannedRun, TrainAll, check_same_data, check_same_settings, name_finished, plan
 from ..comparison.probes import probe
 from ..comparison.resampling import resampled, settled
@@ -29,13 +29,14 @@ from ..folder_lock import at_work
 from ..places import place_to_write
 from ..planning.files import Asked, begun, write_plan
 from ..planning.plan import make_plan, show
-from ..recipe import MARGIN, Comparison, Recipe, load_comparison, names_data
+from ..recipe import MARGIN, Comparison, load_comparison, names_data
 from ..recipe.types import seconds_of
 from ..report import write
 from ..report.build import compare_runs
 from ..report.folds import joined_folds
 from ..report.pairing import aligned
-from ..report.results import Environment, Galleries, Search, StudyDesign, Unaudited
+from ..report.pictures import Pictures
+from ..report.results import Environment, Search, StudyDesign, Unaudited
 from ..run_folder import RunFolder
 from ..training import experiment_log
 
@@ -256,13 +257,5 @@ def conclude(folder: Path, planned: list[PlannedRun], design: StudyDesign, title
     audits = [unaudited] if quick else audits_of(planned, folder)
     runs = [replace(run, probes=None) if quick else run for run in joined_folds(read_runs(planned))]
     results = compare_runs(runs, costs, audits, design, title=title, environment=Environment(**environment()))
-    pictures = {} if quick else pictures_of(results.agreement.galleries, planned[0].recipe)
+    pictures = Pictures() if quick else pictures_of(results, planned)
     write.write(folder, results, pictures)
-
-
-def pictures_of(galleries: Galleries | None, recipe: Recipe) -> dict[str, str]:
-    """Return small copies of the test images that the galleries show, by their names."""
-    rows = [*galleries.only_a, *galleries.only_b, *galleries.neither] if galleries else []
-    wanted = {row.id for row in rows}
-    test = tested_images(recipe.data)
-    return {name: picture(test, i) for i, name in enumerate(test.ids) if name in wanted}

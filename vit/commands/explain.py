@@ -12,14 +12,15 @@ from rich.table import Table
 from ..data.decoding.reading import is_image_name, read_image
 from ..data.sources.given import image_files
 from ..errors import UserError
-from ..explanations import page, wording
+from ..explanations import page
 from ..explanations.explain import Explanation, explained, wanted_classes
 from ..explanations.faithfulness import FILLS, Fill
 from ..explanations.hooks import answering
-from ..explanations.methods import METHODS, method_named
+from ..explanations.methods import method_named
 from ..explanations.side_by_side import SideBySide, explain_side_by_side
 from ..model import Model, load
 from ..pretrained import hub
+from ..report import explanations as wording
 from ..run_folder import RunFolder, new_folder
 from ..terminal import as_text, one_line
 
@@ -120,10 +121,8 @@ def show(found: SideBySide) -> str:
     for name in ("model", "method", "deletion", "insertion", "verdict"):
         table.add_column(name, overflow="fold")
     for row in found.methods:
-        gains = (row.faithfulness.deletion, row.faithfulness.insertion) if row.faithfulness else ()
-        told = [wording.gain_in_words(gain) for gain in gains] or ["–", "–"]
-        title = METHODS[row.method].title
-        table.add_row(one_line(row.model), title, *told, wording.verdict(row.faithfulness))
+        gains = (wording.gain_in_words(gain, row) for gain in (row.deletion, row.insertion))
+        table.add_row(one_line(row.model), row.method, *gains, wording.verdict(row))
     return as_text(table)
 
 

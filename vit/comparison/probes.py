@@ -20,7 +20,7 @@ PASSES = 75  # over the images, of each model
 SHARE_OF_TRAINING = 0.05  # of its multiply-accumulates, more than which looking shall not cost
 BATCH_SIZE = 128
 LOOKED_INSIDE = 64  # images
-FORMAT = 2  # of what is kept: since 2, answers by image
+FORMAT = 3  # of what is kept: since 2 answers by image, since 3 what explanations are worth
 
 
 def probe(planned: list[PlannedRun], jobs: int | None = None) -> None:
@@ -58,7 +58,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
     import torch
 
     from ..data.sources import datasets
-    from ..explanations import internals
+    from ..explanations import internals, measured
     from ..hardware.precision import available_device
     from ..model import load
     from ..robustness import changes
@@ -84,6 +84,7 @@ def probe_one(planned: PlannedRun, count: int, threads: int) -> None:
         "of": facts(planned, count),
         "robustness": changes.measure(predict, images, test.labels, test.ids),
         "inside": internals.measure(module, inputs_of(images[:LOOKED_INSIDE])),
+        "explained": measured.measure(model, inputs_of(images[: measured.MOST]), test.ids),
     }
     write_json(planned.folder.probes, found)
 

@@ -15,13 +15,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..randomness import derive_seed
-from ..report.statistics import paired_difference
 from .cells import Grid, covered
 
 Fill = Literal["mean", "blur"]
 FILLS: dict[str, str] = {"mean": "the mean colour", "blur": "a blurred copy of the image"}
 AT_ONCE = 32  # covered images
-FEWEST = 10  # images, from which on a mean over them says something
 BLUR = 1 / 12  # of the shorter side: the deviation of the blurred copy
 
 
@@ -33,9 +31,10 @@ class Protocol:
     steps: int = 20
     random_orders: int = 5
 
-    def in_words(self) -> str:
+    def in_words(self, grid: Grid) -> str:
         orders = "1 random order" if self.random_orders == 1 else f"{self.random_orders} random orders"
-        return f"cells covered with {FILLS[self.fill]}, {self.steps} steps, {orders} an image"
+        cells = f"a grid of {grid.rows} x {grid.columns} cells, covered with {FILLS[self.fill]} in {self.steps} steps"
+        return f"{cells}, beside {orders} an image"
 
     @property
     def forwards(self) -> int:
@@ -62,35 +61,6 @@ class Curves:
             float(area(self.random_deletion).mean() - area(self.deletion)),
             float(area(self.insertion) - area(self.random_insertion).mean()),
         )
-
-
-@dataclass(frozen=True)
-class Gain:
-    """By how much areas are better than those of random orders, in the mean over images, with its 95 % interval.
-
-    Of few images there is no interval: they show nothing.
-    """
-
-    mean: float
-    low: float | None
-    high: float | None
-
-    @property
-    def is_found(self) -> bool:
-        return self.low is not None and self.low > 0
-
-
-@dataclass(frozen=True)
-class Faithfulness:
-    """What many images say of one method and model."""
-
-    images: int
-    deletion: Gain
-    insertion: Gain
-
-    @property
-    def is_better_than_random(self) -> bool:
-        return self.deletion.is_found and self.insertion.is_found
 
 
 def area(curve: np.ndarray) -> np.ndarray:
@@ -140,20 +110,6 @@ def fill_of(images: Tensor, fill: Fill) -> Tensor:
     padded = F.pad(images, (reach,) * 4, mode="reflect")
     down = F.conv2d(padded, weights.view(1, 1, -1, 1).expand(channels, 1, -1, 1), groups=channels)
     return F.conv2d(down, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
-
-
-def of_images(curves: Sequence[Curves]) -> Faithfulness:
-    """Return what the curves of several images say together."""
-    deletion, insertion = np.array([of_one.gains for of_one in curves]).T
-    return Faithfulness(len(curves), _gain(deletion), _gain(insertion))
-
-
-def _gain(gains: np.ndarray) -> Gain:
-    if len(gains) < FEWEST:
-        return Gain(float(gains.mean()), None, None)
-    test = paired_difference(gains[None], np.zeros((1, len(gains))))
-    interval = test.interval()
-    return Gain(test.difference, interval.low, interval.high)
 
 
 def _masks(orders: Sequence[np.ndarray], grid: Grid, steps: int) -> Tensor:

@@ -11,7 +11,7 @@ from .attention_maps import gradient_weighted_attention, last_attention, rollout
 from .cells import Grid
 from .feature_maps import grad_cam, hirescam, last_map, layer_cam, size_of
 from .pixel_maps import integrated_gradients, occlusion
-from .token_trunks import token_trunk
+from .token_trunks import attention_of, token_trunk
 
 COARSEST = 4  # places along the shorter side of a map: of 2 x 2, digits_resnet's, HiResCAM was no better than chance
 FLAT = 1e-9  # of its largest value: a map with less between its extremes says nothing
@@ -57,6 +57,7 @@ def of_features(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor,
 
 
 WHY = "why this class"
+ANY_MODELS = "occlusion"
 FLOW = "where information flowed, whatever the class"
 METHODS: Mapping[str, Method] = {
     "attention": Method(
@@ -107,12 +108,23 @@ def default_method(module: nn.Module, images: Tensor) -> str:
 
     Occlusion, which any model has, where there is neither, or a map too coarse to tell cells apart.
     """
-    if token_trunk(module):
+    if _is_followed(module, images):
         return "attention"
     at = last_map(module)
     if at is None or min(size_of(module, at, images)) < COARSEST:
-        return "occlusion"
+        return ANY_MODELS
     return "hirescam"
+
+
+def _is_followed(module: nn.Module, images: Tensor) -> bool:
+    """Return whether a model is a transformer whose attention can be written down again."""
+    trunk = token_trunk(module)
+    if trunk is None:
+        return False
+    try:
+        return len(list(attention_of(module, trunk, images[:1]))) > 0
+    except UserError:
+        return False
 
 
 def method_named(name: str) -> Method:

@@ -1,9 +1,12 @@
 """A map becomes colour over the picture that it explains: on the whole file, with what the model did not see greyed."""
 
+import base64
+import io
+
 import numpy as np
 from PIL import Image
 
-LARGEST = 512  # pixels of the longer side
+LARGEST, SMALLEST = 512, 128  # pixels of the longer side
 FOR, AGAINST = (213, 94, 0), (0, 114, 178)  # Okabe and Ito's vermilion and blue: safe for all eyes
 CLIPPED = 99.0  # percentile of a map's absolute values from which on its colour is full
 STRONGEST = 0.85  # of a colour, so that the picture stays visible
@@ -12,11 +15,17 @@ SEEN, UNSEEN = 0.6, 0.2  # of a picture's contrast that is left below colours, a
 Box = tuple[float, float, float, float]
 
 
-def small(image: Image.Image) -> Image.Image:
-    """Return a copy no larger than pages show."""
-    scale = min(1.0, LARGEST / max(image.size))
-    width, height = (max(1, round(side * scale)) for side in image.size)
-    return image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+def shown(image: Image.Image, largest: int = LARGEST) -> Image.Image:
+    """Return a copy as large as pages show it; of a small image every pixel is a square."""
+    longest = max(image.size)
+    if longest <= SMALLEST:
+        times = round(SMALLEST / longest)
+        size, resampling = (image.width * times, image.height * times), Image.Resampling.NEAREST
+    else:
+        scale = min(1.0, largest / longest)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        resampling = Image.Resampling.LANCZOS
+    return image.convert("RGB").resize(size, resampling)
 
 
 def ground(image: Image.Image, size: tuple[int, int], seen: Box) -> Image.Image:
@@ -31,8 +40,8 @@ def ground(image: Image.Image, size: tuple[int, int], seen: Box) -> Image.Image:
     return Image.fromarray((255 - contrast * darkness).round().astype(np.uint8)).convert("RGB")
 
 
-def layer(values: np.ndarray, size: tuple[int, int], seen: Box, shown: tuple[int, int]) -> Image.Image:
-    """Return a map [rows, columns] as colours over an image that is `shown` so large: vermilion for, blue against.
+def layer(values: np.ndarray, size: tuple[int, int], seen: Box, on: tuple[int, int]) -> Image.Image:
+    """Return a map [rows, columns] as colours over an image shown `on` so many pixels: vermilion for, blue against.
 
     Full at the 99th percentile; of a map without negative values the least is without colour.
     """
@@ -40,16 +49,30 @@ def layer(values: np.ndarray, size: tuple[int, int], seen: Box, shown: tuple[int
     if values.min() >= 0:
         values = values - values.min()
     strength = np.clip(values / max(np.percentile(np.abs(values), CLIPPED), 1e-30), -1, 1)
-    left, top, right, bottom = _scaled(seen, size, shown)
+    left, top, right, bottom = _scaled(seen, size, on)
     smooth = Image.fromarray(strength.astype(np.float32)).resize(
         (max(1, right - left), max(1, bottom - top)), Image.Resampling.BILINEAR
     )
-    colours = np.zeros((shown[1], shown[0], 4), dtype=np.uint8)
-    inside = np.asarray(smooth)[: shown[1] - top, : shown[0] - left]
+    colours = np.zeros((on[1], on[0], 4), dtype=np.uint8)
+    inside = np.asarray(smooth)[: on[1] - top, : on[0] - left]
     part = colours[top : top + inside.shape[0], left : left + inside.shape[1]]
     part[..., :3] = np.where(inside[..., None] >= 0, FOR, AGAINST)
     part[..., 3] = (255 * STRONGEST * np.abs(inside)).round()
     return Image.fromarray(colours, "RGBA")
+
+
+def drawn(image: Image.Image, values: np.ndarray, seen: Box, largest: int = LARGEST) -> Image.Image:
+    """Return a map's colours on the image that it explains."""
+    copy = shown(image, largest)
+    return together(ground(copy, image.size, seen), layer(values, image.size, seen, copy.size))
+
+
+def address(image: Image.Image) -> str:
+    """Return a picture as a data: address: colours with their transparency, photographs smaller."""
+    buffer = io.BytesIO()
+    kind = "png" if image.mode == "RGBA" else "jpeg"
+    image.save(buffer, kind.upper(), **({"quality": 85} if kind == "jpeg" else {}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def together(base: Image.Image, colours: Image.Image) -> Image.Image:

@@ -1,7 +1,5 @@
 """A folder of explanations: one page that needs nothing else, pictures, maps as arrays, and all numbers."""
 
-import base64
-import io
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -14,13 +12,15 @@ from PIL import Image
 from ..data.preprocessing import seen_of
 from ..files import replace_file, write_json, write_text
 from ..model import Model
+from ..report import explanations as wording
 from ..report.pages import templates
-from . import overlays, wording
+from ..report.results import ExplanationRow
+from ..report.results.explanations import FEWEST
+from . import overlays
 from .explain import Explanation
-from .faithfulness import FEWEST
 from .figures import attention_mosaic, curves_figure
 from .methods import METHODS
-from .side_by_side import ExplainedImage, MethodRow, SideBySide
+from .side_by_side import ExplainedImage, SideBySide
 
 PAGE, NUMBERS, MAPS, PICTURES = "explanation.html", "explanation.json", "maps.npz", "overlays"
 MOST_SHOWN = 24  # images, on the page
@@ -56,7 +56,7 @@ def numbers(found: SideBySide) -> dict[str, Any]:
     """Return everything that was measured, as plain values."""
     return {
         "protocol": asdict(found.protocol) | {"rows": found.grid.rows, "columns": found.grid.columns},
-        "methods": [asdict(row) | {"verdict": wording.verdict(row.faithfulness)} for row in found.methods],
+        "methods": [asdict(row) | {"verdict": wording.verdict(row)} for row in found.methods],
         "images": [
             {"path": str(image.path), "explanations": [_numbers_of(*row) for row in rows(image)]}
             for image in found.images
@@ -82,13 +82,13 @@ def page(found: SideBySide) -> str:
             models=list(found.models),
             count=len(found.images),
             methods=[_method_row(row) for row in found.methods],
-            protocol=wording.protocol_in_words(found.protocol, found.grid, len(found.images)),
+            protocol=found.protocol.in_words(found.grid),
             images=[_shown(image, found, few) for image in shown],
             mean_curves=curves_figure(_likeliest(found)),
             inside=_inside(found),
             title=_title(found),
-            lead=wording.lead([row.faithfulness for row in found.methods]),
-            questions={METHODS[row.method].title: METHODS[row.method].answers for row in found.methods},
+            lead=wording.in_one_sentence(found.methods),
+            questions={row.method: row.answers for row in found.methods},
             fewest=FEWEST,
         )
     )
@@ -99,21 +99,20 @@ def _title(found: SideBySide) -> str:
     return f"Why does {models} answer so?" if len(found.models) == 1 else f"Why do {models} answer so?"
 
 
-def _method_row(row: MethodRow) -> dict[str, Any]:
-    faithfulness = row.faithfulness
+def _method_row(row: ExplanationRow) -> dict[str, Any]:
     return {
         "model": row.model,
-        "title": METHODS[row.method].title,
-        "deletion": wording.gain_in_words(faithfulness.deletion) if faithfulness else "–",
-        "insertion": wording.gain_in_words(faithfulness.insertion) if faithfulness else "–",
-        "likeness": wording.likeness_in_words(row.likeness),
-        "verdict": wording.verdict(faithfulness),
-        "found": bool(faithfulness and faithfulness.is_better_than_random),
+        "title": row.method,
+        "deletion": wording.gain_in_words(row.deletion, row),
+        "insertion": wording.gain_in_words(row.insertion, row),
+        "likeness": wording.likeness_in_words(row),
+        "verdict": wording.verdict(row),
+        "found": len(row.better_in) == 2,
     }
 
 
 def _shown(image: ExplainedImage, found: SideBySide, few: bool) -> dict[str, Any]:
-    small = overlays.small(image.image)
+    small = overlays.shown(image.image)
     classes = []
     for name, by_model in image.answers.items():
         pictures = [
@@ -123,7 +122,7 @@ def _shown(image: ExplainedImage, found: SideBySide, few: bool) -> dict[str, Any
         ]
         curves = {model: some[:1] for model, some in by_model.items()}
         classes.append({"name": name, "pictures": pictures, "curves": curves_figure(curves) if few else None})
-    return {"name": image.path.name, "path": str(image.path), "photo": _address(small), "classes": classes}
+    return {"name": image.path.name, "path": str(image.path), "photo": overlays.address(small), "classes": classes}
 
 
 def _picture(model: str, one: Explanation, image: Image.Image, small: Image.Image, of: Model) -> Picture:
@@ -132,12 +131,16 @@ def _picture(model: str, one: Explanation, image: Image.Image, small: Image.Imag
         model=model,
         method=METHODS[one.method].title,
         probability=one.probability,
-        ground=_address(overlays.ground(small, image.size, seen)),
-        colours="" if one.flat else _address(overlays.layer(one.map, image.size, seen, small.size)),
+        ground=overlays.address(overlays.ground(small, image.size, seen)),
+        colours="" if one.flat else overlays.address(overlays.layer(one.map, image.size, seen, small.size)),
         scale=overlays.scale_in_words(one.map),
         flat=one.flat,
-        found=wording.curves_in_words(one.curves) if one.curves else "",
+        found=_gains_in_words(one),
     )
+
+
+def _gains_in_words(one: Explanation) -> str:
+    return "deletion {:+.2f}, insertion {:+.2f}".format(*one.curves.gains) if one.curves else ""
 
 
 def _likeliest(found: SideBySide) -> dict[str, list[Explanation]]:
@@ -152,17 +155,18 @@ def _likeliest(found: SideBySide) -> dict[str, list[Explanation]]:
 def _inside(found: SideBySide) -> list[dict[str, str]]:
     first = found.images[0]
     mosaics = ((name, attention_mosaic(model, first.image)) for name, model in found.models.items())
-    return [{"model": name, "image": first.path.name, "picture": _address(m)} for name, m in mosaics if m is not None]
+    return [
+        {"model": name, "image": first.path.name, "picture": overlays.address(m)}
+        for name, m in mosaics
+        if m is not None
+    ]
 
 
 def _overlays(found: SideBySide) -> Iterator[tuple[str, Image.Image]]:
     for number, image in enumerate(found.images, 1):
-        small = overlays.small(image.image)
         for model, one in rows(image):
             seen = seen_of(found.models[model].preprocessing, image.image.size)
-            base = overlays.ground(small, image.image.size, seen)
-            colours = overlays.layer(one.map, image.image.size, seen, small.size)
-            yield f"{_stem(number, image.path, model, one)}.png", overlays.together(base, colours)
+            yield f"{_stem(number, image.path, model, one)}.png", overlays.drawn(image.image, one.map, seen)
 
 
 def _stem(number: int, path: Path, model: str, one: Explanation) -> str:
@@ -197,11 +201,3 @@ def _numbers_of(model: str, one: Explanation) -> dict[str, Any]:
         "curves": None if curves is None else {key: values.tolist() for key, values in vars(curves).items()},
         "gains": None if curves is None else dict(zip(("deletion", "insertion"), curves.gains, strict=True)),
     }
-
-
-def _address(image: Image.Image) -> str:
-    """Return a picture as a data: address: colours with their transparency, photographs smaller."""
-    buffer = io.BytesIO()
-    kind = "png" if image.mode == "RGBA" or max(image.size) <= 64 else "jpeg"
-    image.save(buffer, kind.upper(), **({"quality": 85} if kind == "jpeg" else {}))
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

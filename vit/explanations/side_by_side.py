@@ -1,26 +1,25 @@
 """Several models on the same images: each one's maps, on one grid, and what all images say of every method."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ..model import Model
 from ..progress import Countdown
-from .cells import Grid, grid_for, to_cells
-from .explain import Explanation, explained, maps_of, wanted_classes
-from .faithfulness import Faithfulness, Fill, Protocol, of_images
+from ..report.explanations import gain
+from ..report.results import ExplanationRow
+from .cells import Grid, grid_for
+from .explain import Explanation, explained, wanted_classes
+from .faithfulness import Fill, Protocol
 from .hooks import answering
-from .methods import default_method
-from .weights_check import rank_correlation, with_shuffled_weights
+from .methods import ANY_MODELS, METHODS, default_method
+from .weights_check import likeness
 
 FEW = 3  # images that are looked at in every way
-MOST_CHECKED = 16  # images, with shuffled weights
-OCCLUSION = "occlusion"
 
 
 @dataclass(frozen=True)
@@ -33,22 +32,12 @@ class ExplainedImage:
 
 
 @dataclass(frozen=True)
-class MethodRow:
-    """What all images say of a method and model: its faithfulness, and how like the maps of shuffled weights are."""
-
-    model: str
-    method: str
-    faithfulness: Faithfulness | None
-    likeness: float | None
-
-
-@dataclass(frozen=True)
 class SideBySide:
     """Explanations of several models, on one grid, with how they were measured."""
 
     models: Mapping[str, Model]
     images: Sequence[ExplainedImage]
-    methods: Sequence[MethodRow]
+    methods: Sequence[ExplanationRow]
     grid: Grid
     protocol: Protocol
 
@@ -84,7 +73,7 @@ def explain_side_by_side(
         for name, model in models.items()
     }
     rows = [
-        MethodRow(name, one, _faithfulness(maps), _likeness(model, inputs[name], one, maps, grid))
+        _row(name, one, maps, protocol.in_words(grid), _likeness(model, inputs[name], one, maps, grid))
         for name, model in models.items()
         for one, maps in zip(methods[name], found[name], strict=True)
     ]
@@ -127,7 +116,7 @@ def classes_by_image(
 def _methods(model: Model, inputs: Tensor, method: str | None, few: bool) -> list[str]:
     with answering(model.module):
         own = method or default_method(model.module, inputs)
-    return [own, OCCLUSION] if few and own != OCCLUSION else [own]
+    return [own, ANY_MODELS] if few and own != ANY_MODELS else [own]
 
 
 def _of_model(
@@ -157,24 +146,21 @@ def _of_model(
     return found
 
 
-def _faithfulness(maps: Sequence[Mapping[str, Explanation]]) -> Faithfulness | None:
-    """Return what the model's likeliest explained class of every image says together."""
+def _row(
+    model: str, method: str, maps: Sequence[Mapping[str, Explanation]], protocol: str, likeness: float | None
+) -> ExplanationRow:
+    """Return what the likeliest explained class of every image says of a method."""
     likeliest = [max(of_image.values(), key=lambda e: e.probability) for of_image in maps if of_image]
-    curves = [explanation.curves for explanation in likeliest if explanation.curves]
-    return of_images(curves) if curves else None
+    gains = [explanation.curves.gains for explanation in likeliest if explanation.curves]
+    deletion, insertion = ([of_one[i] for of_one in gains] for i in (0, 1))
+    told = METHODS[method]
+    return ExplanationRow(
+        model, told.title, told.answers, len(gains), gain([deletion]), gain([insertion]), likeness, protocol
+    )
 
 
 def _likeness(
     model: Model, inputs: Tensor, method: str, maps: Sequence[Mapping[str, Explanation]], grid: Grid
 ) -> float | None:
-    """Return the rank correlation of some maps with those of shuffled weights; occlusion asks the model itself."""
-    if method == OCCLUSION:
-        return None
-    some = [(i, next(iter(of_image.values()))) for i, of_image in enumerate(maps) if of_image][:MOST_CHECKED]
-    with answering(model.module):
-        shuffled = replace(model, module=with_shuffled_weights(model.module))
-    numbers = [model.classes.index(explanation.class_name) for _, explanation in some]
-    device = next(model.module.parameters()).device
-    others = maps_of(shuffled, inputs[[i for i, _ in some]].to(device), numbers, method, grid)
-    ours = np.stack([explanation.cells.ravel() for _, explanation in some])
-    return rank_correlation(ours, np.concatenate([to_cells(values[None], grid) for values in others]))
+    some = [(i, next(iter(of_image.values()))) for i, of_image in enumerate(maps) if of_image]
+    return likeness(model, inputs[[i for i, _ in some]], method, [explanation for _, explanation in some], grid)

@@ -4,16 +4,42 @@ The randomisation check of Adebayo et al. 2018 (arXiv:1810.03292). It is noisy (
 arXiv:2405.02383): a warning, and no score.
 """
 
+from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 
 import numpy as np
 import torch
 from scipy.stats import spearmanr
-from torch import nn
+from torch import Tensor, nn
 
+from ..model import Model
 from ..randomness import derive_seed
+from .cells import Grid, to_cells
+from .explain import Explanation, maps_of
+from .hooks import answering
+from .methods import ANY_MODELS
 
-ALIKE = 0.5  # rank correlation above which a method tells little of what was learned
+MOST_IMAGES = 16
+
+
+def likeness(
+    model: Model, images: Tensor, method: str, explanations: Sequence[Explanation], grid: Grid
+) -> float | None:
+    """Return the rank correlation of the maps of images [B, 3, height, width] with those of shuffled weights.
+
+    None for occlusion, which asks the model itself.
+    """
+    if method == ANY_MODELS:
+        return None
+    some = explanations[:MOST_IMAGES]
+    shuffled = replace(model, module=with_shuffled_weights(model.module))
+    device = next(model.module.parameters()).device
+    wanted = [model.classes.index(explanation.class_name) for explanation in some]
+    with answering(shuffled.module):
+        others = maps_of(shuffled, images[: len(some)].to(device), wanted, method, grid)
+    ours = np.stack([explanation.cells.ravel() for explanation in some])
+    return rank_correlation(ours, np.concatenate([to_cells(values[None], grid) for values in others]))
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -10,7 +10,17 @@ from hashlib import sha256
 
 import numpy as np
 
-from . import agreement, calibration, data_efficiency, fairness, internals, recommendation, robustness, selection
+from . import (
+    agreement,
+    calibration,
+    data_efficiency,
+    explanations,
+    fairness,
+    internals,
+    recommendation,
+    robustness,
+    selection,
+)
 from .clusters import by_cluster, clusters_of
 from .pairing import aligned
 from .results import (
@@ -96,6 +106,7 @@ def compare_runs(
         environment=environment,
         few_labels=few_labels,
         recommendations=recommendation.recommendations(models, pairs, few_labels, fractions, design.margin),
+        explanations=explanations.of_models(full),
     )
 
 

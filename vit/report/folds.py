@@ -12,7 +12,7 @@ from . import metrics
 from .answers import Logits
 from .pairing import classes_of
 from .results import Skipped
-from .run_files import ChangedImages, Probes, SeenInside
+from .run_files import ChangedImages, Explained, Probes, SeenInside
 from .runs import Run
 
 SUMMED_UP = ("seconds", "epochs", "images_seen", "training_images", "validation_images", "validation_top1")  # as means
@@ -130,11 +130,13 @@ def _behind(validations: Sequence[tuple[Logits, np.ndarray]]) -> tuple[Logits, n
 
 
 def _probes(parts: Sequence[Probes]) -> Probes:
-    return {
+    joined: Probes = {
         "of": parts[0]["of"],
         "robustness": _changed([part["robustness"] for part in parts]),
         "inside": _inside([part["inside"] for part in parts]),
     }
+    explained = [part["explained"] for part in parts if "explained" in part]
+    return joined | {"explained": _explained(explained)} if len(explained) == len(parts) else joined
 
 
 def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
@@ -171,6 +173,16 @@ def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
 
 def _alike(rows: Sequence[Any], name: str) -> bool:
     return len({row[name] for row in rows}) == 1
+
+
+def _explained(parts: Sequence[Explained]) -> Explained:
+    """Return the gains of the images of all folds."""
+    likeness = [part["likeness"] for part in parts if part["likeness"] is not None]
+    return parts[0] | {
+        "deletion": [value for part in parts for value in part["deletion"]],
+        "insertion": [value for part in parts for value in part["insertion"]],
+        "likeness": float(np.mean(likeness)) if likeness else None,
+    }
 
 
 def _inside(parts: Sequence[SeenInside]) -> SeenInside:

@@ -78,12 +78,24 @@ class SeenInside(TypedDict):
     position_similarity: list[list[list[list[float]]]] | None
 
 
+class Explained(TypedDict):
+    """What explanations of one model are worth; a gain an image, where its map is not flat."""
+
+    method: str
+    answers: str
+    deletion: list[float]
+    insertion: list[float]
+    likeness: float | None
+    protocol: str
+
+
 class Probes(TypedDict):
     """What evaluation/probes.json holds; `of` tells of which model and images."""
 
     of: dict[str, Any]
     robustness: ChangedImages
     inside: SeenInside
+    explained: NotRequired[Explained]  # not in files that were kept before it was there
 
 
 class Cost(TypedDict):

@@ -8,8 +8,9 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from ..files import csv_text, json_text, write_texts
-from . import caveats, design, formats, literature, numbers, plots, recommendation_wording, wording
+from . import caveats, design, explanations, formats, literature, numbers, plots, recommendation_wording, wording
 from .pages import templates
+from .pictures import Pictures
 from .recommendation import few_label_accuracies
 from .results import Outcome, Results, to_plain
 
@@ -55,11 +56,8 @@ SECTIONS = {
 }
 
 
-def write(folder: Path, results: Results, pictures: dict[str, str]) -> None:
-    """Write every file of a comparison's report; the same results and pictures give the same files.
-
-    `pictures` are the images of the galleries, as data: addresses by their names.
-    """
+def write(folder: Path, results: Results, pictures: Pictures) -> None:
+    """Write every file of a comparison's report; the same results and pictures give the same files."""
     figures = plots.figures(results)
     told = told_of(results, figures, pictures)
     texts = {"results.json": json_text(to_plain(results)), "results.csv": csv_text(numbers.accuracies_table(results))}
@@ -68,7 +66,7 @@ def write(folder: Path, results: Results, pictures: dict[str, str]) -> None:
     write_texts({folder / name: text for name, text in texts.items()})
 
 
-def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str]) -> dict[str, Any]:
+def told_of(results: Results, figures: dict[str, str], pictures: Pictures) -> dict[str, Any]:
     """Return what every template may name."""
     return {
         "r": results,
@@ -88,7 +86,9 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "outcomes": OUTCOMES,
         "figures": figures,
         "downloads": {name: _address(numbers.BEHIND[name](results)) for name in figures},
-        "pictures": pictures,
+        "pictures": pictures.images,
+        "maps": pictures.maps,
+        "explained": explanations_of(results),
         "literature": literature.marks(results),
         "best": max(model.top1.mean for model in results.models),
         "most_classes": plots.MOST_CLASSES_SHOWN,
@@ -96,6 +96,25 @@ def told_of(results: Results, figures: dict[str, str], pictures: dict[str, str])
         "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
+
+
+def explanations_of(results: Results) -> list[dict[str, Any]]:
+    """Return what explanations are worth, in words, a row a model."""
+    return [
+        {
+            "model": row.model,
+            "method": row.method,
+            "answers": row.answers,
+            "images": row.images,
+            "protocol": row.protocol,
+            "deletion": explanations.gain_in_words(row.deletion, row),
+            "insertion": explanations.gain_in_words(row.insertion, row),
+            "likeness": explanations.likeness_in_words(row),
+            "verdict": explanations.verdict(row),
+            "found": len(row.better_in) == 2,
+        }
+        for row in results.explanations
+    ]
 
 
 def dataset_of(results: Results) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from ..statistics import Estimate
 from .accuracy import Accuracy, FractionRow, ModelRow, Pair, Selection, TimedOn
 from .agreement import Agreement, Answer, FirstSeeds, Galleries, GalleryImage, PairAgreement
 from .calibration import (
@@ -35,6 +36,7 @@ from .efficiency import (
     TimeToAccuracy,
     TimeToLevel,
 )
+from .explanations import ExplanationRow
 from .fairness import FairnessRow, FairnessTable, SettingDifference
 from .recommendation import Aim, FewLabels, Ground, Pace, Ratio, Recommendation
 from .rows import Family, OfModel, OfPair, Outcome
@@ -57,6 +59,8 @@ __all__ = [
     "DataSet",
     "Environment",
     "ErrorIfCalibrated",
+    "Estimate",
+    "ExplanationRow",
     "FairnessRow",
     "FairnessTable",
     "Family",
@@ -126,8 +130,8 @@ class Results:
     """Everything that a report tells.
 
     `rivals` are the two models that the verdict is about, None where there is but one model. Confusion counts
-    [true, predicted] are sums over the seeds, recalls `per_class` their means. The last two are not in files that were
-    kept before they were told.
+    [true, predicted] are sums over the seeds, recalls `per_class` their means. The last three are missing
+    from files that were kept before they were told.
     """
 
     models: list[ModelRow]
@@ -154,6 +158,7 @@ class Results:
     environment: Environment
     few_labels: FewLabels | None = None
     recommendations: list[Recommendation] = field(default_factory=list)
+    explanations: list[ExplanationRow] = field(default_factory=list)
 
 
 def to_plain(results: Results) -> dict[str, Any]:

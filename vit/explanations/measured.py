@@ -1,0 +1,40 @@
+"""What one model's explanations of test images are worth, as a comparison keeps it beside each run."""
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from ..model import Model
+from ..report.run_files import Explained
+from .cells import grid_for
+from .explain import explained, wanted_classes
+from .faithfulness import Protocol
+from .hooks import answering
+from .methods import ANY_MODELS, METHODS, default_method
+from .weights_check import likeness
+
+MOST = 100  # images
+MOST_OCCLUDED = 24  # images, each of which takes an answer a cell
+PROTOCOL = Protocol(steps=10, random_orders=1)
+
+
+def measure(model: Model, images: Tensor, ids: Sequence[str]) -> Explained:
+    """Explain a model's answers to some images [B, 3, height, width], its input, by its default method.
+
+    The first images are taken; `ids` draw their random orders.
+    """
+    with answering(model.module):
+        method = default_method(model.module, images)
+        images = images[: MOST_OCCLUDED if method == ANY_MODELS else MOST]
+        wanted = [numbers[0] for numbers in wanted_classes(model, images, ())]
+    grid = grid_for(model.preprocessing.image_size)
+    found = explained(model, images, wanted, ids[: len(images)], method=method, grid=grid, protocol=PROTOCOL)
+    gains = [explanation.curves.gains for explanation in found if explanation.curves]
+    return {
+        "method": METHODS[method].title,
+        "answers": METHODS[method].answers,
+        "deletion": [deletion for deletion, _ in gains],
+        "insertion": [insertion for _, insertion in gains],
+        "likeness": likeness(model, images, method, found, grid),
+        "protocol": PROTOCOL.in_words(grid),
+    }
