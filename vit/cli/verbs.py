@@ -189,7 +189,7 @@ def explain(
         list[str], typer.Argument(metavar="MODEL... PATH...", help="models, and then image files or folders of them")
     ],
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="attention, hirescam, occlusion, ...; else each model's own")
+        str | None, typer.Option(metavar="NAME", help="integrated_gradients, attention, hirescam, occlusion, ...")
     ] = None,
     classes: Annotated[
         list[str] | None,

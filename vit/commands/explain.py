@@ -16,7 +16,7 @@ from ..explanations import page
 from ..explanations.explain import Explanation, explained, wanted_classes
 from ..explanations.faithfulness import FILLS, Fill
 from ..explanations.hooks import answering
-from ..explanations.methods import method_named
+from ..explanations.methods import DEFAULT, method_named
 from ..explanations.side_by_side import SideBySide, explain_side_by_side
 from ..model import Model, load
 from ..pretrained import hub
@@ -40,14 +40,13 @@ def explain(
     model: str | Path | Model,
     images: Sequence[str | Path | Image.Image] | str | Path | Image.Image,
     *,
-    method: str | None = None,
+    method: str = DEFAULT,
     classes: Sequence[str] = (),
 ) -> list[Explanation]:
     """Return, for every image and each of its classes, a map of why the model gives it: arrays, and nothing written.
 
     `classes` are names that the model knows; without them the likeliest class of each image, or all labels that it is
-    given. `method` is one of METHODS; by default gradient-weighted attention for Vision Transformers, HiResCAM for our
-    residual networks, and occlusion for any other model. Raises UserError for an image that cannot be read, an unknown
+    given. `method` is one of METHODS. Raises UserError for an image that cannot be read, an unknown
     class or method, and a method that is not made for the model.
     """
     model = model if isinstance(model, Model) else load(model)

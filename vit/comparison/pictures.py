@@ -61,7 +61,7 @@ def maps_of(planned: PlannedRun, rows: Sequence[tuple[GalleryImage, Answer]]) ->
     names = [name for name, _, _ in images]
     found = explained(model, inputs, [wanted for _, wanted, _ in images], names)
     return {
-        name: overlays.address(overlays.drawn(image, one.map, seen_of(model.preprocessing, image.size), SIDE))
+        name: overlays.address(overlays.drawn(image, one.cells, seen_of(model.preprocessing, image.size), SIDE))
         for (name, _, image), one in zip(images, found, strict=True)
         if not one.flat
     }

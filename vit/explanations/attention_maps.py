@@ -26,8 +26,8 @@ def rollout(module: nn.Module, trunk: TokenTrunk, images: Tensor, classes: Tenso
     Heads' mean beside the identity, rows summing to 1, all blocks multiplied (Abnar and Zuidema 2020,
     arXiv:2005.00928).
     """
-    halves = (block.weights.mean(1) for block in attention_of(module, trunk, images))
-    return _read(trunk, _followed(halves) / 2 ** len(trunk.attentions), images)  # (A + I) / 2 in every block
+    means = (block.weights.mean(1) for block in attention_of(module, trunk, images))
+    return _read(trunk, _followed(means) / 2 ** len(trunk.attentions), images)  # (A + I) / 2 in every block
 
 
 def last_attention(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> Tensor:
@@ -55,13 +55,11 @@ def _followed(blocks: Iterator[Tensor]) -> Tensor:
 
     What a token keeps of itself is no relation to it; in a mean over patches it would give the same to all.
     """
-    followed = None
-    for block in blocks:
-        if followed is None:
-            identity = torch.eye(block.shape[2], dtype=block.dtype, device=block.device)
-            followed = identity[None]
-        followed = followed[:, : block.shape[1]] + block @ followed
-    return followed - identity[: followed.shape[1]]
+    relation: Tensor | None = None
+    for block in blocks:  # (I + block) (I + relation) = I + relation + block + block @ relation
+        relation = block if relation is None else relation[:, : block.shape[1]] + block + block @ relation
+    assert relation is not None
+    return relation
 
 
 def _read(trunk: TokenTrunk, rows: Tensor, images: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from ..probabilities import probabilities
 from .cells import Grid, grid_for, to_cells
 from .faithfulness import Curves, Protocol, curves_of
 from .hooks import answering
-from .methods import default_method, method_named, why_flat
+from .methods import DEFAULT, method_named, why_flat
 
 AT_ONCE = 8  # images, whose activations are kept for the way back
 MOST_LABELS = 3  # explained of an image that has several
@@ -45,7 +45,7 @@ def explained(
     classes: Sequence[int],
     keys: Sequence[str],
     *,
-    method: str | None = None,
+    method: str = DEFAULT,
     grid: Grid | None = None,
     protocol: Protocol | None = None,
     done: Callable[[], object] = lambda: None,
@@ -58,11 +58,10 @@ def explained(
     grid = grid or grid_for(model.preprocessing.image_size)
     images = images.to(next(model.module.parameters()).device)
     with answering(model.module):
-        name = method or default_method(model.module, images)
-        maps = maps_of(model, images, classes, name, grid)
+        maps = maps_of(model, images, classes, method, grid)
         found = []
         for i, values in enumerate(maps):
-            found.append(_explanation(model, images[i : i + 1], classes[i], keys[i], values, name, grid, protocol))
+            found.append(_explanation(model, images[i : i + 1], classes[i], keys[i], values, method, grid, protocol))
             done()
     return found
 
@@ -76,7 +75,7 @@ def maps_of(model: Model, images: Tensor, classes: Sequence[int], method: str, g
             for some, wanted in zip(images.split(AT_ONCE), _split(classes), strict=True)
         ]
     except UserError as error:
-        raise UserError(f"{model.source}: {method} {error}; occlusion explains any model") from error
+        raise UserError(f"{model.source}: {method} {error}; {DEFAULT} explains any model") from error
     return [values.detach().float().cpu() for part in parts for values in part]
 
 

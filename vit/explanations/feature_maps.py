@@ -2,7 +2,8 @@
 
 B images, C channels, a map of rows x columns. Of a residual network the map is the last stage's output; of a Vision
 Transformer it is the patches that enter the last attention, behind which a head that sees the class token alone has no
-gradient at any patch, or where the head takes the patches' mean, the last block's output.
+gradient at any patch; or, where the head takes the patches' mean, what it takes the mean of. (Before the last norm
+gradients times features would add up to zero at every place: a norm's answer does not depend on its input's scale.)
 """
 
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from ..models.resnet import ResNet
 from .hooks import hooked
 from .token_trunks import TokenTrunk, token_trunk
 
-SEEN_BY_THE_HEAD = ("mean", "cls_mean")  # pools that take the last block's patches
+SEEN_BY_THE_HEAD = ("mean", "cls_mean")  # pools that take patches too
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,9 @@ def last_map(module: nn.Module) -> LastMap | None:
     if isinstance(module, ResNet):
         return LastMap(module.get_submodule(module.stages[-1]), lambda output, images: output)
     if trunk := token_trunk(module):
-        part = trunk.last_block if trunk.pool in SEEN_BY_THE_HEAD else trunk.before_last_attention
+        part = trunk.norm if trunk.pool in SEEN_BY_THE_HEAD else trunk.before_last_attention
         return LastMap(part, lambda output, images: _as_map(trunk, output, images))
     return None
-
-
-@torch.inference_mode()
-def size_of(module: nn.Module, at: LastMap, images: Tensor) -> tuple[int, int]:
-    """Return rows and columns of the last map of such images."""
-    kept: list[Tensor] = []
-    with hooked([at.part], lambda part, arguments, output: kept.append(output)):
-        module(images[:1])
-    rows, columns = at.as_map(kept[0], images).shape[2:]
-    return rows, columns
 
 
 def hirescam(module: nn.Module, at: LastMap, images: Tensor, classes: Tensor) -> Tensor:

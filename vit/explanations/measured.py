@@ -10,23 +10,26 @@ from .cells import grid_for
 from .explain import explained, wanted_classes
 from .faithfulness import Protocol
 from .hooks import answering
-from .methods import ANY_MODELS, METHODS, default_method
+from .methods import DEFAULT, METHODS, own_method
 from .weights_check import likeness
 
 MOST = 100  # images
-MOST_OCCLUDED = 24  # images, each of which takes an answer a cell
 PROTOCOL = Protocol(steps=10, random_orders=1)
 
 
-def measure(model: Model, images: Tensor, ids: Sequence[str]) -> Explained:
-    """Explain a model's answers to some images [B, 3, height, width], its input, by its default method.
+def measure(model: Model, images: Tensor, ids: Sequence[str]) -> list[Explained]:
+    """Explain a model's answers to some images [B, 3, height, width], its input: as all models are, and as its kind is.
 
     The first images are taken; `ids` draw their random orders.
     """
+    images = images[:MOST]
     with answering(model.module):
-        method = default_method(model.module, images)
-        images = images[: MOST_OCCLUDED if method == ANY_MODELS else MOST]
+        own = own_method(model.module, images)
         wanted = [numbers[0] for numbers in wanted_classes(model, images, ())]
+    return [_of_method(model, images, wanted, ids, method) for method in (DEFAULT, own) if method]
+
+
+def _of_method(model: Model, images: Tensor, wanted: Sequence[int], ids: Sequence[str], method: str) -> Explained:
     grid = grid_for(model.preprocessing.image_size)
     found = explained(model, images, wanted, ids[: len(images)], method=method, grid=grid, protocol=PROTOCOL)
     gains = [explanation.curves.gains for explanation in found if explanation.curves]

@@ -1,4 +1,8 @@
-"""The ways to explain an answer, what each of them answers, and which one a model gets when none is named."""
+"""The ways to explain an answer, what each of them answers, and which one a model gets when none is named.
+
+Integrated gradients: any model has them, so that a Vision Transformer and a CNN are asked the same; and they found what
+answers rest on where a transformer's attention and a CNN's last map did not (docs/explanations.md).
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +13,10 @@ from torch import Tensor, nn
 from ..errors import UserError, nearest
 from .attention_maps import gradient_weighted_attention, last_attention, rollout
 from .cells import Grid
-from .feature_maps import grad_cam, hirescam, last_map, layer_cam, size_of
+from .feature_maps import grad_cam, hirescam, last_map, layer_cam
 from .pixel_maps import integrated_gradients, occlusion
-from .token_trunks import attention_of, token_trunk
+from .token_trunks import TokenTrunk, attention_of, token_trunk
 
-COARSEST = 4  # places along the shorter side of a map: of 2 x 2, digits_resnet's, HiResCAM was no better than chance
 FLAT = 1e-9  # of its largest value: a map with less between its extremes says nothing
 OF_TOKENS = "needs a Vision Transformer's tokens, and cannot follow those of this model"
 OF_FEATURES = "needs a residual network's or a Vision Transformer's last map, and does not know where this model has it"
@@ -56,10 +59,23 @@ def of_features(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor,
     return maps
 
 
+DEFAULT = "integrated_gradients"
+OCCLUSION = "occlusion"
 WHY = "why this class"
-ANY_MODELS = "occlusion"
 FLOW = "where information flowed, whatever the class"
 METHODS: Mapping[str, Method] = {
+    "integrated_gradients": Method(
+        "integrated gradients",
+        f"{WHY}: what each pixel adds to its logit on the way from the mean colour to the image",
+        True,
+        lambda module, images, classes, grid: integrated_gradients(module, images, classes),
+    ),
+    "occlusion": Method(
+        "occlusion",
+        f"{WHY}: what its logit loses where a cell is covered by the mean colour",
+        True,
+        lambda module, images, classes, grid: occlusion(module, images, classes, grid),
+    ),
     "attention": Method(
         "gradient-weighted attention",
         f"{WHY}: attention, followed through all blocks, where it raises the class's logit",
@@ -71,18 +87,6 @@ METHODS: Mapping[str, Method] = {
         f"{WHY}: what each place of the last map adds to the class's logit",
         True,
         of_features(hirescam),
-    ),
-    "occlusion": Method(
-        "occlusion",
-        f"{WHY}: what its logit loses where a cell is covered by the mean colour",
-        True,
-        lambda module, images, classes, grid: occlusion(module, images, classes, grid),
-    ),
-    "integrated_gradients": Method(
-        "integrated gradients",
-        f"{WHY}: what each pixel adds to its logit on the way from the mean colour to the image",
-        True,
-        lambda module, images, classes, grid: integrated_gradients(module, images, classes),
     ),
     "grad_cam": Method(
         "Grad-CAM", f"{WHY}: features of the last map, weighed by their mean gradients", True, of_features(grad_cam)
@@ -103,24 +107,15 @@ METHODS: Mapping[str, Method] = {
 }
 
 
-def default_method(module: nn.Module, images: Tensor) -> str:
-    """Return the name of a model's method for images of this size: by its attention, or by its last map.
-
-    Occlusion, which any model has, where there is neither, or a map too coarse to tell cells apart.
-    """
-    if _is_followed(module, images):
-        return "attention"
-    at = last_map(module)
-    if at is None or min(size_of(module, at, images)) < COARSEST:
-        return ANY_MODELS
-    return "hirescam"
+def own_method(module: nn.Module, images: Tensor) -> str | None:
+    """Return the method of a model's kind, by its attention or its last map; None where neither is known."""
+    if trunk := token_trunk(module):
+        return "attention" if _is_followed(module, trunk, images) else None
+    return "hirescam" if last_map(module) else None
 
 
-def _is_followed(module: nn.Module, images: Tensor) -> bool:
-    """Return whether a model is a transformer whose attention can be written down again."""
-    trunk = token_trunk(module)
-    if trunk is None:
-        return False
+def _is_followed(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> bool:
+    """Return whether a transformer's attention can be written down again."""
     try:
         return len(list(attention_of(module, trunk, images[:1]))) > 0
     except UserError:

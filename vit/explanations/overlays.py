@@ -41,9 +41,10 @@ def ground(image: Image.Image, size: tuple[int, int], seen: Box) -> Image.Image:
 
 
 def layer(values: np.ndarray, size: tuple[int, int], seen: Box, on: tuple[int, int]) -> Image.Image:
-    """Return a map [rows, columns] as colours over an image shown `on` so many pixels: vermilion for, blue against.
+    """Return a map's cells [rows, columns] as colours over an image shown on so many pixels.
 
-    Full at the 99th percentile; of a map without negative values the least is without colour.
+    Vermilion speaks for the class, blue against it, full at the 99th percentile; of a map without negative values the
+    least is without colour.
     """
     values = np.asarray(values, dtype=np.float64)
     if values.min() >= 0:

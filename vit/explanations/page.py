@@ -31,7 +31,6 @@ MOST_CURVES = 6  # images, whose curves are drawn one by one
 class Picture:
     """One map over its image, as the page shows it."""
 
-    model: str
     method: str
     probability: float
     ground: str
@@ -74,7 +73,7 @@ def rows(image: ExplainedImage) -> Iterator[tuple[str, Explanation]]:
 def page(found: SideBySide) -> str:
     """Return the page."""
     shown = found.images[:MOST_SHOWN]
-    few = len(found.images) <= MOST_CURVES
+    with_curves = 1 < len(found.images) <= MOST_CURVES  # of one image the mean's are its own
     return (
         templates(autoescape=True)
         .get_template(PAGE)
@@ -83,7 +82,7 @@ def page(found: SideBySide) -> str:
             count=len(found.images),
             methods=[_method_row(row) for row in found.methods],
             protocol=found.protocol.in_words(found.grid),
-            images=[_shown(image, found, few) for image in shown],
+            images=[_shown(image, found, with_curves) for image in shown],
             mean_curves=curves_figure(_likeliest(found)),
             inside=_inside(found),
             title=_title(found),
@@ -111,29 +110,32 @@ def _method_row(row: ExplanationRow) -> dict[str, Any]:
     }
 
 
-def _shown(image: ExplainedImage, found: SideBySide, few: bool) -> dict[str, Any]:
-    small = overlays.shown(image.image)
-    classes = []
-    for name, by_model in image.answers.items():
-        pictures = [
-            _picture(model, one, image.image, small, found.models[model])
-            for model, some in by_model.items()
-            for one in some
-        ]
-        curves = {model: some[:1] for model, some in by_model.items()}
-        classes.append({"name": name, "pictures": pictures, "curves": curves_figure(curves) if few else None})
-    return {"name": image.path.name, "path": str(image.path), "photo": overlays.address(small), "classes": classes}
+def _shown(image: ExplainedImage, found: SideBySide, with_curves: bool) -> dict[str, Any]:
+    """Return what the page shows of an image: for each class its models' pictures, and its curves."""
+    copy = overlays.shown(image.image)
+    classes = [
+        {
+            "name": name,
+            "models": {
+                model: [_picture(one, image.image, copy, found.models[model]) for one in some]
+                for model, some in by_model.items()
+                if some
+            },
+            "curves": curves_figure({model: some[:1] for model, some in by_model.items()}) if with_curves else None,
+        }
+        for name, by_model in image.answers.items()
+    ]
+    return {"name": image.path.name, "photo": overlays.address(copy), "classes": classes}
 
 
-def _picture(model: str, one: Explanation, image: Image.Image, small: Image.Image, of: Model) -> Picture:
+def _picture(one: Explanation, image: Image.Image, copy: Image.Image, of: Model) -> Picture:
     seen = seen_of(of.preprocessing, image.size)
     return Picture(
-        model=model,
         method=METHODS[one.method].title,
         probability=one.probability,
-        ground=overlays.address(overlays.ground(small, image.size, seen)),
-        colours="" if one.flat else overlays.address(overlays.layer(one.map, image.size, seen, small.size)),
-        scale=overlays.scale_in_words(one.map),
+        ground=overlays.address(overlays.ground(copy, image.size, seen)),
+        colours="" if one.flat else overlays.address(overlays.layer(one.cells, image.size, seen, copy.size)),
+        scale=overlays.scale_in_words(one.cells),
         flat=one.flat,
         found=_gains_in_words(one),
     )
@@ -166,7 +168,7 @@ def _overlays(found: SideBySide) -> Iterator[tuple[str, Image.Image]]:
     for number, image in enumerate(found.images, 1):
         for model, one in rows(image):
             seen = seen_of(found.models[model].preprocessing, image.image.size)
-            yield f"{_stem(number, image.path, model, one)}.png", overlays.drawn(image.image, one.map, seen)
+            yield f"{_stem(number, image.path, model, one)}.png", overlays.drawn(image.image, one.cells, seen)
 
 
 def _stem(number: int, path: Path, model: str, one: Explanation) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .cells import Grid, covered
 
-PATH_STEPS = 32
+PATH_STEPS = 8  # after which the sum is 1 to 2 % from whole, and the order of cells as after 32
 AT_ONCE = 32  # images
 
 
@@ -22,14 +22,15 @@ def integrated_gradients(module: nn.Module, images: Tensor, classes: Tensor, ste
     arXiv:1703.01365); it sums to the logit's difference from that of the mean colour.
     """
     places, weights = np.polynomial.legendre.leggauss(steps)
-    total = torch.zeros_like(images)
-    for place, weight in zip((places + 1) / 2, weights / 2, strict=True):
-        on_path = (images.detach() * float(place)).requires_grad_()
+    share = torch.tensor((places + 1) / 2, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1)
+    weight = torch.tensor(weights / 2, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1)
+    maps = []
+    for image, wanted in zip(images.detach(), classes.tolist(), strict=True):
+        on_path = (share * image).requires_grad_()
         with torch.enable_grad():
-            logits = module(on_path).gather(1, classes[:, None]).sum()
-            (gradient,) = torch.autograd.grad(logits, on_path)
-        total += gradient * float(weight)
-    return (total * images).sum(1)
+            (gradients,) = torch.autograd.grad(module(on_path)[:, wanted].sum(), on_path)
+        maps.append(((weight * gradients).sum(0) * image).sum(0))
+    return torch.stack(maps)
 
 
 @torch.inference_mode()

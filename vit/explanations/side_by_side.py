@@ -16,7 +16,7 @@ from .cells import Grid, grid_for
 from .explain import Explanation, explained, wanted_classes
 from .faithfulness import Fill, Protocol
 from .hooks import answering
-from .methods import ANY_MODELS, METHODS, default_method
+from .methods import DEFAULT, METHODS, OCCLUSION, own_method
 from .weights_check import likeness
 
 FEW = 3  # images that are looked at in every way
@@ -52,7 +52,8 @@ def explain_side_by_side(
 ) -> SideBySide:
     """Return what every model says of every image.
 
-    Few images are explained by occlusion too, which all models have, and measured finely; of many the mean counts.
+    Where no method is named, by integrated gradients, which all models have, and by the method of each one's kind. Few
+    images are covered cell by cell too, and measured finely; of many the mean counts.
     """
     few = len(images) <= FEW
     protocol = Protocol(fill) if few else Protocol(fill, steps=10, random_orders=1)
@@ -114,9 +115,12 @@ def classes_by_image(
 
 
 def _methods(model: Model, inputs: Tensor, method: str | None, few: bool) -> list[str]:
+    """Return the methods for a model: the one named, or all models' and its kind's own, of few images occlusion too."""
+    if method is not None:
+        return [method]
     with answering(model.module):
-        own = method or default_method(model.module, inputs)
-    return [own, ANY_MODELS] if few and own != ANY_MODELS else [own]
+        own = own_method(model.module, inputs)
+    return [DEFAULT, *([own] if own else []), *([OCCLUSION] if few else [])]
 
 
 def _of_model(

@@ -21,10 +21,13 @@ NEEDED = ("qkv", "q_norm", "k_norm", "scale", "num_heads", "proj")  # of timm's 
 
 @dataclass(frozen=True)
 class TokenTrunk:
-    """Blocks of attention over the patches of a regular grid, and how the head takes their tokens together."""
+    """Blocks of attention over the patches of a regular grid, the norm behind them, and how the head takes its tokens.
+
+    `before_last_attention` is the norm whose output the last attention takes.
+    """
 
     attentions: Sequence[nn.Module]
-    last_block: nn.Module
+    norm: nn.Module
     before_last_attention: nn.Module
     prefix: int
     patch_size: tuple[int, int]
@@ -109,7 +112,7 @@ def _trunk(module: nn.Module, prefix: int, patch_size: tuple[int, int], pool: Po
     blocks = list(module.get_submodule("blocks").children())
     return TokenTrunk(
         attentions=[block.get_submodule("attn") for block in blocks],
-        last_block=blocks[-1],
+        norm=module.get_submodule("norm"),
         before_last_attention=blocks[-1].get_submodule("norm1"),
         prefix=prefix,
         patch_size=patch_size,

@@ -18,7 +18,7 @@ from ..randomness import derive_seed
 from .cells import Grid, to_cells
 from .explain import Explanation, maps_of
 from .hooks import answering
-from .methods import ANY_MODELS
+from .methods import OCCLUSION
 
 MOST_IMAGES = 16
 
@@ -30,7 +30,7 @@ def likeness(
 
     None for occlusion, which asks the model itself.
     """
-    if method == ANY_MODELS:
+    if method == OCCLUSION:
         return None
     some = explanations[:MOST_IMAGES]
     shuffled = replace(model, module=with_shuffled_weights(model.module))

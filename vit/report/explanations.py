@@ -12,12 +12,14 @@ from .statistics import mean_of
 
 
 def of_models(full: dict[str, Group]) -> list[ExplanationRow]:
-    """Return a row for every model of which all seeds were explained."""
+    """Return a row for every method of every model of which all seeds were explained by it."""
     rows = []
     for name, seeds in probed(full).items():
-        found = [seed["explained"] for seed in seeds if "explained" in seed]
-        if len(found) == len(seeds):
-            rows.append(_of_seeds(name, found, folds_of(full[name])))
+        found = [one for seed in seeds for one in seed.get("explained", [])]
+        for method in dict.fromkeys(one["method"] for one in found):
+            of_method = [one for one in found if one["method"] == method]
+            if len({len(one["deletion"]) for one in of_method}) == 1 and len(of_method) == len(seeds):
+                rows.append(_of_seeds(name, of_method, folds_of(full[name])))
     return rows
 
 

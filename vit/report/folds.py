@@ -136,7 +136,11 @@ def _probes(parts: Sequence[Probes]) -> Probes:
         "inside": _inside([part["inside"] for part in parts]),
     }
     explained = [part["explained"] for part in parts if "explained" in part]
-    return joined | {"explained": _explained(explained)} if len(explained) == len(parts) else joined
+    methods = dict.fromkeys(one["method"] for part in explained for one in part)
+    if len(explained) < len(parts):
+        return joined
+    by_method = [[one for part in explained for one in part if one["method"] == method] for method in methods]
+    return joined | {"explained": [_explained(some) for some in by_method if len(some) == len(parts)]}
 
 
 def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
@@ -176,7 +180,7 @@ def _alike(rows: Sequence[Any], name: str) -> bool:
 
 
 def _explained(parts: Sequence[Explained]) -> Explained:
-    """Return the gains of the images of all folds."""
+    """Return the gains of the images of all folds, by one method."""
     likeness = [part["likeness"] for part in parts if part["likeness"] is not None]
     return parts[0] | {
         "deletion": [value for part in parts for value in part["deletion"]],

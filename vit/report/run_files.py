@@ -79,7 +79,7 @@ class SeenInside(TypedDict):
 
 
 class Explained(TypedDict):
-    """What explanations of one model are worth; a gain an image, where its map is not flat."""
+    """What one method's explanations of a model are worth; a gain an image, where its map is not flat."""
 
     method: str
     answers: str
@@ -95,7 +95,7 @@ class Probes(TypedDict):
     of: dict[str, Any]
     robustness: ChangedImages
     inside: SeenInside
-    explained: NotRequired[Explained]  # not in files that were kept before it was there
+    explained: NotRequired[list[Explained]]  # not in files that were kept before it was there
 
 
 class Cost(TypedDict):
