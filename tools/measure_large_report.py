@@ -169,6 +169,7 @@ def report(folder: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     from vit.comparison.plan import name_finished
     from vit.report import write
     from vit.report.build import compare_runs
+    from vit.report.pictures import Pictures
     from vit.report.results import Environment, StudyDesign, Unaudited
 
     planned = name_finished([RunFolder(path) for path in sorted(folder.glob("runs/*/*"))])
@@ -178,7 +179,7 @@ def report(folder: Path) -> Iterator[tuple[str, Callable[[Any], Any]]]:
     told = {"title": "made up", "environment": Environment(**environment())}
     yield "read_runs", lambda _: read_runs(planned)
     yield "compare_runs", lambda read: compare_runs(read, costs, audits, design, **told)
-    yield "write", lambda results: write.write(folder, results, {})
+    yield "write", lambda results: write.write(folder, results, Pictures())
 
 
 def made_up_cost(model: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vit.explanations.cells import Grid, covered, grid_for, to_cells
-from vit.explanations.faithfulness import Protocol, area, curves_of, fill_of, in_order
+from vit.explanations.faithfulness import Covering, Protocol, area, fill_of, in_order
 from vit.explanations.weights_check import rank_correlation, with_shuffled_weights
 from vit.report.explanations import gain, verdict
 from vit.report.results import ExplanationRow
@@ -19,7 +19,8 @@ def only_cell(number: int):
 
     def answer(images: Tensor) -> np.ndarray:
         cells = to_cells(images.mean(1), GRID)
-        return (cells[:, number] > 0.5).astype(float)
+        there = (cells[:, number] > 0.5).astype(float)
+        return np.stack([1 - there, there], 1)
 
     return answer
 
@@ -27,7 +28,7 @@ def only_cell(number: int):
 def test_an_answer_of_one_cell_falls_at_once_and_returns_at_once() -> None:
     relevance = np.zeros(16)
     relevance[5] = 1
-    found = curves_of(only_cell(5), torch.ones(1, 3, 8, 8), relevance, GRID, Protocol("mean", 16, 3), "a")
+    found = Covering(only_cell(5), torch.ones(1, 3, 8, 8), GRID, Protocol("mean", 16, 3), "a").curves(relevance, 1)
     assert found.deletion.tolist() == [1.0] + [0.0] * 16
     assert found.insertion.tolist() == [0.0] + [1.0] * 16
     assert float(area(found.deletion)) == pytest.approx(1 / 32)
@@ -38,7 +39,7 @@ def test_an_answer_of_one_cell_falls_at_once_and_returns_at_once() -> None:
 def test_the_reverse_order_is_worse_than_chance() -> None:
     relevance = np.zeros(16)
     relevance[5] = -1
-    found = curves_of(only_cell(5), torch.ones(1, 3, 8, 8), relevance, GRID, Protocol("mean", 16, 5), "a")
+    found = Covering(only_cell(5), torch.ones(1, 3, 8, 8), GRID, Protocol("mean", 16, 5), "a").curves(relevance, 1)
     assert max(found.gains) < 0
 
 
@@ -50,8 +51,8 @@ def test_equal_cells_have_no_order_of_their_own() -> None:
 
 def test_every_image_has_random_orders_of_its_own_and_always_the_same() -> None:
     def curves(key: str) -> np.ndarray:
-        protocol = Protocol("mean", 16, 2)
-        return curves_of(only_cell(5), torch.ones(1, 3, 8, 8), np.arange(16.0), GRID, protocol, key).random_deletion
+        covering = Covering(only_cell(5), torch.ones(1, 3, 8, 8), GRID, Protocol("mean", 16, 2), key)
+        return covering.curves(np.arange(16.0), 1).random_deletion
 
     assert np.array_equal(curves("a"), curves("a"))
     assert not np.array_equal(curves("a"), curves("b"))
@@ -88,13 +89,13 @@ def test_maps_drawn_at_random_are_seldom_called_better_than_random() -> None:
 
     @torch.inference_mode()
     def answer(some: Tensor) -> np.ndarray:
-        return network(some).softmax(1)[:, 2].double().numpy()
+        return network(some).softmax(1).double().numpy()
 
     called = 0
     for draw, some in enumerate(images):
         generator = np.random.default_rng(draw)
         gains = [
-            curves_of(answer, image, generator.random(16), GRID, Protocol("mean", 8, 1), f"{draw}/{i}").gains
+            Covering(answer, image, GRID, Protocol("mean", 8, 1), f"{draw}/{i}").curves(generator.random(16), 2).gains
             for i, image in enumerate(some)
         ]
         deletion, insertion = zip(*gains, strict=True)

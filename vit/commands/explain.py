@@ -54,9 +54,8 @@ def explain(
     inputs = torch.stack([model.transform(_opened(image)) for image in some])
     with answering(model.module):
         wanted = wanted_classes(model, inputs, classes)
-    pairs = [(i, number) for i, numbers in enumerate(wanted) for number in numbers]
-    which, numbers = [i for i, _ in pairs], [number for _, number in pairs]
-    return explained(model, inputs[which], numbers, [str(i) for i in which], method=method)
+    found = explained(model, inputs, wanted, [str(i) for i in range(len(some))], methods=[method])
+    return [explanation for of_image in found for explanation in of_image]
 
 
 def explain_to_folder(

@@ -59,10 +59,10 @@ def maps_of(planned: PlannedRun, rows: Sequence[tuple[GalleryImage, Answer]]) ->
     model = load(planned.folder.path)
     inputs = torch.stack([model.transform(image) for _, _, image in images])
     names = [name for name, _, _ in images]
-    found = explained(model, inputs, [wanted for _, wanted, _ in images], names)
+    found = explained(model, inputs, [[wanted] for _, wanted, _ in images], names)
     return {
         name: overlays.address(overlays.drawn(image, one.cells, seen_of(model.preprocessing, image.size), SIDE))
-        for (name, _, image), one in zip(images, found, strict=True)
+        for (name, _, image), (one,) in zip(images, found, strict=True)
         if not one.flat
     }
 

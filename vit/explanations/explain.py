@@ -5,6 +5,7 @@ B images of one model's size. The module is what `vit.load` gives, in float32: a
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from ..errors import UserError, nearest
 from ..model import Model
 from ..probabilities import probabilities
 from .cells import Grid, grid_for, to_cells
-from .faithfulness import Curves, Protocol, curves_of
+from .faithfulness import Covering, Curves, Protocol
 from .hooks import answering
 from .methods import DEFAULT, method_named, why_flat
 
@@ -42,37 +43,50 @@ class Explanation:
 def explained(
     model: Model,
     images: Tensor,
-    classes: Sequence[int],
+    classes: Sequence[Sequence[int]],
     keys: Sequence[str],
     *,
-    method: str = DEFAULT,
+    methods: Sequence[str] = (DEFAULT,),
     grid: Grid | None = None,
     protocol: Protocol | None = None,
     done: Callable[[], object] = lambda: None,
-) -> list[Explanation]:
-    """Return an explanation of each image [B, 3, height, width], the model's input, for one of its classes each.
+) -> list[list[Explanation]]:
+    """Return explanations of each image [B, 3, height, width], the model's input: of its classes, by every method each.
 
     `keys` name the images, and draw their random orders; with `protocol` the maps' faithfulness is measured. `done` is
     called after every image. Raises UserError for a method that does not exist or is not made for the model.
     """
     grid = grid or grid_for(model.preprocessing.image_size)
     images = images.to(next(model.module.parameters()).device)
+    pairs = [(i, wanted) for i, some in enumerate(classes) for wanted in some]
+    found: list[list[Explanation]] = []
     with answering(model.module):
-        maps = maps_of(model, images, classes, method, grid)
-        found = []
-        for i, values in enumerate(maps):
-            found.append(_explanation(model, images[i : i + 1], classes[i], keys[i], values, method, grid, protocol))
+        maps = {method: _by_pair(model, images, pairs, method, grid) for method in methods}
+        for i, key in enumerate(keys):
+            image, some = images[i : i + 1], [(pair, method) for pair in pairs if pair[0] == i for method in methods]
+            covering = Covering(partial(probabilities_of, model), image, grid, protocol, key) if protocol else None
+            answer = probabilities_of(model, image)[0]
+            found.append(
+                [_explanation(model, maps[method][i, c], method, c, answer, grid, covering) for (_, c), method in some]
+            )
             done()
     return found
 
 
+def _by_pair(
+    model: Model, images: Tensor, pairs: Sequence[tuple[int, int]], method: str, grid: Grid
+) -> dict[tuple[int, int], Tensor]:
+    which, wanted = [i for i, _ in pairs], [c for _, c in pairs]
+    return dict(zip(pairs, maps_of(model, images[which], wanted, method, grid), strict=True))
+
+
 def maps_of(model: Model, images: Tensor, classes: Sequence[int], method: str, grid: Grid) -> list[Tensor]:
-    """Return the maps [rows, columns] of a method, image by image."""
-    make = method_named(method).maps
+    """Return the maps [rows, columns] of a method, one of each image for its class."""
+    make, numbers = method_named(method).maps, torch.tensor(classes, device=images.device)
     try:
         parts = [
-            make(model.module, some, torch.tensor(wanted, device=some.device), grid)
-            for some, wanted in zip(images.split(AT_ONCE), _split(classes), strict=True)
+            make(model.module, some, wanted, grid)
+            for some, wanted in zip(images.split(AT_ONCE), numbers.split(AT_ONCE), strict=True)
         ]
     except UserError as error:
         raise UserError(f"{model.source}: {method} {error}; {DEFAULT} explains any model") from error
@@ -115,29 +129,21 @@ def _labels(row: np.ndarray) -> list[int]:
 
 def _explanation(
     model: Model,
-    image: Tensor,
-    wanted: int,
-    key: str,
     values: Tensor,
     method: str,
+    wanted: int,
+    answer: np.ndarray,
     grid: Grid,
-    protocol: Protocol | None,
+    covering: Covering | None,
 ) -> Explanation:
     cells = to_cells(values[None], grid)[0]
     flat = why_flat(values, model.module)
-    curves = None
-    if protocol and not flat:
-        curves = curves_of(lambda some: probabilities_of(model, some)[:, wanted], image, cells, grid, protocol, key)
     return Explanation(
         class_name=model.classes[wanted],
-        probability=float(probabilities_of(model, image)[0, wanted]),
+        probability=float(answer[wanted]),
         method=method,
         map=values.numpy(),
         cells=cells.reshape(grid.rows, grid.columns),
         flat=flat,
-        curves=curves,
+        curves=covering.curves(cells, wanted) if covering and not flat else None,
     )
-
-
-def _split(classes: Sequence[int]) -> list[Sequence[int]]:
-    return [classes[start : start + AT_ONCE] for start in range(0, len(classes), AT_ONCE)]

@@ -5,7 +5,7 @@ of any resolution are asked the same; and always beside random orders, without w
 (Wu et al. 2024, arXiv:2404.01415: popular metrics hardly tell advanced methods from random ones).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,18 +28,13 @@ class Protocol:
     """How faithfulness is measured: what covers a cell, in how many steps, beside how many random orders an image."""
 
     fill: Fill = "mean"
-    steps: int = 20
-    random_orders: int = 5
+    steps: int = 10
+    random_orders: int = 3
 
     def in_words(self, grid: Grid) -> str:
         orders = "1 random order" if self.random_orders == 1 else f"{self.random_orders} random orders"
         cells = f"a grid of {grid.rows} x {grid.columns} cells, covered with {FILLS[self.fill]} in {self.steps} steps"
         return f"{cells}, beside {orders} an image"
-
-    @property
-    def forwards(self) -> int:
-        """Return how many answers one image takes."""
-        return 2 + 2 * (self.steps - 1) * (1 + self.random_orders)
 
 
 @dataclass(frozen=True)
@@ -68,28 +63,35 @@ def area(curve: np.ndarray) -> np.ndarray:
     return (curve.sum(-1) - (curve[..., 0] + curve[..., -1]) / 2) / (curve.shape[-1] - 1)
 
 
-def curves_of(
-    answer: Callable[[Tensor], np.ndarray],
-    image: Tensor,
-    relevance: np.ndarray,
-    grid: Grid,
-    protocol: Protocol,
-    key: str,
-) -> Curves:
-    """Return the curves of one image [1, 3, height, width] and a map of it over the grid [K].
+class Covering:
+    """One image of a model's, with cells taken away and put back: in a map's order, and in random ones.
 
-    `answer` gives the class's probability of images; `key` names the image, which draws its random orders.
+    `answer` gives the probabilities [B, classes] of images; `key` names the image, which draws its random orders.
     """
-    generator = np.random.default_rng(derive_seed("random orders", key))
-    orders = [in_order(relevance, generator)]
-    orders += [generator.permutation(grid.cells) for _ in range(protocol.random_orders)]
-    filled = fill_of(image, protocol.fill)
-    whole, nothing = answer(image)[0], answer(filled)[0]
-    found = _answers(answer, image, filled, _masks(orders, grid, protocol.steps), grid)
-    inner = found.reshape(len(orders), 2, protocol.steps - 1)
-    ends = np.broadcast_to(np.array([[whole, nothing], [nothing, whole]])[None], (len(orders), 2, 2))
-    curves = np.concatenate([ends[..., :1], inner, ends[..., 1:]], axis=2)
-    return Curves(curves[0, 0], curves[0, 1], curves[1:, 0], curves[1:, 1])
+
+    def __init__(
+        self, answer: Callable[[Tensor], np.ndarray], image: Tensor, grid: Grid, protocol: Protocol, key: str
+    ) -> None:
+        self._answer, self._image, self._grid, self._steps = answer, image, grid, protocol.steps
+        self._filled = fill_of(image, protocol.fill)
+        self._generator = np.random.default_rng(derive_seed("random orders", key))
+        self._whole, self._nothing = answer(image)[0], answer(self._filled)[0]
+        self._random = np.stack(
+            [self._followed(self._generator.permutation(grid.cells)) for _ in range(protocol.random_orders)]
+        )  # [R, 2, S + 1, classes]: the same for every map of this image
+
+    def curves(self, relevance: np.ndarray, wanted: int) -> Curves:
+        """Return the curves of a class for a map over the grid [K]."""
+        deletion, insertion = self._followed(in_order(relevance, self._generator))[..., wanted]
+        return Curves(deletion, insertion, self._random[:, 0, :, wanted], self._random[:, 1, :, wanted])
+
+    def _followed(self, order: np.ndarray) -> np.ndarray:
+        """Return the probabilities as cells go, and as they come back, in an order: [2, S + 1, classes]."""
+        masks = _masks(order, self._grid, self._steps)
+        parts = [self._answer(covered(self._image, self._filled, some, self._grid)) for some in masks.split(AT_ONCE)]
+        inner = np.concatenate(parts).reshape(2, self._steps - 1, -1)
+        first, last = np.stack([self._whole, self._nothing]), np.stack([self._nothing, self._whole])
+        return np.concatenate([first[:, None], inner, last[:, None]], axis=1)
 
 
 def in_order(relevance: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -112,18 +114,9 @@ def fill_of(images: Tensor, fill: Fill) -> Tensor:
     return F.conv2d(down, weights.view(1, 1, 1, -1).expand(channels, 1, 1, -1), groups=channels)
 
 
-def _masks(orders: Sequence[np.ndarray], grid: Grid, steps: int) -> Tensor:
-    """Return which cells are covered, order after order: S - 1 steps of deletion, then as many of insertion."""
-    masks = []
-    for order in orders:
-        place = np.empty(grid.cells, dtype=int)
-        place[order] = np.arange(grid.cells)
-        counts = np.round(np.arange(1, steps) / steps * grid.cells).astype(int)[:, None]
-        masks += [place < counts, place >= counts]
-    return torch.from_numpy(np.concatenate(masks))
-
-
-def _answers(
-    answer: Callable[[Tensor], np.ndarray], image: Tensor, filled: Tensor, masks: Tensor, grid: Grid
-) -> np.ndarray:
-    return np.concatenate([answer(covered(image, filled, some, grid)) for some in masks.split(AT_ONCE)])
+def _masks(order: np.ndarray, grid: Grid, steps: int) -> Tensor:
+    """Return which cells are covered: S - 1 steps of deletion, then as many of insertion."""
+    place = np.empty(grid.cells, dtype=int)
+    place[order] = np.arange(grid.cells)
+    counts = np.round(np.arange(1, steps) / steps * grid.cells).astype(int)[:, None]
+    return torch.from_numpy(np.concatenate([place < counts, place >= counts]))

@@ -6,15 +6,15 @@ from torch import Tensor
 
 from ..model import Model
 from ..report.run_files import Explained
-from .cells import grid_for
-from .explain import explained, wanted_classes
+from .cells import Grid, grid_for
+from .explain import Explanation, explained, wanted_classes
 from .faithfulness import Protocol
 from .hooks import answering
 from .methods import DEFAULT, METHODS, own_method
 from .weights_check import likeness
 
 MOST = 100  # images
-PROTOCOL = Protocol(steps=10, random_orders=1)
+PROTOCOL = Protocol(random_orders=1)
 
 
 def measure(model: Model, images: Tensor, ids: Sequence[str]) -> list[Explained]:
@@ -26,12 +26,13 @@ def measure(model: Model, images: Tensor, ids: Sequence[str]) -> list[Explained]
     with answering(model.module):
         own = own_method(model.module, images)
         wanted = [numbers[0] for numbers in wanted_classes(model, images, ())]
-    return [_of_method(model, images, wanted, ids, method) for method in (DEFAULT, own) if method]
-
-
-def _of_method(model: Model, images: Tensor, wanted: Sequence[int], ids: Sequence[str], method: str) -> Explained:
+    methods = [method for method in (DEFAULT, own) if method]
     grid = grid_for(model.preprocessing.image_size)
-    found = explained(model, images, wanted, ids[: len(images)], method=method, grid=grid, protocol=PROTOCOL)
+    found = explained(model, images, [[c] for c in wanted], ids[: len(images)], methods=methods, protocol=PROTOCOL)
+    return [_of_method(model, images, [some[k] for some in found], name, grid) for k, name in enumerate(methods)]
+
+
+def _of_method(model: Model, images: Tensor, found: Sequence[Explanation], method: str, grid: Grid) -> Explained:
     gains = [explanation.curves.gains for explanation in found if explanation.curves]
     return {
         "method": METHODS[method].title,

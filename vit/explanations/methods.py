@@ -72,9 +72,9 @@ METHODS: Mapping[str, Method] = {
     ),
     "occlusion": Method(
         "occlusion",
-        f"{WHY}: what its logit loses where a cell is covered by the mean colour",
+        f"{WHY}: what its logit loses where a square is covered by the mean colour",
         True,
-        lambda module, images, classes, grid: occlusion(module, images, classes, grid),
+        occlusion,
     ),
     "attention": Method(
         "gradient-weighted attention",

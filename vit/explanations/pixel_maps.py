@@ -3,8 +3,6 @@
 B images [B, 3, height, width] as the model takes them; zero is the mean colour that its preprocessing subtracts.
 """
 
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -34,30 +32,16 @@ def integrated_gradients(module: nn.Module, images: Tensor, classes: Tensor, ste
 
 
 @torch.inference_mode()
-def occlusion(
-    module: nn.Module,
-    images: Tensor,
-    classes: Tensor,
-    grid: Grid,
-    fill: Callable[[Tensor], Tensor] = torch.zeros_like,
-    done: Callable[[int], object] = lambda forwards: None,
-) -> Tensor:
-    """Return what the logits of `classes` [B] lose where a cell is covered, signed: [B, rows, columns].
+def occlusion(module: nn.Module, images: Tensor, classes: Tensor, grid: Grid) -> Tensor:
+    """Return what the logits of `classes` [B] lose where a square is covered by the mean colour: [B, rows, columns].
 
-    After Zeiler and Fergus 2014 (arXiv:1311.2901), cell by cell of one grid. `done` is told how many covered images
-    were answered.
+    After Zeiler and Fergus 2014 (arXiv:1311.2901); squares of twice the grid's cells, for a quarter of the answers.
+    Signed: where a square speaks against the class, the logit rises.
     """
-    maps = torch.empty(len(images), grid.cells)
-    for number, (image, chosen) in enumerate(zip(images, classes.tolist(), strict=True)):
-        whole, filled = image[None], fill(image[None])
-        logit = module(whole)[0, chosen]
-        for cells in _some(grid.cells):
-            masks = torch.eye(grid.cells, dtype=torch.bool)[cells]
-            logits = module(covered(whole, filled, masks, grid))
-            maps[number, cells] = (logit - logits[:, chosen]).float().cpu()
-            done(len(cells))
-    return maps.unflatten(-1, (grid.rows, grid.columns))
-
-
-def _some(count: int) -> Iterator[Tensor]:
-    return iter(torch.arange(count).split(AT_ONCE))
+    squares = Grid(max(1, grid.rows // 2), max(1, grid.columns // 2))
+    masks = torch.eye(squares.cells, dtype=torch.bool)
+    maps = []
+    for image, wanted in zip(images[:, None], classes.tolist(), strict=True):
+        parts = [module(covered(image, torch.zeros_like(image), some, squares)) for some in masks.split(AT_ONCE)]
+        maps.append(module(image)[0, wanted] - torch.cat(parts)[:, wanted])
+    return torch.stack(maps).unflatten(-1, (squares.rows, squares.columns))

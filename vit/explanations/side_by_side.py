@@ -1,6 +1,6 @@
 """Several models on the same images: each one's maps, on one grid, and what all images say of every method."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,50 +56,36 @@ def explain_side_by_side(
     images are covered cell by cell too, and measured finely; of many the mean counts.
     """
     few = len(images) <= FEW
-    protocol = Protocol(fill) if few else Protocol(fill, steps=10, random_orders=1)
+    protocol = Protocol(fill) if few else Protocol(fill, random_orders=1)
     grid = min((grid_for(model.preprocessing.image_size) for model in models.values()), key=lambda grid: grid.cells)
     inputs = {name: torch.stack([model.transform(image) for _, image in images]) for name, model in models.items()}
     wanted = classes_by_image(models, inputs, class_names)
-    methods = {name: _methods(model, inputs[name], method, few) for name, model in models.items()}
-    work = sum(
-        len(methods[name]) for name, model in models.items() for names in wanted for c in names if c in model.classes
-    )
-    countdown = Countdown(work, "{done:,} of {total:,} maps made and measured; {left} left")
-    behind = iter(range(1, work + 1))
-    found = {
-        name: [
-            _of_model(model, inputs[name], wanted, one, grid, protocol, lambda: countdown.tell(next(behind)))
-            for one in methods[name]
-        ]
-        for name, model in models.items()
-    }
-    rows = [
-        _row(name, one, maps, protocol.in_words(grid), _likeness(model, inputs[name], one, maps, grid))
-        for name, model in models.items()
-        for one, maps in zip(methods[name], found[name], strict=True)
-    ]
-    return SideBySide(models, _by_image(images, wanted, found), rows, grid, protocol)
-
-
-def _by_image(
-    images: Sequence[tuple[Path, Image.Image]],
-    wanted: Sequence[Sequence[str]],
-    found: Mapping[str, Sequence[Sequence[Mapping[str, Explanation]]]],
-) -> list[ExplainedImage]:
-    """Return what was found by model and method, image by image and class by class."""
-    return [
-        ExplainedImage(path, image, {name: _of_class(found, i, name) for name in wanted[i]})
+    countdown = Countdown(len(models) * len(images), "{done:,} of {total:,} answers explained; {left} left")
+    behind = iter(range(1, countdown.total + 1))
+    found: dict[str, list[list[Explanation]]] = {}
+    rows: list[ExplanationRow] = []
+    for name, model in models.items():
+        numbers = [[model.classes.index(one) for one in some if one in model.classes] for some in wanted]
+        found[name] = explained(
+            model,
+            inputs[name],
+            numbers,
+            [str(i) for i in range(len(images))],
+            methods=_methods(model, inputs[name], method, few),
+            grid=grid,
+            protocol=protocol,
+            done=lambda: countdown.tell(next(behind)),
+        )
+        rows += _rows(name, model, inputs[name], found[name], grid, protocol)
+    explained_images = [
+        ExplainedImage(path, image, {one: _of_class(found, i, one) for one in wanted[i]})
         for i, (path, image) in enumerate(images)
     ]
+    return SideBySide(models, explained_images, rows, grid, protocol)
 
 
-def _of_class(
-    found: Mapping[str, Sequence[Sequence[Mapping[str, Explanation]]]], i: int, class_name: str
-) -> dict[str, list[Explanation]]:
-    return {
-        model: [maps[i][class_name] for maps in by_method if class_name in maps[i]]
-        for model, by_method in found.items()
-    }
+def _of_class(found: Mapping[str, Sequence[Sequence[Explanation]]], i: int, name: str) -> dict[str, list[Explanation]]:
+    return {model: [one for one in by_image[i] if one.class_name == name] for model, by_image in found.items()}
 
 
 def classes_by_image(
@@ -123,48 +109,32 @@ def _methods(model: Model, inputs: Tensor, method: str | None, few: bool) -> lis
     return [DEFAULT, *([own] if own else []), *([OCCLUSION] if few else [])]
 
 
-def _of_model(
+def _rows(
+    name: str,
     model: Model,
     inputs: Tensor,
-    wanted: Sequence[Sequence[str]],
-    method: str,
+    found: Sequence[Sequence[Explanation]],
     grid: Grid,
     protocol: Protocol,
-    done: Callable[[], object],
-) -> list[dict[str, Explanation]]:
-    """Return one model's explanations of every image by class, where the model knows it."""
-    pairs = [(i, name) for i, names in enumerate(wanted) for name in names if name in model.classes]
-    some = explained(
-        model,
-        inputs[[i for i, _ in pairs]],
-        [model.classes.index(name) for _, name in pairs],
-        [f"{i}/{name}" for i, name in pairs],
-        method=method,
-        grid=grid,
-        protocol=protocol,
-        done=done,
-    )
-    found: list[dict[str, Explanation]] = [{} for _ in wanted]
-    for (i, name), explanation in zip(pairs, some, strict=True):
-        found[i][name] = explanation
-    return found
-
-
-def _row(
-    model: str, method: str, maps: Sequence[Mapping[str, Explanation]], protocol: str, likeness: float | None
-) -> ExplanationRow:
-    """Return what the likeliest explained class of every image says of a method."""
-    likeliest = [max(of_image.values(), key=lambda e: e.probability) for of_image in maps if of_image]
-    gains = [explanation.curves.gains for explanation in likeliest if explanation.curves]
-    deletion, insertion = ([of_one[i] for of_one in gains] for i in (0, 1))
-    told = METHODS[method]
-    return ExplanationRow(
-        model, told.title, told.answers, len(gains), gain([deletion]), gain([insertion]), likeness, protocol
-    )
-
-
-def _likeness(
-    model: Model, inputs: Tensor, method: str, maps: Sequence[Mapping[str, Explanation]], grid: Grid
-) -> float | None:
-    some = [(i, next(iter(of_image.values()))) for i, of_image in enumerate(maps) if of_image]
-    return likeness(model, inputs[[i for i, _ in some]], method, [explanation for _, explanation in some], grid)
+) -> list[ExplanationRow]:
+    """Return what the likeliest explained class of every image says of each method."""
+    rows = []
+    for method in dict.fromkeys(one.method for some in found for one in some):
+        by_image = [[one for one in some if one.method == method] for some in found]
+        likeliest = [(i, max(some, key=lambda one: one.probability)) for i, some in enumerate(by_image) if some]
+        gains = [one.curves.gains for _, one in likeliest if one.curves]
+        deletion, insertion = ([of_one[k] for of_one in gains] for k in (0, 1))
+        images = inputs[[i for i, _ in likeliest]]
+        rows.append(
+            ExplanationRow(
+                model=name,
+                method=METHODS[method].title,
+                answers=METHODS[method].answers,
+                images=len(gains),
+                deletion=gain([deletion]),
+                insertion=gain([insertion]),
+                likeness=likeness(model, images, method, [one for _, one in likeliest], grid),
+                protocol=protocol.in_words(grid),
+            )
+        )
+    return rows

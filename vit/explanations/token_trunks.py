@@ -5,6 +5,7 @@ B images, H heads, N tokens of which P are the prefix, Q queries: N, or the few 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, get_args
 
 import torch
 from torch import Tensor, nn
@@ -53,8 +54,8 @@ class BlockAttention:
 def token_trunk(module: nn.Module) -> TokenTrunk | None:
     """Return a module's trunk of tokens, or None where it has none that can be followed: a CNN, another's mixer."""
     if transformer := own_transformer(module):
-        pool = next(name for name, function in POOLS.items() if function is transformer.pool)
-        return _trunk(transformer, transformer.num_prefix, (transformer.patch_size,) * 2, pool)
+        side = transformer.patch_size
+        return _trunk(transformer, transformer.num_prefix, (side, side), _name_of(transformer.pool))
     return _trunk_of_timm(module)
 
 
@@ -108,6 +109,11 @@ def _end_of_heads(attention: nn.Module) -> nn.Module:
     return attention.get_submodule("norm" if hasattr(attention, "norm") else "proj")
 
 
+def _name_of(pool: Callable[[Tensor, int], Tensor]) -> PoolName:
+    names: dict[Any, PoolName] = {POOLS[name]: name for name in get_args(PoolName)}
+    return names[pool]
+
+
 def _trunk(module: nn.Module, prefix: int, patch_size: tuple[int, int], pool: PoolName) -> TokenTrunk:
     blocks = list(module.get_submodule("blocks").children())
     return TokenTrunk(
@@ -123,10 +129,11 @@ def _trunk(module: nn.Module, prefix: int, patch_size: tuple[int, int], pool: Po
 def _trunk_of_timm(module: nn.Module) -> TokenTrunk | None:
     pool = OTHERS_POOLS.get(getattr(module, "global_pool", ""))
     blocks = list(getattr(module, "blocks", nn.Sequential()).children())
+    prefix = getattr(module, "num_prefix_tokens", None)
     tiles = getattr(getattr(module, "patch_embed", None), "patch_size", None)
     followed = all(hasattr(getattr(block, "attn", None), name) for block in blocks for name in NEEDED)
-    if pool is None or not blocks or not followed or tiles is None or not hasattr(module, "num_prefix_tokens"):
+    if pool is None or not blocks or not followed or tiles is None or prefix is None:
         return None
     if pool == "cls" and getattr(module, "head_dist", None) is not None:
         pool = "cls_dist"
-    return _trunk(module, module.num_prefix_tokens, (int(tiles[0]), int(tiles[1])), pool)
+    return _trunk(module, prefix, (int(tiles[0]), int(tiles[1])), pool)

@@ -140,7 +140,8 @@ def _probes(parts: Sequence[Probes]) -> Probes:
     if len(explained) < len(parts):
         return joined
     by_method = [[one for part in explained for one in part if one["method"] == method] for method in methods]
-    return joined | {"explained": [_explained(some) for some in by_method if len(some) == len(parts)]}
+    joined["explained"] = [_explained(some) for some in by_method if len(some) == len(parts)]
+    return joined
 
 
 def _changed(parts: Sequence[ChangedImages]) -> ChangedImages:
@@ -182,11 +183,11 @@ def _alike(rows: Sequence[Any], name: str) -> bool:
 def _explained(parts: Sequence[Explained]) -> Explained:
     """Return the gains of the images of all folds, by one method."""
     likeness = [part["likeness"] for part in parts if part["likeness"] is not None]
-    return parts[0] | {
-        "deletion": [value for part in parts for value in part["deletion"]],
-        "insertion": [value for part in parts for value in part["insertion"]],
-        "likeness": float(np.mean(likeness)) if likeness else None,
-    }
+    joined = parts[0].copy()
+    joined["deletion"] = [value for part in parts for value in part["deletion"]]
+    joined["insertion"] = [value for part in parts for value in part["insertion"]]
+    joined["likeness"] = float(np.mean(likeness)) if likeness else None
+    return joined
 
 
 def _inside(parts: Sequence[SeenInside]) -> SeenInside:
