@@ -86,6 +86,7 @@ VERBS = {
     "evaluate": ["evaluate", "run"],
     "evaluate others": ["evaluate", "run", "others"],
     "predict": ["predict", "run", "photos/class-0", "photos/class-1/1.png"],
+    "explain": ["explain", "run", "photos/class-0/0.png", "--method", "attention", "--out", "new"],
     "compare": ["compare", "two.yaml", "--quick", "--out", "compared"],
     "compare runs": ["compare", "run", "--quick", "--out", "report"],
     "export": ["export", "run", "--to", "timm", "--out", "new.safetensors"],

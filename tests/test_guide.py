@@ -26,6 +26,7 @@ LEFT_BEHIND = (
     "runs/winner/model.safetensors",
     "runs/winner/recipe.yaml",
     "runs/winner/environment.json",
+    "explanations/new/explanation.html",
     "exports/timm/config.json",
     "exports/transformers/config.json",
 )

@@ -72,6 +72,26 @@ def test_the_verdict_says_what_to_take_and_its_table_needs_no_scrolling(visit: V
         assert f"{100 * row['corrupted']['mean']:.1f}" in shown
 
 
+def test_answers_are_explained_side_by_side(visit: Visit, report: Path) -> None:
+    page, results = visit.page, read_json(report / "results.json")
+    panel = page.locator("#inside .panel > li")
+    galleries = results["agreement"]["galleries"]
+    few = [row["id"] for kind, most in zip(galleries.values(), (3, 3, 2), strict=True) for row in kind[:most]]
+    assert panel.count() == len(few) > 0
+    for i, name in enumerate(few):
+        assert name in panel.nth(i).inner_text()
+        images = panel.nth(i).locator("img")
+        assert images.count() == 3 and images.evaluate_all("all => all.every(one => one.naturalWidth > 0)")
+    table = page.locator("#inside table").first.inner_text()
+    methods = {(row["model"], row["method"]) for row in results["explanations"]}
+    assert methods == {(name, "integrated gradients") for name in ("digits_vit", "digits_resnet_se")} | {
+        ("digits_vit", "gradient-weighted attention"),
+        ("digits_resnet_se", "HiResCAM"),
+    }
+    for row in results["explanations"]:
+        assert row["images"] == 100 and f"{row['deletion']['mean']:+.2f} [{row['deletion']['low']:+.2f}" in table
+
+
 def test_all_figures_are_drawn_and_say_what_they_show(visit: Visit) -> None:
     figures = visit.page.locator("figure > svg")
     assert figures.count() == len(FIGURES)

@@ -5,56 +5,21 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
+from planted_cells import CELL, COLOURS, GRID, MODELS, SIDE, learned, planted
 from torch import Tensor, nn
 
 import vit
-from vit.data.preprocessing import Preprocessing
-from vit.explanations.cells import Grid
 from vit.explanations.explain import Explanation, explained
 from vit.explanations.faithfulness import Protocol
 from vit.explanations.measured import measure
 from vit.explanations.methods import DEFAULT, own_method
-from vit.model import Architecture, Model
+from vit.model import Model
 from vit.models.resnet import ResNet
-
-SIDE, CELL = 32, 4  # pixels
-GRID = Grid(SIDE // CELL, SIDE // CELL)
-COLOURS = torch.tensor([[3.0, -1.0, -1.0], [-1.0, 3.0, -1.0], [-1.0, -1.0, 3.0], [3.0, 3.0, -1.0]])
-MODELS = {
-    "vit": {"patch_size": 4, "embed_dim": 48, "depth": 3, "num_heads": 3, "position_std": 0.5},
-    "resnet": {"block": "basic", "depths": (1, 1), "width": 16, "attention": "se"},
-}
-
-
-def planted(count: int, generator: torch.Generator, side: int = SIDE) -> tuple[Tensor, Tensor, Tensor]:
-    """Return images of noise, each with one cell of its class's colour; the classes, and the cells' numbers."""
-    images = torch.randn(count, 3, side, side, generator=generator) * 0.5
-    labels = torch.randint(len(COLOURS), (count,), generator=generator)
-    cells = torch.randint(GRID.cells, (count,), generator=generator)
-    for image, label, cell in zip(images, labels, cells, strict=True):
-        row, column = divmod(int(cell), GRID.columns)
-        image[:, row * CELL : (row + 1) * CELL, column * CELL : (column + 1) * CELL] += COLOURS[label][:, None, None]
-    return images, labels, cells
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def trained(request: pytest.FixtureRequest) -> Model:
-    torch.manual_seed(0)
-    options = MODELS[request.param]
-    module = vit.create_model(request.param, num_classes=len(COLOURS), image_size=SIDE, **options).train()
-    optimizer = torch.optim.AdamW(module.parameters(), lr=3e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=400)
-    generator = torch.Generator().manual_seed(0)
-    for _ in range(400):
-        images, labels, _ = planted(32, generator)
-        loss = F.cross_entropy(module(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    preprocessing = Preprocessing((SIDE, SIDE), (0.5,) * 3, (0.5,) * 3)
-    return Model(module.eval(), Architecture(request.param, options, 4), tuple("abcd"), preprocessing)
+    return learned(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,8 @@ from ..terminal import as_text, one_line
 
 logger = logging.getLogger(__name__)
 
+MOST_IMAGES = 500  # a mean over more says no more, and each takes dozens of answers
+
 
 @dataclass(frozen=True)
 class Explained:
@@ -81,11 +83,23 @@ def explain_to_folder(
         if not model.classes:
             raise UserError(f"{model.source} names no classes: there is no answer to explain")
     folder = new_folder(out, "explanations", Path(paths[0]).stem)
-    images = [(path, image) for path in files if (image := _read(path, unreadable)) is not None]
-    if not images:
-        raise UserError("\n".join(unreadable))
-    found = explain_side_by_side(models, images, method=method, class_names=classes, fill=fill)
+    found = explain_side_by_side(
+        models,
+        some_of(files),
+        method=method,
+        class_names=classes,
+        fill=fill,
+        unreadable=lambda error: unreadable.append(str(error)),
+    )
     return Explained(found, page.write(found, folder), unreadable)
+
+
+def some_of(files: Sequence[Path]) -> list[Path]:
+    """Return the files, or of very many some, evenly taken."""
+    if len(files) <= MOST_IMAGES:
+        return list(files)
+    logger.info(f"{MOST_IMAGES:,} of {len(files):,} images are explained, evenly taken")
+    return [files[i * len(files) // MOST_IMAGES] for i in range(MOST_IMAGES)]
 
 
 def models_and_images(given: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -106,8 +120,9 @@ def is_of_images(name: str) -> bool:
 
 def short_names(models: Sequence[str]) -> list[str]:
     """Return names for models as short as they differ: the last part of a path, else more of it."""
-    for parts in range(1, 10):
-        names = ["/".join(Path(model).parts[-parts:]) for model in models]
+    paths = [Path(model) if Path(model).is_dir() else Path(model.removesuffix(".safetensors")) for model in models]
+    for count in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-count:]) for path in paths]
         if len(set(names)) == len(names):
             return names
     raise UserError(f"given: {', '.join(models)}; name every model once")
@@ -126,11 +141,3 @@ def show(found: SideBySide) -> str:
 
 def _opened(image: str | Path | Image.Image) -> Image.Image:
     return image if isinstance(image, Image.Image) else read_image(Path(image))
-
-
-def _read(path: Path, unreadable: list[str]) -> Image.Image | None:
-    try:
-        return read_image(path)
-    except UserError as error:
-        unreadable.append(str(error))
-        return None

@@ -8,12 +8,13 @@ import torch
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor, nn
 
-from ..model import Model
 from ..report.plots.drawing import COLORS, STYLE, legend, percent, svg
 from .attention_maps import attention_by_block
 from .explain import Explanation
 from .hooks import answering
+from .methods import own_method
 from .token_trunks import token_trunk
 
 PANELS = {"deletion": "cells taken away: lower is better", "insertion": "cells put back: higher is better"}
@@ -45,18 +46,18 @@ def curves_figure(explanations: Mapping[str, Sequence[Explanation]]) -> str | No
         return svg(figure)
 
 
-def attention_mosaic(model: Model, image: Image.Image) -> Image.Image | None:
-    """Return what every head of every block attends to from where the head reads, a row a block; None of a CNN.
+def attention_mosaic(module: nn.Module, image: Tensor) -> Image.Image | None:
+    """Return what every head of every block attends to from where the classifier reads, a row a block.
 
-    Every map in the colours between its own least and most.
+    Of one image [1, 3, height, width], every map in the colours between its own least and most; None of a module whose
+    attention cannot be written down.
     """
-    trunk = token_trunk(model.module)
-    if trunk is None:
-        return None
-    device = next(model.module.parameters()).device
-    inputs = model.transform(image)[None].to(device)
-    with answering(model.module):
-        blocks = torch.stack([maps[0] for maps in attention_by_block(model.module, trunk, inputs)])
+    image = image.to(next(module.parameters()).device)
+    with answering(module):
+        trunk = token_trunk(module)
+        if trunk is None or own_method(module, image) is None:
+            return None
+        blocks = torch.stack([maps[0] for maps in attention_by_block(module, trunk, image)])
     maps = blocks.float().cpu().numpy()  # [depth, H, rows, columns]
     low, high = maps.min((2, 3), keepdims=True), maps.max((2, 3), keepdims=True)
     maps = (maps - low) / np.maximum(high - low, 1e-30)

@@ -23,7 +23,7 @@ from .methods import METHODS
 from .side_by_side import ExplainedImage, SideBySide
 
 PAGE, NUMBERS, MAPS, PICTURES = "explanation.html", "explanation.json", "maps.npz", "overlays"
-MOST_SHOWN = 24  # images, on the page
+MOST_SHOWN = 24  # images, as pictures
 MOST_CURVES = 6  # images, whose curves are drawn one by one
 
 
@@ -42,9 +42,15 @@ class Picture:
 
 def write(found: SideBySide, folder: Path) -> Path:
     """Write everything into a folder; return the page."""
-    (folder / PICTURES).mkdir(parents=True, exist_ok=True)
+    pictures = folder / PICTURES
+    pictures.mkdir(parents=True, exist_ok=True)
+    written = set()
     for name, image in _overlays(found):
-        replace_file(folder / PICTURES / name, lambda beside, image=image: image.save(beside, "PNG"))
+        replace_file(pictures / name, lambda beside, image=image: image.save(beside, "PNG"))
+        written.add(name)
+    for former in pictures.glob("*.png"):
+        if former.name not in written:
+            former.unlink()
     replace_file(folder / MAPS, lambda beside: _save_maps(beside, found))
     write_json(folder / NUMBERS, numbers(found))
     write_text(folder / PAGE, page(found))
@@ -112,12 +118,11 @@ def _method_row(row: ExplanationRow) -> dict[str, Any]:
 
 def _shown(image: ExplainedImage, found: SideBySide, with_curves: bool) -> dict[str, Any]:
     """Return what the page shows of an image: for each class its models' pictures, and its curves."""
-    copy = overlays.shown(image.image)
     classes = [
         {
             "name": name,
             "models": {
-                model: [_picture(one, image.image, copy, found.models[model]) for one in some]
+                model: [_picture(one, image, found.models[model]) for one in some]
                 for model, some in by_model.items()
                 if some
             },
@@ -125,16 +130,16 @@ def _shown(image: ExplainedImage, found: SideBySide, with_curves: bool) -> dict[
         }
         for name, by_model in image.answers.items()
     ]
-    return {"name": image.path.name, "photo": overlays.address(copy), "classes": classes}
+    return {"name": image.path.name, "photo": overlays.address(image.copy), "classes": classes}
 
 
-def _picture(one: Explanation, image: Image.Image, copy: Image.Image, of: Model) -> Picture:
+def _picture(one: Explanation, image: ExplainedImage, of: Model) -> Picture:
     seen = seen_of(of.preprocessing, image.size)
     return Picture(
         method=METHODS[one.method].title,
         probability=one.probability,
-        ground=overlays.address(overlays.ground(copy, image.size, seen)),
-        colours="" if one.flat else overlays.address(overlays.layer(one.cells, image.size, seen, copy.size)),
+        ground=overlays.address(overlays.ground(image.copy, image.size, seen)),
+        colours="" if one.flat else overlays.address(overlays.layer(one.cells, image.size, seen, image.copy.size)),
         scale=overlays.scale_in_words(one.cells),
         flat=one.flat,
         found=_gains_in_words(one),
@@ -155,20 +160,18 @@ def _likeliest(found: SideBySide) -> dict[str, list[Explanation]]:
 
 
 def _inside(found: SideBySide) -> list[dict[str, str]]:
-    first = found.images[0]
-    mosaics = ((name, attention_mosaic(model, first.image)) for name, model in found.models.items())
-    return [
-        {"model": name, "image": first.path.name, "picture": overlays.address(m)}
-        for name, m in mosaics
-        if m is not None
-    ]
+    mosaics = ((name, attention_mosaic(model.module, found.inputs[name][:1])) for name, model in found.models.items())
+    image = found.images[0].path.name
+    return [{"model": name, "image": image, "picture": overlays.address(m)} for name, m in mosaics if m is not None]
 
 
 def _overlays(found: SideBySide) -> Iterator[tuple[str, Image.Image]]:
-    for number, image in enumerate(found.images, 1):
+    for number, image in enumerate(found.images[:MOST_SHOWN], 1):
         for model, one in rows(image):
-            seen = seen_of(found.models[model].preprocessing, image.image.size)
-            yield f"{_stem(number, image.path, model, one)}.png", overlays.drawn(image.image, one.cells, seen)
+            seen = seen_of(found.models[model].preprocessing, image.size)
+            base = overlays.ground(image.copy, image.size, seen)
+            colours = overlays.layer(one.cells, image.size, seen, image.copy.size)
+            yield f"{_stem(number, image.path, model, one)}.png", overlays.together(base, colours)
 
 
 def _stem(number: int, path: Path, model: str, one: Explanation) -> str:

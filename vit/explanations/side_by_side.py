@@ -1,6 +1,6 @@
 """Several models on the same images: each one's maps, on one grid, and what all images say of every method."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from ..data.decoding.reading import read_image
+from ..errors import UserError
 from ..model import Model
 from ..progress import Countdown
 from ..report.explanations import gain
@@ -17,6 +19,7 @@ from .explain import Explanation, explained, wanted_classes
 from .faithfulness import Fill, Protocol
 from .hooks import answering
 from .methods import DEFAULT, METHODS, OCCLUSION, own_method
+from .overlays import shown
 from .weights_check import likeness
 
 FEW = 3  # images that are looked at in every way
@@ -24,18 +27,23 @@ FEW = 3  # images that are looked at in every way
 
 @dataclass(frozen=True)
 class ExplainedImage:
-    """An image, and what each model says of it: for every class a list of explanations by the model's name."""
+    """A small copy of an image, its file's width and height, and what each model says of it.
+
+    `answers` holds for every class, by the model's name, an explanation a method.
+    """
 
     path: Path
-    image: Image.Image
+    copy: Image.Image
+    size: tuple[int, int]
     answers: Mapping[str, Mapping[str, Sequence[Explanation]]]  # class -> model -> one a method
 
 
 @dataclass(frozen=True)
 class SideBySide:
-    """Explanations of several models, on one grid, with how they were measured."""
+    """Explanations of several models, on one grid, with how they were measured, and each one's input of all images."""
 
     models: Mapping[str, Model]
+    inputs: Mapping[str, Tensor]
     images: Sequence[ExplainedImage]
     methods: Sequence[ExplanationRow]
     grid: Grid
@@ -44,21 +52,23 @@ class SideBySide:
 
 def explain_side_by_side(
     models: Mapping[str, Model],
-    images: Sequence[tuple[Path, Image.Image]],
+    paths: Sequence[Path],
     *,
     method: str | None = None,
     class_names: Sequence[str] = (),
     fill: Fill = "mean",
+    unreadable: Callable[[UserError], object],
 ) -> SideBySide:
-    """Return what every model says of every image.
+    """Return what every model says of every image; `unreadable` is told of those that cannot be read.
 
     Where no method is named, by integrated gradients, which all models have, and by the method of each one's kind. Few
     images are covered cell by cell too, and measured finely; of many the mean counts.
+    Raises UserError where no image can be read.
     """
+    images, inputs = _opened(models, paths, unreadable)
     few = len(images) <= FEW
     protocol = Protocol(fill) if few else Protocol(fill, random_orders=1)
     grid = min((grid_for(model.preprocessing.image_size) for model in models.values()), key=lambda grid: grid.cells)
-    inputs = {name: torch.stack([model.transform(image) for _, image in images]) for name, model in models.items()}
     wanted = classes_by_image(models, inputs, class_names)
     countdown = Countdown(len(models) * len(images), "{done:,} of {total:,} answers explained; {left} left")
     behind = iter(range(1, countdown.total + 1))
@@ -78,10 +88,30 @@ def explain_side_by_side(
         )
         rows += _rows(name, model, inputs[name], found[name], grid, protocol)
     explained_images = [
-        ExplainedImage(path, image, {one: _of_class(found, i, one) for one in wanted[i]})
-        for i, (path, image) in enumerate(images)
+        ExplainedImage(path, copy, size, {one: _of_class(found, i, one) for one in wanted[i]})
+        for i, (path, copy, size) in enumerate(images)
     ]
-    return SideBySide(models, explained_images, rows, grid, protocol)
+    return SideBySide(models, inputs, explained_images, rows, grid, protocol)
+
+
+def _opened(
+    models: Mapping[str, Model], paths: Sequence[Path], unreadable: Callable[[UserError], object]
+) -> tuple[list[tuple[Path, Image.Image, tuple[int, int]]], dict[str, Tensor]]:
+    """Return small copies of the images that can be read, with their sizes, and each model's input of them."""
+    images, complaints, inputs = [], [], {name: [] for name in models}
+    for path in paths:
+        try:
+            image = read_image(path)
+        except UserError as error:
+            unreadable(error)
+            complaints.append(str(error))
+            continue
+        images.append((path, shown(image), image.size))
+        for name, model in models.items():
+            inputs[name].append(model.transform(image))
+    if not images:
+        raise UserError("\n".join(complaints))
+    return images, {name: torch.stack(some) for name, some in inputs.items()}
 
 
 def _of_class(found: Mapping[str, Sequence[Sequence[Explanation]]], i: int, name: str) -> dict[str, list[Explanation]]:
