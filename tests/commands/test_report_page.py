@@ -89,7 +89,7 @@ def test_answers_are_explained_side_by_side(visit: Visit, report: Path) -> None:
         ("digits_resnet_se", "HiResCAM"),
     }
     for row in results["explanations"]:
-        assert row["images"] == 100 and f"{row['deletion']['mean']:+.2f} [{row['deletion']['low']:+.2f}" in table
+        assert row["images"] == 64 and f"{row['deletion']['mean']:+.2f} [{row['deletion']['low']:+.2f}" in table
 
 
 def test_all_figures_are_drawn_and_say_what_they_show(visit: Visit) -> None:

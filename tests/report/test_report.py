@@ -3,7 +3,6 @@
 import errno
 import json
 import re
-from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from vit.files import json_text
 from vit.report import caveats, write
+from vit.report.pictures import Pictures
 from vit.report.results import from_plain, to_plain
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,7 +33,7 @@ def test_results_without_a_key_are_refused(key: str) -> None:
 
 def test_a_bar_in_a_name_ends_no_cell_of_a_markdown_table(tmp_path: Path) -> None:
     text = KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca|narrow"')
-    write.write(tmp_path, from_plain(json.loads(text)), defaultdict(str))
+    write.write(tmp_path, from_plain(json.loads(text)), Pictures())
     written = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert r"eca\|narrow" in written
     tables = re.findall(r"(?:^\|.*\n)+", written, flags=re.M)
@@ -47,7 +47,7 @@ def test_names_from_files_are_no_markup(tmp_path: Path) -> None:
     results = json.loads(KEPT.read_text(encoding="utf-8").replace('"resnet_eca"', '"eca<b>[x](y)"'))
     results["title"] = "two\n\\input{secrets} 50 %"
     results["data"]["skipped"] = [{"path": "a`b.png", "reason": "cut\n\n# off <script>alert(1)</script>"}]
-    write.write(tmp_path, from_plain(results), defaultdict(str))
+    write.write(tmp_path, from_plain(results), Pictures())
     written = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "`a'b.png`: cut  # off &lt;script>alert(1)&lt;/script>\n" in written
     assert "eca&lt;b>[x]\\(y)" in written and "<script" not in written and "](y)" not in written
@@ -57,7 +57,7 @@ def test_names_from_files_are_no_markup(tmp_path: Path) -> None:
 
 def test_a_disk_that_is_full_leaves_the_former_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = from_plain(json.loads(KEPT.read_text(encoding="utf-8")))
-    write.write(tmp_path, results, defaultdict(str))
+    write.write(tmp_path, results, Pictures())
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}
     real, calls = Path.write_text, iter(range(1_000))
 
@@ -68,7 +68,7 @@ def test_a_disk_that_is_full_leaves_the_former_report(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(OSError, match="No space"):
-        write.write(tmp_path, replace(results, title="another"), defaultdict(str))
+        write.write(tmp_path, replace(results, title="another"), Pictures())
     assert {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()} == before
 
 
@@ -86,7 +86,7 @@ def test_a_training_much_shorter_than_published_ones_is_told(epochs: int, told: 
 
 
 def test_no_line_of_the_page_ends_before_a_percent_sign(tmp_path: Path) -> None:
-    write.write(tmp_path, from_plain(json.loads(KEPT.read_text(encoding="utf-8"))), defaultdict(str))
+    write.write(tmp_path, from_plain(json.loads(KEPT.read_text(encoding="utf-8"))), Pictures())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     verdict = page[page.index('id="verdict"') : page.index('id="fairness"')]
     assert re.search("[0-9]\N{NO-BREAK SPACE}%", verdict) and not re.search("[0-9] %", verdict)
@@ -103,7 +103,7 @@ def test_a_page_of_many_classes_stays_readable(tmp_path: Path, classes: int) -> 
     of_models = {model.name: table for model in results.models}
     recalls = {model.name: [1 / 3] * classes for model in results.models}
     large = replace(results, data=data, confusion=of_models, per_class=recalls)
-    write.write(tmp_path, large, defaultdict(str))
+    write.write(tmp_path, large, Pictures())
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
     listed = 2 if classes <= 1_000 else 0
     assert page.count("<td>class-0007</td>") == listed
