@@ -65,7 +65,7 @@ def explained(
         for i, key in enumerate(keys):
             image, some = images[i : i + 1], [(pair, method) for pair in pairs if pair[0] == i for method in methods]
             covering = Covering(partial(probabilities_of, model), image, grid, protocol, key) if protocol else None
-            answer = probabilities_of(model, image)[0]
+            answer = covering.whole if covering else probabilities_of(model, image)[0]
             found.append(
                 [_explanation(model, maps[method][i, c], method, c, answer, grid, covering) for (_, c), method in some]
             )

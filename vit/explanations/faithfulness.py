@@ -75,7 +75,7 @@ class Covering:
         self._answer, self._image, self._grid, self._steps = answer, image, grid, protocol.steps
         self._filled = fill_of(image, protocol.fill)
         self._generator = np.random.default_rng(derive_seed("random orders", key))
-        self._whole, self._nothing = answer(image)[0], answer(self._filled)[0]
+        self.whole, self._nothing = answer(torch.cat([image, self._filled]))  # probabilities [classes]
         self._random = np.stack(
             [self._followed(self._generator.permutation(grid.cells)) for _ in range(protocol.random_orders)]
         )  # [R, 2, S + 1, classes]: the same for every map of this image
@@ -90,7 +90,7 @@ class Covering:
         masks = _masks(order, self._grid, self._steps)
         parts = [self._answer(covered(self._image, self._filled, some, self._grid)) for some in masks.split(AT_ONCE)]
         inner = np.concatenate(parts).reshape(2, self._steps - 1, -1)
-        first, last = np.stack([self._whole, self._nothing]), np.stack([self._nothing, self._whole])
+        first, last = np.stack([self.whole, self._nothing]), np.stack([self._nothing, self.whole])
         return np.concatenate([first[:, None], inner, last[:, None]], axis=1)
 
 

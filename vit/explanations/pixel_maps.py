@@ -19,16 +19,20 @@ def integrated_gradients(module: nn.Module, images: Tensor, classes: Tensor, ste
     The mean gradient on the straight path, by Gauss and Legendre's rule, times the image (Sundararajan et al. 2017,
     arXiv:1703.01365); it sums to the logit's difference from that of the mean colour.
     """
-    places, weights = np.polynomial.legendre.leggauss(steps)
-    share = torch.tensor((places + 1) / 2, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1)
-    weight = torch.tensor(weights / 2, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1)
-    maps = []
-    for image, wanted in zip(images.detach(), classes.tolist(), strict=True):
-        on_path = (share * image).requires_grad_()
+    places, weights = (
+        torch.tensor(values, dtype=images.dtype, device=images.device).view(-1, 1, 1, 1, 1)
+        for values in np.polynomial.legendre.leggauss(steps)
+    )
+    at_once = max(1, AT_ONCE // steps)
+    parts = []
+    for some, wanted in zip(images.detach().split(at_once), classes.split(at_once), strict=True):
+        on_path = ((places + 1) / 2 * some).requires_grad_()  # [steps, B, 3, height, width]
         with torch.enable_grad():
-            (gradients,) = torch.autograd.grad(module(on_path)[:, wanted].sum(), on_path)
-        maps.append(((weight * gradients).sum(0) * image).sum(0))
-    return torch.stack(maps)
+            logits = module(on_path.flatten(0, 1)).unflatten(0, (steps, -1))
+            chosen = logits.gather(2, wanted.view(1, -1, 1).expand(steps, -1, 1))
+            (gradients,) = torch.autograd.grad(chosen.sum(), on_path)
+        parts.append(((weights / 2 * gradients).sum(0) * some).sum(1))
+    return torch.cat(parts)
 
 
 @torch.inference_mode()
