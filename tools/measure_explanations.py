@@ -32,6 +32,7 @@ from vit.report.explanations import gain  # noqa: E402
 from vit.report.results import Estimate  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanations.md"
+KINDS = ("deletion", "insertion")
 IMAGES = 100
 PLANTED = 200  # images
 
@@ -43,9 +44,6 @@ def main() -> None:
     rows = [row for images, runs in pairs for run in runs.split(",") for row in rows_of(Path(images), run)]
     write("faithfulness", ["images", "model", "method", *(f"{f}: {k}" for f in FILLS for k in KINDS)], rows, made)
     write("planted cells", ["model", *METHODS], list(planted_rows()), made)
-
-
-KINDS = ("deletion", "insertion")
 
 
 def rows_of(folder: Path, run: str) -> Iterator[list[str]]:
@@ -65,7 +63,8 @@ def rows_of(folder: Path, run: str) -> Iterator[list[str]]:
             cells += [in_words(gain([gains[:, k].tolist()])) for k in (0, 1)]
         if cells:
             print(folder.name, Path(run).name, method, *cells, flush=True)
-            yield [folder.name, f"{model.architecture.name}", METHODS[method].title, *cells]
+            name = folder.parent.name if folder.name == "test" else folder.name
+            yield [name, model.architecture.name, METHODS[method].title, *cells]
 
 
 def of_method(
