@@ -18,14 +18,14 @@ import torch
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from planted_cells import GRID, MODELS, learned, planted  # noqa: E402
+from planted_cells import GRID, MODELS, learned, planted  # noqa: E402  # pyright: ignore[reportMissingImports]
 
 import vit  # noqa: E402
 from vit.data.decoding.reading import read_image  # noqa: E402
 from vit.data.sources.given import image_files  # noqa: E402
 from vit.environment import environment  # noqa: E402
 from vit.explanations.explain import Explanation, explained, wanted_classes  # noqa: E402
-from vit.explanations.faithfulness import FILLS, Protocol  # noqa: E402
+from vit.explanations.faithfulness import Fill, Protocol  # noqa: E402
 from vit.explanations.methods import METHODS  # noqa: E402
 from vit.model import Model  # noqa: E402
 from vit.report.explanations import gain  # noqa: E402
@@ -33,6 +33,7 @@ from vit.report.results import Estimate  # noqa: E402
 
 PAGE = ROOT / "docs" / "explanations.md"
 KINDS = ("deletion", "insertion")
+COVERS: tuple[Fill, ...] = ("mean", "blur")
 IMAGES = 100
 PLANTED = 200  # images
 
@@ -42,7 +43,7 @@ def main() -> None:
     told = environment()
     made = f"{date.today()}, {told['cores']} cores of {told['processor']}, torch {told['versions']['torch']}"
     rows = [row for images, runs in pairs for run in runs.split(",") for row in rows_of(Path(images), run)]
-    write("faithfulness", ["images", "model", "method", *(f"{f}: {k}" for f in FILLS for k in KINDS)], rows, made)
+    write("faithfulness", ["images", "model", "method", *(f"{f}: {k}" for f in COVERS for k in KINDS)], rows, made)
     write("planted cells", ["model", *METHODS], list(planted_rows()), made)
 
 
@@ -55,7 +56,7 @@ def rows_of(folder: Path, run: str) -> Iterator[list[str]]:
     wanted = wanted_classes(model, inputs, ())
     for method in METHODS:
         cells = []
-        for fill in FILLS:
+        for fill in COVERS:
             found = of_method(model, inputs, wanted, method, Protocol(fill, random_orders=1))
             if found is None:
                 break

@@ -84,9 +84,9 @@ def test_answers_are_explained_side_by_side(visit: Visit, report: Path) -> None:
         assert images.count() == 3 and images.evaluate_all("all => all.every(one => one.naturalWidth > 0)")
     table = page.locator("#inside table").first.inner_text()
     methods = {(row["model"], row["method"]) for row in results["explanations"]}
-    assert methods == {(name, "integrated gradients") for name in ("digits_vit", "digits_resnet_se")} | {
-        ("digits_vit", "gradient-weighted attention"),
-        ("digits_resnet_se", "HiResCAM"),
+    assert methods == {(name, "integrated gradients") for name in ("vit", "resnet_se")} | {
+        ("vit", "gradient-weighted attention"),
+        ("resnet_se", "HiResCAM"),
     }
     for row in results["explanations"]:
         assert row["images"] == 64 and f"{row['deletion']['mean']:+.2f} [{row['deletion']['low']:+.2f}" in table
