@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 import vit
-from vit.commands.compare import pictures_of
-from vit.comparison.plan import names_of
+from vit.comparison.pictures import pictures_of
+from vit.comparison.plan import names_of, plan
 from vit.errors import UserError
 from vit.files import read_json
-from vit.recipe import Comparison, load_recipe
+from vit.recipe import Comparison, load_comparison
 from vit.report.results import from_plain
 from vit.report.write import write
 
@@ -174,8 +174,9 @@ def test_the_markdown_twin_holds_the_same_tables(report: Path) -> None:
 def test_the_report_follows_from_the_results_and_the_pictures_alone(report: Path, tmp_path: Path) -> None:
     """Every number of the page is in results.json, then; and the same results give the same bytes."""
     results = from_plain(read_json(report / "results.json"))
-    recipe = load_recipe(next(report.glob("runs/*/*/recipe.yaml")))
-    write(tmp_path, results, pictures_of(results.agreement.galleries, recipe))
+    pictures = pictures_of(results, plan(load_comparison(report / "comparison.yaml"), report))
+    assert pictures.images and pictures.maps
+    write(tmp_path, results, pictures)
     names = [path.relative_to(tmp_path) for path in sorted(tmp_path.rglob("*")) if path.is_file()]
     assert {"report.html", "report.md", "tables.tex", "results.json", "results.csv"} <= set(map(str, names))
     for name in names:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -162,6 +163,14 @@ def test_mistakes_are_told_before_anything_is_written(arguments, message, two, p
     assert run(["explain", *(names.get(word, word) for word in arguments), "--out", str(out)]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")
     assert not out.exists()
+
+
+def test_a_class_is_known_by_any_of_its_names(two, photos) -> None:
+    model = replace(vit.load(two[0]), classes=("tabby, tabby cat", "crane", "Crane, bird"))
+    assert {one.class_name for one in vit.explain(model, photos / "00.jpg", classes=["Tabby"])} == {"tabby, tabby cat"}
+    assert vit.explain(model, photos / "00.jpg", classes=["crane"])[0].class_name == "crane"
+    with pytest.raises(vit.UserError, match="calls several classes CRANE: 'crane', 'Crane, bird'; name one of them"):
+        vit.explain(model, photos / "00.jpg", classes=["CRANE"])
 
 
 def test_models_are_told_from_images(tmp_path, photos, monkeypatch) -> None:

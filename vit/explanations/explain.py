@@ -3,7 +3,7 @@
 B images of one model's size. The module is what `vit.load` gives, in float32: a faster copy is another function.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -58,19 +58,31 @@ def explained(
     """
     grid = grid or grid_for(model.preprocessing.image_size)
     images = images.to(next(model.module.parameters()).device)
-    pairs = [(i, wanted) for i, some in enumerate(classes) for wanted in some]
     found: list[list[Explanation]] = []
     with answering(model.module):
-        maps = {method: _by_pair(model, images, pairs, method, grid) for method in methods}
-        for i, key in enumerate(keys):
-            image, some = images[i : i + 1], [(pair, method) for pair in pairs if pair[0] == i for method in methods]
-            covering = Covering(partial(probabilities_of, model), image, grid, protocol, key) if protocol else None
-            answer = covering.whole if covering else probabilities_of(model, image)[0]
-            found.append(
-                [_explanation(model, maps[method][i, c], method, c, answer, grid, covering) for (_, c), method in some]
-            )
-            done()
+        for start in range(0, len(images), AT_ONCE):
+            some, wanted = images[start : start + AT_ONCE], classes[start : start + AT_ONCE]
+            pairs = [(i, c) for i, of_image in enumerate(wanted) for c in of_image]
+            maps = {method: _by_pair(model, some, pairs, method, grid) for method in methods}
+            for i, key in enumerate(keys[start : start + AT_ONCE]):
+                of_image = {(c, method): maps[method][i, c] for c in wanted[i] for method in methods}
+                found.append(_of_image(model, some[i : i + 1], of_image, grid, protocol, key))
+                done()
     return found
+
+
+def _of_image(
+    model: Model,
+    image: Tensor,
+    maps: Mapping[tuple[int, str], Tensor],
+    grid: Grid,
+    protocol: Protocol | None,
+    key: str,
+) -> list[Explanation]:
+    """Return an explanation of every map, by its class and method, of one image [1, 3, height, width]."""
+    covering = Covering(partial(probabilities_of, model), image, grid, protocol, key) if protocol else None
+    answer = covering.whole if covering else probabilities_of(model, image)[0]
+    return [_explanation(model, values, method, c, answer, grid, covering) for (c, method), values in maps.items()]
 
 
 def _by_pair(
@@ -114,9 +126,18 @@ def wanted_classes(model: Model, images: Tensor, named: Sequence[str]) -> list[l
 
 
 def class_number(model: Model, name: str) -> int:
-    """Return a class's place, by its name or, of ImageNet, its WordNet number."""
+    """Return a class's place: by its name, one of its names (ImageNet's have several), or its WordNet number.
+
+    Raises UserError where no class, or more than one, is called so.
+    """
     if name in model.classes:
         return model.classes.index(name)
+    called_so = [i for i, names in enumerate(model.classes) if name.lower() in names.lower().split(", ")]
+    if len(called_so) > 1:
+        those = ", ".join(repr(model.classes[i]) for i in called_so)
+        raise UserError(f"{model.source} calls several classes {name}: {those}; name one of them whole")
+    if called_so:
+        return called_so[0]
     if name not in model.class_numbers:
         raise UserError(f"{model.source} knows no class {name}{nearest(name, model.classes)}")
     return model.class_numbers[name]
