@@ -189,7 +189,7 @@ def explain(
         list[str], typer.Argument(metavar="MODEL... PATH...", help="models, and then image files or folders of them")
     ],
     method: Annotated[
-        str | None, typer.Option(metavar="NAME", help="integrated_gradients, attention, hirescam, occlusion, ...")
+        str | None, typer.Option(metavar="NAME", help="integrated_gradients if none, attention, hirescam, ...")
     ] = None,
     classes: Annotated[
         list[str] | None,

@@ -125,7 +125,7 @@ def _is_followed(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> bool:
 def method_named(name: str) -> Method:
     """Return a method; raises UserError for one that does not exist."""
     if name not in METHODS:
-        raise UserError(f"there is no method {name}{nearest(name, METHODS)}; allowed: {', '.join(METHODS)}")
+        raise UserError(f"there is no method {name}{nearest(name, METHODS)} (allowed: {', '.join(METHODS)})")
     return METHODS[name]
 
 
