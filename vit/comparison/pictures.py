@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from PIL import Image
 
 from ..audit.thumbnails import picture
 from ..data.preprocessing import seen_of
@@ -10,8 +11,8 @@ from ..data.sources import datasets
 from ..data.sources.datasets import Images
 from ..errors import UserError
 from ..explanations import overlays
-from ..explanations.explain import explained
-from ..model import load
+from ..explanations.explain import Explanation, explained
+from ..model import Model, load
 from ..report.pictures import Pictures
 from ..report.results import Answer, Galleries, GalleryImage, Results
 from .folds import tested_images
@@ -32,7 +33,7 @@ def pictures_of(results: Results, planned: Sequence[PlannedRun]) -> Pictures:
     rows = explained_rows(galleries)
     a, b = results.rivals
     answers = {a: [(row, row.a) for row in rows], b: [(row, row.b) for row in rows]}
-    by_model = {name: maps_of(first_of(planned, name), some) for name, some in answers.items()}
+    by_model = {name: maps_of(first_of(planned, name), some, test) for name, some in answers.items()}
     maps = {row.id: {name: found[row.id] for name, found in by_model.items() if row.id in found} for row in rows}
     return Pictures(copies, maps)
 
@@ -49,9 +50,10 @@ def first_of(planned: Sequence[PlannedRun], name: str) -> PlannedRun:
     return next(p for p in planned if p.model == name and p.fraction == largest)
 
 
-def maps_of(planned: PlannedRun, rows: Sequence[tuple[GalleryImage, Answer]]) -> dict[str, str]:
+def maps_of(planned: PlannedRun, rows: Sequence[tuple[GalleryImage, Answer]], test: Images) -> dict[str, str]:
     """Return maps of one training's answers, drawn on the images, by name: of those that are in its test split."""
-    test = datasets.load(planned.recipe.data).test
+    if planned.fold is not None:  # `test` holds the images of all folds
+        test = datasets.load(planned.recipe.data).test
     place = {name: i for i, name in enumerate(test.ids)}
     images = [(row.id, answer.prediction, image) for row, answer in rows if (image := read(test, place.get(row.id)))]
     if not images:
@@ -61,13 +63,18 @@ def maps_of(planned: PlannedRun, rows: Sequence[tuple[GalleryImage, Answer]]) ->
     names = [name for name, _, _ in images]
     found = explained(model, inputs, [[wanted] for _, wanted, _ in images], names)
     return {
-        name: overlays.address(overlays.drawn(image, one.cells, seen_of(model.preprocessing, image.size), SIDE))
+        name: overlays.address(on_image(image, one, model))
         for (name, _, image), (one,) in zip(images, found, strict=True)
         if not one.flat
     }
 
 
-def read(images: Images, index: int | None):
+def on_image(image: Image.Image, explanation: Explanation, model: Model) -> Image.Image:
+    seen = seen_of(model.preprocessing, image.size)
+    return overlays.drawn(overlays.shown(image, SIDE), image.size, explanation.cells, seen)
+
+
+def read(images: Images, index: int | None) -> Image.Image | None:
     """Return an image, or nothing where it has gone."""
     if index is None:
         return None

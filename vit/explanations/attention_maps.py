@@ -35,8 +35,8 @@ def last_attention(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> Tens
 
     As the pictures of Caron et al. 2021 (arXiv:2104.14294).
     """
-    *_, last = attention_of(module, trunk, images)
-    return torch.stack([_read(trunk, weights, images) for weights in last.weights.unbind(1)], 1)
+    *_, last = attention_by_block(module, trunk, images)
+    return last
 
 
 def attention_by_block(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> Iterator[Tensor]:

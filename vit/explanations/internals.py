@@ -1,6 +1,6 @@
 """What the answer is made of: how far attention reaches, which positions are alike, which pixels a place depends on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from ..models.attention import Attention
 from ..models.interface import structure_of
 from ..models.vision_transformer import VisionTransformer, all_tokens, own_transformer
 from ..report.run_files import SeenInside
+from .hooks import hooked
 
 AT_ONCE = 8  # images, whose activations are kept
 MOST_POSITIONS = 7  # a side, whose similarities are kept
@@ -56,7 +57,7 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
         found.append((weights * apart).sum(-1).mean(2).sum(0))  # [H]
 
     blocks = [part for part in module.modules() if isinstance(part, Attention)]
-    with _hooked(blocks, keep):
+    with hooked(blocks, keep):
         for chunk in inputs.split(AT_ONCE):
             module(chunk)
     by_chunk = torch.stack(found).unflatten(0, (-1, len(blocks)))  # [chunks, depth, H]
@@ -114,19 +115,8 @@ def _last_map(module: nn.Module) -> Iterator[list[Tensor]]:
             maps[:] = [given]
 
     parts = [transformer.blocks[-1]] if transformer else list(module.modules())
-    with _hooked(parts, keep), all_tokens(module):
+    with hooked(parts, keep), all_tokens(module):
         yield maps
-
-
-@contextmanager
-def _hooked(parts: Sequence[nn.Module], keep: Callable[..., None]) -> Iterator[None]:
-    """Let `keep` see what goes into every part, and what comes out."""
-    hooks = [part.register_forward_hook(keep) for part in parts]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def _spread(side: int) -> np.ndarray:

@@ -6,6 +6,8 @@ answers rest on where a transformer's attention and a CNN's last map did not (do
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,30 +37,22 @@ class Method:
     maps: Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]
 
 
-def of_tokens(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]:
-    """Return a method that follows a transformer's tokens."""
+def needing(
+    find: Callable[[nn.Module], Any], reason: str, function: Callable[..., Tensor]
+) -> Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]:
+    """Return a method that needs what `find` finds in a module, and refuses others with the reason."""
 
     def maps(module: nn.Module, images: Tensor, classes: Tensor, grid: Grid) -> Tensor:
-        trunk = token_trunk(module)
-        if trunk is None:
-            raise UserError(OF_TOKENS)
-        return function(module, trunk, images, classes)
+        found = find(module)
+        if found is None:
+            raise UserError(reason)
+        return function(module, found, images, classes)
 
     return maps
 
 
-def of_features(function: Callable[..., Tensor]) -> Callable[[nn.Module, Tensor, Tensor, Grid], Tensor]:
-    """Return a method that weighs the last map's features."""
-
-    def maps(module: nn.Module, images: Tensor, classes: Tensor, grid: Grid) -> Tensor:
-        at = last_map(module)
-        if at is None:
-            raise UserError(OF_FEATURES)
-        return function(module, at, images, classes)
-
-    return maps
-
-
+of_tokens = partial(needing, token_trunk, OF_TOKENS)
+of_features = partial(needing, last_map, OF_FEATURES)
 DEFAULT = "integrated_gradients"
 OCCLUSION = "occlusion"
 WHY = "why this class"

@@ -62,10 +62,10 @@ def layer(values: np.ndarray, size: tuple[int, int], seen: Box, on: tuple[int, i
     return Image.fromarray(colours, "RGBA")
 
 
-def drawn(image: Image.Image, values: np.ndarray, seen: Box, largest: int = LARGEST) -> Image.Image:
-    """Return a map's colours on the image that it explains."""
-    copy = shown(image, largest)
-    return together(ground(copy, image.size, seen), layer(values, image.size, seen, copy.size))
+def drawn(copy: Image.Image, size: tuple[int, int], values: np.ndarray, seen: Box) -> Image.Image:
+    """Return a map's colours on a copy of the image that it explains, whose file has a width and height."""
+    colours = layer(values, size, seen, copy.size)
+    return Image.alpha_composite(ground(copy, size, seen).convert("RGBA"), colours).convert("RGB")
 
 
 def address(image: Image.Image) -> str:
@@ -74,11 +74,6 @@ def address(image: Image.Image) -> str:
     kind = "png" if image.mode == "RGBA" else "jpeg"
     image.save(buffer, kind.upper(), **({"quality": 85} if kind == "jpeg" else {}))
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def together(base: Image.Image, colours: Image.Image) -> Image.Image:
-    """Return colours laid over their ground."""
-    return Image.alpha_composite(base.convert("RGBA"), colours).convert("RGB")
 
 
 def scale_in_words(values: np.ndarray) -> str:

@@ -14,7 +14,6 @@ from ..files import replace_file, write_json, write_text
 from ..model import Model
 from ..report import explanations as wording
 from ..report.pages import templates
-from ..report.results import ExplanationRow
 from ..report.results.explanations import FEWEST
 from . import overlays
 from .explain import Explanation
@@ -86,7 +85,7 @@ def page(found: SideBySide) -> str:
         .render(
             models=list(found.models),
             count=len(found.images),
-            methods=[_method_row(row) for row in found.methods],
+            methods=[wording.in_words(row) for row in found.methods],
             protocol=found.protocol.in_words(found.grid),
             images=[_shown(image, found, with_curves) for image in shown],
             mean_curves=curves_figure(_likeliest(found)),
@@ -102,18 +101,6 @@ def page(found: SideBySide) -> str:
 def _title(found: SideBySide) -> str:
     models = " and ".join(found.models) if len(found.models) < 3 else f"{len(found.models)} models"
     return f"Why does {models} answer so?" if len(found.models) == 1 else f"Why do {models} answer so?"
-
-
-def _method_row(row: ExplanationRow) -> dict[str, Any]:
-    return {
-        "model": row.model,
-        "title": row.method,
-        "deletion": wording.gain_in_words(row.deletion, row),
-        "insertion": wording.gain_in_words(row.insertion, row),
-        "likeness": wording.likeness_in_words(row),
-        "verdict": wording.verdict(row),
-        "found": len(row.better_in) == 2,
-    }
 
 
 def _shown(image: ExplainedImage, found: SideBySide, with_curves: bool) -> dict[str, Any]:
@@ -169,9 +156,10 @@ def _overlays(found: SideBySide) -> Iterator[tuple[str, Image.Image]]:
     for number, image in enumerate(found.images[:MOST_SHOWN], 1):
         for model, one in rows(image):
             seen = seen_of(found.models[model].preprocessing, image.size)
-            base = overlays.ground(image.copy, image.size, seen)
-            colours = overlays.layer(one.cells, image.size, seen, image.copy.size)
-            yield f"{_stem(number, image.path, model, one)}.png", overlays.together(base, colours)
+            yield (
+                f"{_stem(number, image.path, model, one)}.png",
+                overlays.drawn(image.copy, image.size, one.cells, seen),
+            )
 
 
 def _stem(number: int, path: Path, model: str, one: Explanation) -> str:

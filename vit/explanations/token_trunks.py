@@ -73,7 +73,7 @@ def attention_of(
     keep_taken = lambda part, arguments, result: taken.append(arguments[0])  # noqa: E731
     keep_joined = lambda part, arguments, result: joined.append(arguments[0])  # noqa: E731
     ends = [_end_of_heads(attention) for attention in trunk.attentions]
-    with torch.enable_grad(), hooked(trunk.attentions, keep_taken), hooked(ends, keep_joined):
+    with torch.set_grad_enabled(score is not None), hooked(trunk.attentions, keep_taken), hooked(ends, keep_joined):
         logits = module(images.detach().requires_grad_(score is not None))
         slopes = torch.autograd.grad(score(logits), joined) if score else [None] * len(joined)
     for attention, tokens, outputs, slope in zip(trunk.attentions, taken, joined, slopes, strict=True):

@@ -1,6 +1,7 @@
 """What explanations of models are worth, in numbers over seeds and images, and in words."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -74,6 +75,22 @@ def in_one_sentence(rows: Sequence[ExplanationRow]) -> str:
     return (
         f"Those of {names}: following them changes the answer sooner than a random order; that of the others does not."
     )
+
+
+def in_words(row: ExplanationRow) -> dict[str, Any]:
+    """Return what a row of a page's table tells."""
+    return {
+        "model": row.model,
+        "method": row.method,
+        "answers": row.answers,
+        "images": row.images,
+        "protocol": row.protocol,
+        "deletion": gain_in_words(row.deletion, row),
+        "insertion": gain_in_words(row.insertion, row),
+        "likeness": likeness_in_words(row),
+        "verdict": verdict(row),
+        "found": len(row.better_in) == 2,
+    }
 
 
 def gain_in_words(found: Estimate | None, row: ExplanationRow) -> str:

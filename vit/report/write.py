@@ -88,7 +88,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: Pictures) -> di
         "downloads": {name: _address(numbers.BEHIND[name](results)) for name in figures},
         "pictures": pictures.images,
         "maps": pictures.maps,
-        "explained": explanations_of(results),
+        "explained": [explanations.in_words(row) for row in results.explanations],
         "literature": literature.marks(results),
         "best": max(model.top1.mean for model in results.models),
         "most_classes": plots.MOST_CLASSES_SHOWN,
@@ -96,25 +96,6 @@ def told_of(results: Results, figures: dict[str, str], pictures: Pictures) -> di
         "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
-
-
-def explanations_of(results: Results) -> list[dict[str, Any]]:
-    """Return what explanations are worth, in words, a row a model."""
-    return [
-        {
-            "model": row.model,
-            "method": row.method,
-            "answers": row.answers,
-            "images": row.images,
-            "protocol": row.protocol,
-            "deletion": explanations.gain_in_words(row.deletion, row),
-            "insertion": explanations.gain_in_words(row.insertion, row),
-            "likeness": explanations.likeness_in_words(row),
-            "verdict": explanations.verdict(row),
-            "found": len(row.better_in) == 2,
-        }
-        for row in results.explanations
-    ]
 
 
 def dataset_of(results: Results) -> str:
