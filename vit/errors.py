@@ -1,4 +1,4 @@
-"""What ends a command before its end: a mistake its reader can mend, or an interruption."""
+"""What ends a command before its end: a mistake its reader can mend, a check that failed, an interruption."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -11,6 +11,13 @@ class UserError(Exception):
     """A mistake its reader can mend: what was given, what is allowed, what to do.
 
     The command line prints its message alone and exits with status 2.
+    """
+
+
+class FailedCheck(Exception):
+    """What was made is not right, by a check of ours: it was not written, and the numbers are told.
+
+    The command line prints its message alone and exits with status 1: the fault is ours.
     """
 
 

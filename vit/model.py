@@ -26,6 +26,7 @@ from .data.decoding.reading import read_image
 from .data.preprocessing import Preprocessing
 from .errors import UserError
 from .files import replace_file
+from .models.interface import device_of
 from .pretrained import sources
 from .pretrained.class_names import synonyms
 from .pretrained.fitting import built, load_into, options_for
@@ -35,6 +36,8 @@ from .pretrained.weights import Weights
 from .probabilities import Output, probabilities
 from .recipe import Recipe, parse
 from .registry import MODELS, complete_options
+from .runtimes import exported as exported_files
+from .runtimes.exported import ExportedFile
 
 logger = logging.getLogger(__name__)
 
@@ -133,8 +136,7 @@ class Model:
 
     @torch.inference_mode()
     def _logits(self, inputs: Tensor) -> np.ndarray:
-        device = next(self.module.parameters()).device
-        return self.module(inputs.to(device)).float().cpu().numpy()
+        return self.module(inputs.to(device_of(self.module))).float().cpu().numpy()
 
     def _rows(self, paths: Sequence[Path], logits: np.ndarray, top: int) -> list[dict[str, Any]]:
         if not np.isfinite(logits).all():
@@ -146,9 +148,9 @@ class Model:
             for path, row, places in zip(paths, values, best, strict=True)
         ]
 
-    def save(self, path: Path) -> None:
-        """Write the model file; a failure leaves the old one whole."""
-        description = {
+    def description(self) -> str:
+        """Return what its files say of it beside its weights, as JSON: what `pretrained.header` reads."""
+        facts = {
             "format_version": FORMAT_VERSION,
             "architecture": asdict(self.architecture),
             "classes": list(self.classes),
@@ -156,8 +158,12 @@ class Model:
             "output": self.output,
             "recipe": self.recipe.to_dict() if self.recipe else None,
         }
+        return json.dumps(facts)
+
+    def save(self, path: Path) -> None:
+        """Write the model file; a failure leaves the old one whole."""
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
-        replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": json.dumps(description)}))
+        replace_file(path, lambda beside: save_file(weights, beside, metadata={"vit": self.description()}))
 
 
 def create_model(
@@ -223,12 +229,15 @@ class NoInitialValues(TorchFunctionMode):
 
 
 def load(model: str | Path, **user_options: Any) -> Model:
-    """Return any MODEL ready to use: a run folder, a file or folder of weights, or a published name.
+    """Return any MODEL ready to use: a run folder, a file or folder of weights, an exported file, a published name.
 
     `user_options` are options of the architecture that a bare file leaves open, `activation` or `num_heads`. The
     module is in eval mode; what was assumed of weights from elsewhere is logged. Raises UserError for what is not
     there, not whole, of no known family, or not to be fetched.
     """
+    exported = exported_files.find(model)
+    if exported is not None:
+        return _of_exported(exported_files.read(exported))
     weights = sources.read(model, user_options)
     size = weights.preprocessing.image_size
     own = weights.architecture in MODELS  # timm's keep some tensors outside of their weights
@@ -251,6 +260,20 @@ def load(model: str | Path, **user_options: Any) -> Model:
         recipe=None if weights.recipe is None else parse(dict(weights.recipe), where=str(model)),
         start=start if weights.recipe is None else None,
         source=str(model),
+    )
+
+
+def _of_exported(file: ExportedFile) -> Model:
+    """Return the model that an exported file is of; the file itself answers."""
+    said = file.header
+    return Model(
+        module=file.module,
+        architecture=Architecture(said.architecture.name, said.architecture.options, said.architecture.num_classes),
+        classes=tuple(said.classes),
+        preprocessing=file.module.preprocessing,
+        output=said.output or "softmax",
+        recipe=None if said.recipe is None else parse(said.recipe, where=str(file.path)),
+        source=str(file.path),
     )
 
 

@@ -2,9 +2,12 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import UserError
+
+ENDINGS = (".safetensors", ".onnx", ".pt2")  # of models' files
 
 
 def expanded(path: str | Path) -> Path:
@@ -38,3 +41,13 @@ def place_to_write(out: str | Path) -> Path:
     if not os.access(standing, os.W_OK | os.X_OK):
         raise UserError(f"{folder}: nothing can be written into {standing}; choose another --out")
     return folder
+
+
+def short_names(models: Sequence[str]) -> list[str]:
+    """Return names for models as short as they differ: the last part of a path, else more of it."""
+    paths = [Path(model).with_suffix("") if Path(model).suffix in ENDINGS else Path(model) for model in models]
+    for count in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-count:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise UserError(f"given: {', '.join(models)}; name every model once")

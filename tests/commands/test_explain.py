@@ -13,11 +13,12 @@ from playwright.sync_api import Browser
 
 import vit
 from vit.cli import run
-from vit.commands.explain import models_and_images, short_names
+from vit.commands.explain import models_and_images
 from vit.data.preprocessing import Preprocessing
 from vit.explanations.methods import METHODS as TITLED
 from vit.files import read_json
 from vit.model import Architecture, Model
+from vit.places import short_names
 from vit.probabilities import Output
 from vit.registry import complete_options
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from ..errors import Interrupted, UserError
+from ..errors import FailedCheck, Interrupted, UserError
 from ..hardware import processes
 from ..hardware.system_errors import told_to_mend
 from ..messages import outlive_reader, print_line
@@ -71,6 +71,9 @@ def run(arguments: list[str]) -> int:
         status = app(arguments, standalone_mode=False)  # a verb returns None; typer turns Ctrl-C into 130
     except (UserError, Interrupted) as error:
         return _told(error, arguments) if processes.is_first() else _told_by_another(error)
+    except FailedCheck as error:
+        print_line(f"vit: {error}")
+        return FAULT_OF_OURS
     except UsageError as error:
         error.show()
         return MENDABLE

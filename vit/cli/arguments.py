@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 Settings = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE ...]", help="settings to change")]
-MODEL_HELP = "a run folder, a file or folder of weights, a timm name, or a Hugging Face id"
+MODEL_HELP = "a run folder, weights, an exported file, a timm name, or a Hugging Face id"
 MergeTokens = Annotated[
     int, typer.Option(min=0, metavar="N", help="pairs of tokens that each block of a ViT merges: faster, less exact")
 ]
@@ -55,7 +55,14 @@ class Cover(StrEnum):
     blur = "blur"
 
 
+class ExportPrecision(StrEnum):
+    fp32 = "fp32"
+    int8 = "int8"
+
+
 class Target(StrEnum):
+    onnx = "onnx"
+    torch_export = "torch-export"
     safetensors = "safetensors"
     timm = "timm"
     transformers = "transformers"

@@ -19,6 +19,7 @@ from ..explanations.hooks import answering
 from ..explanations.methods import DEFAULT, method_named
 from ..explanations.side_by_side import SideBySide, explain_side_by_side
 from ..model import Model, load
+from ..places import short_names
 from ..pretrained import hub
 from ..report import explanations as wording
 from ..run_folder import RunFolder, new_folder
@@ -116,16 +117,6 @@ def is_of_images(name: str) -> bool:
     if path.is_dir():
         return not RunFolder(path).recipe.is_file() and not any((path / file).is_file() for file in hub.WEIGHTS)
     return is_image_name(path)
-
-
-def short_names(models: Sequence[str]) -> list[str]:
-    """Return names for models as short as they differ: the last part of a path, else more of it."""
-    paths = [Path(model) if Path(model).is_dir() else Path(model.removesuffix(".safetensors")) for model in models]
-    for count in range(1, max(len(path.parts) for path in paths) + 1):
-        names = ["/".join(path.parts[-count:]) for path in paths]
-        if len(set(names)) == len(names):
-            return names
-    raise UserError(f"given: {', '.join(models)}; name every model once")
 
 
 def show(found: SideBySide) -> str:

@@ -111,6 +111,12 @@ def _normalize_into(result: Tensor, images: Tensor, preprocessing: Preprocessing
     return result
 
 
+def pixels_of(inputs: Tensor, preprocessing: Preprocessing) -> np.ndarray:
+    """Return the uint8 images that a model's inputs [..., 3, height, width] were normalised from."""
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (preprocessing.mean, preprocessing.std))
+    return inputs.float().cpu().mul(std).add_(mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8).numpy()
+
+
 def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
     pixels = np.asarray(to_size(preprocessing, image.convert("RGB"))).transpose(2, 0, 1)
     return normalize(torch.from_numpy(pixels.copy()), preprocessing)

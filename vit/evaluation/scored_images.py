@@ -20,6 +20,7 @@ from ..model import Model
 from ..places import expanded, place_to_write
 from ..recipe import Data
 from ..run_folder import RunFolder
+from ..runtimes import exported
 
 
 @dataclass(frozen=True)
@@ -140,12 +141,14 @@ def labels_at(places: np.ndarray, labels: np.ndarray, num_classes: int) -> np.nd
 def run_of(model: str | Path) -> Path:
     """Return the run folder of a model, or the path that stands for it where it has none."""
     path = expanded(model)
-    return path.parent if RunFolder(path.parent).model == path else path.with_suffix("") if path.is_file() else path
+    in_its_folder = path in (RunFolder(path.parent).model, exported.find(path.parent))
+    return path.parent if in_its_folder else path.with_suffix("") if path.is_file() else path
 
 
 def digest_of_model(model: str | Path, run: Path) -> str:
     """Return what stands for a model: the digest of its file, or its name where it is no file."""
-    path = next((path for path in (RunFolder(run).model, expanded(model)) if path.is_file()), None)
+    files = (exported.find(expanded(model)), RunFolder(run).model, expanded(model))
+    path = next((path for path in files if path is not None and path.is_file()), None)
     return digest_of_file(path) if path else str(model)
 
 

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from ..errors import UserError, nearest
 from ..model import Model
+from ..models.interface import device_of
 from ..probabilities import probabilities
 from .cells import Grid, grid_for, to_cells
 from .faithfulness import Covering, Curves, Protocol
 from .hooks import answering
-from .methods import DEFAULT, method_named, why_flat
+from .methods import DEFAULT, default_method, method_named, why_flat
 
 AT_ONCE = 8  # images, whose activations are kept for the way back
 MOST_LABELS = 3  # explained of an image that has several
@@ -57,7 +58,7 @@ def explained(
     called after every image. Raises UserError for a method that does not exist or is not made for the model.
     """
     grid = grid or grid_for(model.preprocessing.image_size)
-    images = images.to(next(model.module.parameters()).device)
+    images = images.to(device_of(model.module))
     found: list[list[Explanation]] = []
     with answering(model.module):
         for start in range(0, len(images), AT_ONCE):
@@ -101,7 +102,7 @@ def maps_of(model: Model, images: Tensor, classes: Sequence[int], method: str, g
             for some, wanted in zip(images.split(AT_ONCE), numbers.split(AT_ONCE), strict=True)
         ]
     except UserError as error:
-        raise UserError(f"{model.source}: {method} {error}; {DEFAULT} explains any model") from error
+        raise UserError(f"{model.source}: {method} {error}; {default_method(model.module)} explains it") from error
     return [values.detach().float().cpu() for part in parts for values in part]
 
 

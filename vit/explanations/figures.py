@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 
+from ..models.interface import device_of
 from ..report.plots.drawing import COLORS, STYLE, legend, percent, svg
 from .attention_maps import attention_by_block
 from .explain import Explanation
@@ -52,7 +53,7 @@ def attention_mosaic(module: nn.Module, image: Tensor) -> Image.Image | None:
     Of one image [1, 3, height, width], every map in the colours between its own least and most; None of a module whose
     attention cannot be written down.
     """
-    image = image.to(next(module.parameters()).device)
+    image = image.to(device_of(module))
     with answering(module):
         trunk = token_trunk(module)
         if trunk is None or own_method(module, image) is None:

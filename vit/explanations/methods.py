@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import UserError, nearest
+from ..runtimes.exported import ExportedModule
 from .attention_maps import gradient_weighted_attention, last_attention, rollout
 from .cells import Grid
 from .feature_maps import grad_cam, hirescam, last_map, layer_cam
@@ -51,6 +52,13 @@ def needing(
     return maps
 
 
+def with_gradients(module: nn.Module) -> nn.Module:
+    """Return a module; raises UserError for one that has no gradients."""
+    if isinstance(module, ExportedModule):
+        raise UserError("needs gradients, and an exported file has none")
+    return module
+
+
 of_tokens = partial(needing, token_trunk, OF_TOKENS)
 of_features = partial(needing, last_map, OF_FEATURES)
 DEFAULT = "integrated_gradients"
@@ -62,7 +70,7 @@ METHODS: Mapping[str, Method] = {
         "integrated gradients",
         f"{WHY}: what each pixel adds to its logit on the way from the mean colour to the image",
         True,
-        lambda module, images, classes, grid: integrated_gradients(module, images, classes),
+        lambda module, images, classes, grid: integrated_gradients(with_gradients(module), images, classes),
     ),
     "occlusion": Method(
         "occlusion",
@@ -99,6 +107,11 @@ METHODS: Mapping[str, Method] = {
         of_tokens(lambda module, trunk, images, classes: last_attention(module, trunk, images).mean(1)),
     ),
 }
+
+
+def default_method(module: nn.Module) -> str:
+    """Return the method for a model when none is named: an exported file has no gradients."""
+    return OCCLUSION if isinstance(module, ExportedModule) else DEFAULT
 
 
 def own_method(module: nn.Module, images: Tensor) -> str | None:

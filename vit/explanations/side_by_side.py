@@ -18,7 +18,7 @@ from .cells import Grid, grid_for
 from .explain import Explanation, explained, wanted_classes
 from .faithfulness import Fill, Protocol
 from .hooks import answering
-from .methods import DEFAULT, METHODS, OCCLUSION, own_method
+from .methods import METHODS, OCCLUSION, default_method, own_method
 from .overlays import shown
 from .weights_check import likeness
 
@@ -136,7 +136,8 @@ def _methods(model: Model, inputs: Tensor, method: str | None, few: bool) -> lis
         return [method]
     with answering(model.module):
         own = own_method(model.module, inputs)
-    return [DEFAULT, *([own] if own else []), *([OCCLUSION] if few else [])]
+    usual = default_method(model.module)
+    return list(dict.fromkeys([usual, *([own] if own else []), *([OCCLUSION] if few else [])]))
 
 
 def _rows(

@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from torch import Tensor, nn
 
 from ..model import Model
+from ..models.interface import device_of
 from ..randomness import derive_seed
 from .cells import Grid, to_cells
 from .explain import Explanation, maps_of
@@ -34,7 +35,7 @@ def likeness(
         return None
     some = explanations[:MOST_IMAGES]
     shuffled = replace(model, module=with_shuffled_weights(model.module))
-    device = next(model.module.parameters()).device
+    device = device_of(model.module)
     wanted = [model.classes.index(explanation.class_name) for explanation in some]
     with answering(shuffled.module):
         others = maps_of(shuffled, images[: len(some)].to(device), wanted, method, grid)

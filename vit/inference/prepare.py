@@ -6,6 +6,7 @@ from ..errors import UserError
 from ..hardware.precision import AUTOCAST_TYPES, resolve_precision
 from ..kernels.packed_linear import Int8Linear, int8_supported
 from ..model import Model
+from ..runtimes.exported import ExportedModule
 from . import token_merging
 from .half_precision import HalfPrecision
 from .packed_blocks import pack_blocks
@@ -21,6 +22,10 @@ def prepare(model: Model, merge_tokens: int, precision: str, device: str) -> tup
     """
     if precision not in PRECISIONS:
         raise UserError(f"there is no precision {precision} ({', '.join(PRECISIONS)})")
+    if isinstance(model.module, ExportedModule):
+        if merge_tokens or precision not in ("fp32", "auto"):
+            raise UserError(f"{model.source} answers as it was exported: leave --precision and --merge-tokens out")
+        return model, ""
     model.module.to(device)  # first: what is packed for a CPU stays there
     told = []
     if merge_tokens:

@@ -86,4 +86,9 @@ def bf16_supported() -> bool:
 
 def int8_supported() -> bool:
     """Whether the processor has instructions for int8 (VNNI), too."""
-    return bf16_supported() and torch.cpu._is_vnni_supported()
+    return bf16_supported() and has_int8_instructions()
+
+
+def has_int8_instructions() -> bool:
+    """Whether the processor multiplies int8 numbers by instructions of its own (VNNI)."""
+    return torch.cpu._is_vnni_supported()

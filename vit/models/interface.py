@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 Family = Literal["vit", "cnn"]
@@ -84,6 +85,11 @@ def features_of(module: nn.Module, images: Tensor) -> Tensor:
     if isinstance(module, Classifier):
         return module.features(images)
     return module.forward_head(module.forward_features(images), pre_logits=True)  # pyright: ignore[reportCallIssue]
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module computes: where its parameters lie, and the CPU for one without any."""
+    return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
 
 
 def parameters_within(module: nn.Module, parts: tuple[str, ...]) -> list[str]:

@@ -272,7 +272,7 @@ class VisionTransformer(nn.Module):
     def embed(self, images: Tensor) -> Tensor:
         """Return the tokens that enter the encoder: [B, N, D], the prefix first, positions added."""
         patches = self.patch_embed(images)  # [B, rows * columns, D]
-        prefix = [self.get_parameter(name).expand(len(images), -1, -1) for name in self.prefix]
+        prefix = [self.get_parameter(name).expand(images.shape[0], -1, -1) for name in self.prefix]
         grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
         positions = resample_positions(self.pos_embed, self.grid, grid)
         positions = F.pad(positions, (0, 0, self.unplaced, 0))  # zeros for a prefix without positions

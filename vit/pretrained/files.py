@@ -16,6 +16,7 @@ from ..errors import UserError
 from . import pickles
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".npz", ".tar", ".ckpt")
+EXPORTED = (".onnx", ".pt2")  # read by `runtimes`
 MARKS = (
     (b"version https://git-lfs", "a pointer of Git LFS"),
     (b"<!doctype", "a web page"),
@@ -69,6 +70,8 @@ def numbers(tensors: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
 
 def _read_one(path: Path) -> File:
     suffix = path.suffix.lower()
+    if suffix in EXPORTED:
+        raise UserError(f"{path} answers, and is neither trained nor written anew; give the model that it was made of")
     if suffix not in SUFFIXES:
         raise UserError(f"{path} is no file of weights known here ({', '.join(SUFFIXES)})")
     _refuse_what_is_none(path)

@@ -52,7 +52,7 @@ class PreprocessingPart(Part):
 class ArchitecturePart(Part):
     name: str
     options: dict[str, Any]
-    num_classes: Count
+    num_classes: Annotated[StrictInt, Field(ge=0, lt=2**31)]  # 0: features
 
 
 class Header(Part):
@@ -82,7 +82,7 @@ def read(text: str, path: object) -> Header:
         raise
     architecture = header.architecture
     options, mistakes = check_architecture(architecture.name, architecture.options)
-    if len(header.classes) != architecture.num_classes:
+    if header.classes and len(header.classes) != architecture.num_classes:
         mistakes.append(f"classes: {len(header.classes)} names for {architecture.num_classes} outputs")
     if header.output is None and header.format_version >= 3:
         mistakes.append("output: is missing")

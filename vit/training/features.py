@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from ..errors import UserError
-from ..models.interface import Structure, features_of, structure_of
+from ..models.interface import Structure, device_of, features_of, structure_of
 from ..progress import Countdown
 
 
@@ -32,7 +32,7 @@ class HeadOnly(nn.Module):
 @torch.inference_mode()
 def compute(module: nn.Module, loader: DataLoader, device: str) -> TensorDataset:
     """Return the features and labels of every image of a loader, in its order, computed in fp32."""
-    home = next(module.parameters()).device
+    home = device_of(module)
     module = module.to(device).eval()
     features, labels = [], []
     countdown = Countdown(len(loader), "features: {done} of {total} batches, {left} left")

@@ -4,7 +4,7 @@ import errno
 import logging
 import stat
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -137,10 +137,13 @@ def content_of(path: Path) -> bytes:
         raise UserError(f"{path}: {str(error) or 'more than the memory holds'}") from error
 
 
-def decode(data: bytes, name: str) -> Image.Image:
-    """Decode the bytes of an image file as `decode_file` does; `name` is for the message."""
+def decode(data: bytes, name: str, formats: Sequence[str] | None = None) -> Image.Image:
+    """Decode the bytes of an image file as `decode_file` does; `name` is for the message.
+
+    `formats` are Pillow's names of what is opened, where that is less than all that is read here.
+    """
     try:
-        with Image.open(BytesIO(data), formats=_formats(data)) as image:
+        with Image.open(BytesIO(data), formats=formats or _formats(data)) as image:
             _refuse_huge(*image.size)
             rgb = loaded_as_rgb(image)
             return _upright(rgb, image.getexif().get(ORIENTATION, 1))  # all else in EXIF may be as odd as it likes
