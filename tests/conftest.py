@@ -148,22 +148,9 @@ def encode() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def randomize() -> Callable:
     """Return the function that draws every parameter and buffer of a module anew, so that none hides behind 0 or 1."""
-    import torch
+    from drawn_models import drawn_anew
 
-    def draw(module, seed: int = 0):
-        generator = torch.Generator().manual_seed(seed)
-        for name, tensor in module.state_dict().items():
-            if not tensor.is_floating_point():
-                continue
-            if name.endswith("running_var"):
-                tensor.uniform_(0.5, 1.5, generator=generator)
-            elif tensor.ndim > 1:
-                tensor.normal_(0, tensor[0].numel() ** -0.5, generator=generator)
-            else:
-                tensor.normal_(1.0 if name.endswith("weight") else 0.0, 0.2, generator=generator)
-        return module
-
-    return draw
+    return drawn_anew
 
 
 @pytest.fixture(scope="session")

@@ -8,32 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from drawn_models import model_file
 from PIL import Image
 from playwright.sync_api import Browser
 
 import vit
 from vit.cli import run
 from vit.commands.explain import models_and_images
-from vit.data.preprocessing import Preprocessing
 from vit.explanations.methods import METHODS as TITLED
 from vit.files import read_json
-from vit.model import Architecture, Model
 from vit.places import short_names
-from vit.probabilities import Output
-from vit.registry import complete_options
 
-SHAPE = {"patch_size": 4, "embed_dim": 24, "depth": 2, "num_heads": 3}
-CLASSES = ("cat", "dog", "a <b> & c")
 METHODS = ("integrated_gradients", "attention", "occlusion")
-
-
-def model_file(path: Path, randomize, name: str = "vit", output: Output = "softmax", **options) -> str:
-    """Write a small model with drawn weights, and return its name on the command line."""
-    given = (SHAPE if name == "vit" else {"block": "basic", "depths": (1, 1), "width": 8}) | options
-    module = randomize(vit.create_model(name, num_classes=len(CLASSES), image_size=(32, 48), **given))
-    architecture = Architecture(name, complete_options(name, given), len(CLASSES)).settled_in(module)
-    Model(module, architecture, CLASSES, Preprocessing((32, 48), (0.5,) * 3, (0.3,) * 3), output).save(path)
-    return str(path)
 
 
 def opened(path: Path) -> Image.Image:

@@ -1,7 +1,7 @@
 """The verbs: each reads its arguments, calls one command, and prints what it gives.
 
-A command is imported inside its verb, so that help and a bad recipe answer without torch. `vit --help` lists them in the
-order in which they are imported here.
+A command is imported inside its verb, so that help and a bad recipe answer without torch. `vit --help` lists them in
+the order in which they are imported here.
 """
 
 from . import training  # isort: skip

@@ -27,6 +27,7 @@ class Agreement:
     """How far a file's logits are from the model's, at most, over some images in batches of several sizes."""
 
     largest_difference: float
+    largest_logit: float
     bound: float
     other_answers: int  # images whose likeliest class is another
     images: RealImages
@@ -46,14 +47,15 @@ class Agreement:
 def agreement(answer: Answer, model: Model, images: RealImages) -> Agreement:
     """Compare a file's answers with those of the model."""
     ours = model_logits(model, images.pixels)
-    bound = BOUND * max(1.0, float(np.abs(ours).max()) / USUAL_LOGIT)
+    largest = float(np.abs(ours).max())
+    bound = BOUND * max(1.0, largest / USUAL_LOGIT)
     theirs = [in_batches(answer, images.pixels, size) for size in BATCHES]
     differences = [np.abs(logits - ours) for logits in theirs]
     best = ours.max(1)
     decided = np.sort(ours, 1)[:, -2] < best - 2 * bound if ours.shape[1] > 1 else np.zeros(len(ours), bool)
     others = [(logits.argmax(1) != ours.argmax(1)) & decided for logits in theirs]
     worst = float(np.max([np.nan_to_num(d, nan=np.inf).max() for d in differences]))
-    return Agreement(worst, bound, int(np.any(others, axis=0).sum()), images)
+    return Agreement(worst, largest, bound, int(np.any(others, axis=0).sum()), images)
 
 
 def check(answer: Answer, model: Model, images: RealImages, what: str) -> Agreement:
