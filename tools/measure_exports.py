@@ -58,12 +58,8 @@ def main() -> None:
     wanted = OURS | {f"timm/{name}": (f"timm/{name}", {}) for name in TIMM}
     names = sys.argv[1:] or list(wanted)
     rows = [row_of(name, *wanted[name]) for name in names]
-    lines = [HEAD, *(f"| {' | '.join(row)} |" for row in rows)]
-    renew(
-        PAGE,
-        "differences",
-        "\n".join([*lines, "", f"{machine(environment())}, onnxruntime {onnxruntime.__version__}."]),
-    )
+    made = f"{machine(environment())}, onnxruntime {onnxruntime.__version__}."
+    renew(PAGE, "differences", "\n".join([HEAD, *(f"| {' | '.join(row)} |" for row in rows), "", made]))
 
 
 def row_of(title: str, name: str, options: dict) -> list[str]:
@@ -82,14 +78,8 @@ def row_of(title: str, name: str, options: dict) -> list[str]:
             program = f"{torch_export.write(Path(scratch) / 'program', model, images).largest_difference:.1e}"
         except UserError as error:
             program = str(error)[:40]
-    cells = [
-        title,
-        f"{found.largest_logit:.1f}",
-        f"{found.largest_difference:.1e}",
-        program,
-        f"{size:.0f}",
-        f"{seconds:.0f}",
-    ]
+    apart = f"{found.largest_difference:.1e}"
+    cells = [title, f"{found.largest_logit:.1f}", apart, program, f"{size:.0f}", f"{seconds:.0f}"]
     print(*cells, sep="  ", flush=True)
     return cells
 

@@ -194,9 +194,8 @@ def odd_images(folder: Path, photographs: list[Path]) -> list[Path]:
         exif[0x0112] = 1 + number % 8
         image.save(folder / f"{number:03}-turned.jpg", exif=exif)
         image.convert("L").save(folder / f"{number:03}-grey.png")
-        deep = (np.asarray(image.convert("L")).astype(np.uint16) << 8) | draw.integers(
-            0, 255, (image.height, image.width), dtype=np.uint16
-        )
+        noise = draw.integers(0, 255, (image.height, image.width), dtype=np.uint8)
+        deep = (np.asarray(image.convert("L")).astype(np.uint16) << 8) | noise
         Image.fromarray(deep).save(folder / f"{number:03}-deep.png")
         clear = image.copy()
         clear.putalpha(Image.fromarray(noise))

@@ -50,10 +50,8 @@ def answers(page: Page) -> list[list[str]]:
 def check(page: Page, models: list[str], picture: Path) -> None:
     for bars, model in zip(answers(page), models, strict=True):
         row = load(model).predict([picture])[0]
-        shown = [
-            (name, f"{100 * share:.1f} %") for name, share in zip(row["classes"], row["probabilities"], strict=True)
-        ]
-        assert [tuple(bar.split("\n")) for bar in bars] == shown
+        pairs = zip(row["classes"], row["probabilities"], strict=True)
+        assert [bar.split("\n") for bar in bars] == [[name, f"{100 * share:.1f} %"] for name, share in pairs]
 
 
 def test_a_chosen_picture_is_answered_by_both_models(visit: Visit, two_models, pictures) -> None:
