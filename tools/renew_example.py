@@ -1,13 +1,15 @@
 """Renew what comparisons measure: their reports below docs/, the pictures of these, the claims of their recipes.
 
     uv run tools/renew_example.py FOLDER
-    uv run tools/renew_example.py FOLDER compare_cifar10_cpu data.path=cifar10
+    uv run tools/renew_example.py FOLDER IMAGES/coffee_leaf
 
-Carries out `vit compare compare_digits`, or the comparison that is named, into FOLDER, and takes the picture with
-Chromium. Nothing else should run meanwhile: the report holds timings. A FOLDER in which the comparison is finished
-already gives its files and claims anew; only the time of the whole is left as it was.
+Carries out `vit compare compare_digits` into FOLDER, or `vit compare` of a folder of images within its time, and takes
+the picture with Chromium. Nothing else should run meanwhile: the report holds timings. A FOLDER in which the comparison
+is finished already gives its files and claims anew; only the time of the whole is left as it was. Photographs of others
+are not kept: the report of a folder of images shows none.
 """
 
+import json
 import re
 import shutil
 import subprocess
@@ -18,28 +20,43 @@ from pathlib import Path
 
 from vit.files import read_json
 from vit.recipe import load_comparison
+from vit.report import write as report
+from vit.report.pictures import Pictures
+from vit.report.results import from_plain
 
 ROOT = Path(__file__).parent.parent
 KEPT = ("report.html", "report.md", "tables.tex", "results.json", "results.csv", "figures")
-EXAMPLES = {"compare_digits": "example", "compare_cifar10_cpu": "cifar10"}  # comparison -> folder below docs/
+EXAMPLES = {"compare_digits": "example", "coffee_leaf": "coffee_leaf"}  # comparison -> folder below docs/
+TIME_LIMITS = {"coffee_leaf": "20m"}  # of folders of images
 PICTURES = {  # comparison -> picture of its report's top, below docs/, and its size
     "compare_digits": ("guide/verdict.png", "860,640"),
-    "compare_cifar10_cpu": ("report.png", "1100,1180"),
+    "coffee_leaf": ("report.png", "1100,1180"),
 }
 
 
 def main() -> None:
-    folder, name, *settings = (*sys.argv[1:], *([] if len(sys.argv) > 2 else ["compare_digits"]))
+    folder, given = (*sys.argv[1:], *([] if len(sys.argv) > 2 else ["compare_digits"]))
+    name = Path(given).name
+    of_images = name in TIME_LIMITS
+    options = ["--time-limit", TIME_LIMITS[name]] if of_images else []
     finished = Path(folder) / "comparisons" / name
     new = not finished.exists()
     finished.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    subprocess.run(["vit", "compare", name, *settings], cwd=folder, check=True)
+    if new or not of_images:
+        subprocess.run(["vit", "compare", given, *options], cwd=folder, check=True)
     minutes = (time.perf_counter() - start) / 60 if new else None
-    keep(finished, ROOT / "docs" / EXAMPLES[name])
+    example = ROOT / "docs" / EXAMPLES[name]
+    results = read_json(finished / "results.json")
+    if of_images:
+        shutil.rmtree(example, ignore_errors=True)
+        plain = json.loads(json.dumps(results).replace(str(Path(given)), name))  # no paths of this machine
+        report.write(example, from_plain(plain), Pictures())
+    else:
+        keep(finished, example)
+        write_claims(name, results, minutes)
     picture, size = PICTURES[name]
-    take_picture(finished / "report.html", ROOT / "docs" / picture, size)
-    write_claims(name, read_json(finished / "results.json"), minutes)
+    take_picture(example / "report.html", ROOT / "docs" / picture, size)
 
 
 def keep(folder: Path, example: Path) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .commands.export import export
     from .commands.finetune import finetune
     from .commands.models import list_models
+    from .commands.serve import application, serve
     from .commands.train import train
     from .errors import UserError
     from .model import Model, create_model, load
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Model",
     "UserError",
+    "application",
     "compare",
     "create_model",
     "evaluate",
@@ -31,12 +33,14 @@ __all__ = [
     "finetune",
     "list_models",
     "load",
+    "serve",
     "train",
 ]
 
 _HOMES = {
     "Model": "vit.model",
     "UserError": "vit.errors",
+    "application": "vit.commands.serve",
     "compare": "vit.commands.compare",
     "create_model": "vit.model",
     "evaluate": "vit.commands.evaluate",
@@ -45,6 +49,7 @@ _HOMES = {
     "finetune": "vit.commands.finetune",
     "list_models": "vit.commands.models",
     "load": "vit.model",
+    "serve": "vit.commands.serve",
     "train": "vit.commands.train",
 }
 

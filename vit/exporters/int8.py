@@ -5,6 +5,7 @@ the head stay in float32: int8 there has cost Vision Transformers 2 to 20 points
 """
 
 import logging
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from .standalone import script
 CALIBRATED_ON, MOST_VALIDATED, BATCH = 256, 2_000, 32  # images
 ACCEPTED_LOSS = 0.01
 TIMED_ROUNDS = 7
+LOOKED_AT = 4  # images whose activations are all kept
 TRIED = (0, 2, 4, 8)  # layers left in float32, those that round worst first, until the loss is accepted
 NO_INSTRUCTIONS = "this processor has no instructions for int8 (VNNI): files are smaller here, and hardly faster"
 
@@ -86,7 +88,7 @@ def write(folder: Path, model: Model, own: Dataset | None, accept_loss: float | 
     names = layers(whole, structure_of(model.module).family == "cnn")
     tried: list[str] = []
     for count in TRIED:
-        worst = tuple(rounding_worst(whole, names, calibration)[:count]) if count else ()
+        worst = tuple(rounding_worst(whole, path, names, calibration[:LOOKED_AT])[:count]) if count else ()
         quantize(whole, path, [name for name in names if name not in worst], calibration)
         after = right(open_session(path), model, own.validation, chosen)
         test = paired_difference(after[None], before[None])
@@ -162,9 +164,24 @@ def quantize(whole: Path, path: Path, names: list[str], calibration: np.ndarray)
         )
 
 
-def rounding_worst(whole: Path, names: list[str], calibration: np.ndarray) -> list[str]:
-    """Return the layers in the order of what is lost where each alone is rounded, the worst first."""
-    raise NotImplementedError
+def rounding_worst(whole: Path, path: Path, names: list[str], images: np.ndarray) -> list[str]:
+    """Return the layers by how much of what enters them is lost in int8, those that lose most first.
+
+    `path` is the file in which all of them are in int8.
+    """
+    import onnx
+    from onnxruntime.quantization import qdq_loss_debug as debug
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, silenced():
+        seen = []
+        for file in (whole, path):
+            shown = Path(scratch) / file.name
+            debug.modify_model_output_intermediate_tensors(str(file), str(shown))
+            seen.append(debug.collect_activations(str(shown), _reader(images)))
+        matching = debug.create_activation_matching(seen[1], seen[0])
+        kept_db = {name: errors["qdq_err"] for name, errors in debug.compute_activation_error(matching).items()}
+    inputs = {node.name: list(node.input) for node in onnx.load(str(whole)).graph.node}
+    return sorted(names, key=lambda name: min(kept_db.get(tensor, np.inf) for tensor in inputs[name]))
 
 
 def _reader(calibration: np.ndarray) -> Any:
