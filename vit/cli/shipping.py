@@ -29,7 +29,7 @@ def export(
     images: Annotated[
         Path | None, typer.Option(metavar="PATH", help="images to check the file on; else its own test images")
     ] = None,
-    opset: Annotated[int, typer.Option(help="of an ONNX file: 18 to 20")] = 20,
+    opset: Annotated[int, typer.Option(help="of an ONNX file: 18, 19 or 20")] = 20,
     out: Out = None,
 ) -> None:
     """Write a model as another library or runtime loads it; what is wrong is not written."""

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import UserError
@@ -15,12 +16,16 @@ from ..runtimes.exported import ExportedModule
 logger = logging.getLogger(__name__)
 
 LOADING = {
-    "timm": 'timm.create_model("local-dir:{folder}", pretrained=True)',
-    "safetensors": 'vit.load("{folder}"), or safetensors.torch.load_file("{folder}/model.safetensors")',
-    "transformers": 'transformers.AutoModelForImageClassification.from_pretrained("{folder}")',
-    "onnx": "vit predict {folder} IMAGE, python {folder}/predict.py IMAGE (no vit, no torch), or "
-    'onnxruntime.InferenceSession("{folder}/model.onnx"), openvino.Core().compile_model("{folder}/model.onnx", "CPU")',
-    "torch-export": 'torch.export.load("{folder}/model.pt2").module()(pixels), or vit predict {folder} IMAGE',
+    "timm": ('timm.create_model("local-dir:{folder}", pretrained=True)',),
+    "safetensors": ('vit.load("{folder}")', 'safetensors.torch.load_file("{folder}/model.safetensors")'),
+    "transformers": ('transformers.AutoModelForImageClassification.from_pretrained("{folder}")',),
+    "onnx": (
+        "vit predict {folder} IMAGE...",
+        "python {folder}/predict.py IMAGE...                      # needs pillow, numpy, onnxruntime",
+        'onnxruntime.InferenceSession("{folder}/model.onnx")',
+        'openvino.Core().compile_model("{folder}/model.onnx", "CPU")',
+    ),
+    "torch-export": ("vit predict {folder} IMAGE...", 'torch.export.load("{folder}/model.pt2").module()'),
 }
 LIBRARIES = {"safetensors": safetensors, "timm": timm, "transformers": transformers}
 ONLY_ONNX = {"precision": "fp32", "opset": 20, "accept_loss": None}  # settings, and what they are elsewhere
@@ -59,6 +64,8 @@ def _refuse_unused(to: str, given: dict[str, object]) -> None:
     wrong = [name for name, usual in ONLY_ONNX.items() if to != "onnx" and given[name] != usual]
     if wrong:
         raise UserError(f"--{wrong[0].replace('_', '-')} is for --to onnx, given --to {to}")
+    if given["opset"] not in onnx.OPSETS:
+        raise UserError(f"--opset is {given['opset']}; allowed: {', '.join(map(str, onnx.OPSETS))}")
     if given["accept_loss"] is not None and given["precision"] == "fp32":
         raise UserError("--accept-loss is for --precision int8: fp32 loses nothing, or is not written")
 
@@ -93,15 +100,20 @@ def _fill(folder: Path, write: Callable[[Path], None]) -> None:
     """Let `write` fill a folder beside, which gets its name when it is whole and right."""
     beside = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(beside, ignore_errors=True)
+    made = not folder.parent.exists()
     try:
         write(beside)
         if folder.is_dir():
             folder.rmdir()
         beside.rename(folder)
-    finally:
+    except BaseException:
         shutil.rmtree(beside, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # others may have written there meanwhile
+                folder.parent.rmdir()
+        raise
 
 
 def show(folder: Path, to: str) -> str:
     """Return the folder, and what loads it."""
-    return f"{folder}\nload it: {LOADING[to].format(folder=folder)}"
+    return "\n".join([str(folder), "loaded by", *(f"  {line.format(folder=folder)}" for line in LOADING[to])])

@@ -26,7 +26,7 @@ from .real_images import RealImages
 from .standalone import script
 
 FILE, SCRIPT = "model.onnx", "predict.py"
-OPSETS = (18, 20)
+OPSETS = (18, 19, 20)
 LARGEST_BYTES = 2**31 - 2**20  # of a protobuf, with room for the graph
 
 
@@ -52,8 +52,6 @@ def logits(session: Any, pixels: np.ndarray) -> np.ndarray:
 def write_graph(path: Path, model: Model, opset: int) -> None:
     """Write the graph of a model, and look at it with ONNX's own checker."""
     onnx = _onnx()
-    if opset not in OPSETS:
-        raise UserError(f"--opset is {opset}; allowed: {OPSETS[0]} to {OPSETS[1]}")
     shipped = PixelsIn(model, fold=True)
     size = 4 * sum(tensor.numel() for tensor in shipped.state_dict().values())
     if size > LARGEST_BYTES:

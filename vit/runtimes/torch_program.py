@@ -19,7 +19,7 @@ from ..errors import UserError
 
 FACTS, MADE_BY = "vit.json", "made_by.txt"  # among the archive's extra files
 NAMES = re.compile(
-    r"[^/]+/(?:archive_format|archive_version|byteorder|version|\.data/serialization_id|\.format_version"
+    r"[^/]+/(?:archive_format|archive_version|byteorder|version|\.data/(?:serialization_id|version)|\.format_version"
     r"|\.storage_alignment|models/model\.json|data/sample_inputs/model\.pt|data/constants/model_constants_config\.json"
     r"|data/weights/(?:model_weights_config\.json|weight_\d+)|data/constants/tensor_\d+|extra/(?:vit\.json|made_by\.txt))"
 )
