@@ -12,6 +12,7 @@ from served import Server
 
 from vit.model import load
 
+expect.set_options(timeout=30_000)  # other tests share the processors
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 
 
@@ -102,7 +103,7 @@ def test_why_shows_a_map_and_how_faithful_it_is(visit: Visit, pictures) -> None:
     expect(page.locator(".faithful")).to_have_count(2, timeout=30_000)
     assert all("deletion" in line for line in page.locator(".faithful").all_inner_texts())
     sizes = page.locator(".explanation img").evaluate_all("maps => maps.map((one) => one.naturalWidth)")
-    assert len(sizes) == 2 and min(sizes) > 60
+    assert len(sizes) == 2 and min(sizes) >= 60
 
 
 def test_a_picture_comes_from_the_camera(server: Server, two_models) -> None:

@@ -125,32 +125,28 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(server: Server) -> None:
         connection.sendall(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n")
         sent = 0
         try:
-            while sent < 100 * 2**20:
+            while sent < 300 * 2**20:
                 connection.sendall(b"100000\r\n" + b"x" * 2**20 + b"\r\n")
                 sent += 2**20
         except OSError:
             pass
-        assert sent < 100 * 2**20, "all of it was taken"
+        assert sent < 300 * 2**20, "all of it was taken"
     assert server.ask("/health")[0] == 200
 
 
-def test_a_body_that_does_not_come_is_waited_for_no_longer_than_stated(two_models, monkeypatch) -> None:
-    monkeypatch.setenv("VIT_TEST", "1")
+def test_a_body_that_does_not_come_is_waited_for_no_longer_than_stated(two_models) -> None:
     code = (
         "import vit.serving.uploads as u; u.LONGEST_S = 0.5; from vit.cli import main; import sys; "
         f"sys.argv = ['vit', 'serve', {two_models[0]!r}, '--port', '0']; main()"
     )
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    slow = Server(process, process.stdout.readline().strip(), two_models)
-    try:
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        slow = Server(process, process.stdout.readline().strip(), two_models)
         with socket.create_connection(("127.0.0.1", slow.port), timeout=30) as connection:
             connection.sendall(b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nsome")
-            answer = connection.recv(4096)
+            answer = connection.makefile("rb").read()
         assert b" 408 " in answer and b"did not come whole" in answer
-    finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
 
 
 def test_two_thousand_damaged_pictures_are_no_fault_of_the_server(server: Server, pictures) -> None:
