@@ -75,6 +75,7 @@ def run(app: Any, listener: socket.socket, ready: Callable[[], object]) -> None:
         access_log=False,
         server_header=False,
         ws="none",
+        loop="asyncio",
         http="h11",
         lifespan="on",
         timeout_keep_alive=KEPT_OPEN_S,
