@@ -113,6 +113,10 @@ def test_the_file_is_one_of_the_opset_asked_for_with_all_that_it_means(written, 
     assert json.loads(said["classes"]) == list(CLASSES) and (said["height"], said["width"]) == ("32", "48")
     assert (said["interpolation"], said["crop_fraction"], said["output"]) == ("bicubic", "0.875", "softmax")
     assert library.load(folder / "model.onnx").opset_import[0].version == 20
+    content = (folder / "model.onnx").read_bytes()
+    assert str(Path(vit.__file__).parent).encode() not in content, "paths of this machine are inside"
+    names = [node.name for node in library.load(folder / "model.onnx").graph.node]
+    assert "blocks.0.mlp.fc1/MatMul" in names and len(set(names)) == len(names)
     older = vit.export(tmp_path / "model.safetensors", to="onnx", opset=18, out=tmp_path / "older")
     assert library.load(older / "model.onnx").opset_import[0].version == 18
 

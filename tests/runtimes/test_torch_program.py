@@ -70,6 +70,9 @@ def test_a_program_is_a_model_wherever_one_answers(written, tmp_path: Path, caps
     assert row["classes"] == expected["classes"]
     assert np.allclose(row["probabilities"], expected["probabilities"], atol=1e-6)
     assert load(file).preprocessing == SMALL
+    with zipfile.ZipFile(file) as archive:
+        inside = [archive.read(name) for name in archive.namelist()]
+    assert not any(str(Path(vit.__file__).parent).encode() in content for content in inside), "paths of this machine"
 
 
 class Bomb:

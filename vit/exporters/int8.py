@@ -21,7 +21,7 @@ from ..kernels.packed_linear import has_int8_instructions
 from ..model import Model
 from ..models.interface import structure_of
 from ..progress import Countdown
-from ..report.statistics import PairedTest, paired_difference
+from ..report.statistics import PairedTest, paired_difference, paired_test
 from ..runtimes.onnx_file import open_session
 from .onnx import FILE, SCRIPT, logits, silenced, write_graph
 from .pixels_in import INPUT
@@ -31,7 +31,6 @@ from .standalone import script
 CALIBRATED_ON, MOST_VALIDATED, BATCH = 256, 2_000, 32  # images
 ACCEPTED_LOSS = 0.01
 TIMED_ROUNDS = 7
-LOOKED_AT = 4  # images whose activations are all kept
 TRIED = (0, 2, 4, 8)  # layers left in float32, those that round worst first, until the loss is accepted
 NO_INSTRUCTIONS = "this processor has no instructions for int8 (VNNI): files are smaller here, and hardly faster"
 
@@ -54,10 +53,11 @@ class Int8Export:
 
     def in_words(self) -> str:
         """Return what int8 costs and gives in a few lines."""
-        low, high = self.test.interval()
+        bounds = self.test.interval()
         lines = [
             f"validation accuracy {self.accuracy[0]:.2%} -> {self.accuracy[1]:.2%} on {self.images:,} images "
-            f"({100 * self.test.difference:+.2f} points, 95 % interval {100 * low:+.2f} to {100 * high:+.2f})",
+            f"({100 * self.test.difference:+.2f} points, 95 % interval "
+            f"{100 * bounds.low:+.2f} to {100 * bounds.high:+.2f})",
             f"size {self.megabytes[0]:.1f} -> {self.megabytes[1]:.1f} MB",
             *(f"batch {size}: {a:,.0f} -> {b:,.0f} images/s" for size, (a, b) in self.speeds.items()),
         ]
@@ -66,6 +66,15 @@ class Int8Export:
         if not has_int8_instructions():
             lines.append(NO_INSTRUCTIONS)
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """The file with some layers left in float32, and how right it is about each validation image [N]."""
+
+    kept: tuple[str, ...]
+    right: np.ndarray
+    test: PairedTest  # beside float32
 
 
 def write(folder: Path, model: Model, own: Dataset | None, accept_loss: float | None, opset: int) -> Int8Export:
@@ -78,40 +87,65 @@ def write(folder: Path, model: Model, own: Dataset | None, accept_loss: float | 
             f"int8 is calibrated on training images and judged on validation images, and those of {model.source} are "
             "not at hand: fine-tune it on yours first, or leave --precision out"
         )
-    accepted = ACCEPTED_LOSS if accept_loss is None else accept_loss
     folder.mkdir(parents=True)
     whole, path = folder / "float32.onnx", folder / FILE
     write_graph(whole, model, opset)
     calibration = stacked(model, own.train.read, some_of(range(len(own.train)), CALIBRATED_ON))
     chosen = some_of(range(len(own.validation)), MOST_VALIDATED)
-    before = right(open_session(whole), model, own.validation, chosen)
+    judge = partial(right, model=model, images=own.validation, chosen=chosen)
+    before = judge(open_session(whole))
     names = layers(whole, structure_of(model.module).family == "cnn")
-    tried: list[str] = []
-    for count in TRIED:
-        worst = tuple(rounding_worst(whole, path, names, calibration[:LOOKED_AT])[:count]) if count else ()
-        quantize(whole, path, [name for name in names if name not in worst], calibration)
-        after = right(open_session(path), model, own.validation, chosen)
-        test = paired_difference(after[None], before[None])
-        if -test.difference <= accepted:
-            break
-        tried.append(f"{100 * -test.difference:.2f} points with {len(worst)} layers left in float32")
-        logger.info(f"int8 loses {tried[-1]}, more than the {100 * accepted:.2f} accepted")
-    else:
-        raise UserError(
-            f"int8 loses too much of {model.source}'s accuracy ({'; '.join(tried)}), and nothing was written; "
-            f"--accept-loss is {accepted:g}: raise it, or leave --precision out"
-        )
+    found = accepted(
+        trials(whole, path, names, calibration, before, judge),
+        ACCEPTED_LOSS if accept_loss is None else accept_loss,
+        model.source,
+    )
     made = Int8Export(
-        test=test,
-        accuracy=(float(before.mean()), float(after.mean())),
+        test=found.test,
+        accuracy=(float(before.mean()), float(found.right.mean())),
         images=len(chosen),
         megabytes=(whole.stat().st_size / 1e6, path.stat().st_size / 1e6),
         speeds=speeds(whole, path, calibration),
-        kept=worst,
+        kept=found.kept,
     )
     whole.unlink()
+    ranges_of(whole).unlink()
     (folder / SCRIPT).write_text(script(), encoding="utf-8")
     return made
+
+
+def trials(
+    whole: Path,
+    path: Path,
+    names: list[str],
+    calibration: np.ndarray,
+    before: np.ndarray,
+    judge: Callable[[Any], np.ndarray],
+) -> Iterator[Trial]:
+    """Write the file with none, and then ever more of its layers left in float32: those that lose most in int8."""
+    whole_answers = set(np.unique(before)) <= {0.0, 1.0}
+    paired = paired_test if whole_answers else paired_difference  # of several labels an answer is right in part
+    worst: list[str] = []
+    for count in TRIED:
+        kept = worst[:count]
+        quantize(whole, path, [name for name in names if name not in kept], calibration)
+        after = judge(open_session(path))
+        yield Trial(tuple(kept), after, paired(after[None], before[None]))
+        worst = worst or rounding_worst(whole, names, calibration)
+
+
+def accepted(found: Iterator[Trial], most_lost: float, source: str) -> Trial:
+    """Return the first trial that loses no more than is accepted; raises UserError where none does."""
+    told = []
+    for trial in found:
+        if -trial.test.difference <= most_lost:
+            return trial
+        told.append(f"{100 * -trial.test.difference:.2f} points with {len(trial.kept)} layers left in float32")
+        logger.info(f"int8 loses {told[-1]}, more than the {100 * most_lost:.2f} accepted")
+    raise UserError(
+        f"int8 loses too much of {source}'s accuracy ({'; '.join(told)}), and nothing was written; "
+        f"--accept-loss is {most_lost:g}: raise it, or leave --precision out"
+    )
 
 
 def right(session: Any, model: Model, images: Images, chosen: list[int]) -> np.ndarray:
@@ -145,7 +179,7 @@ def layers(path: Path, additions: bool) -> list[str]:
 
 
 def quantize(whole: Path, path: Path, names: list[str], calibration: np.ndarray) -> None:
-    """Write the file in int8 of one in float32: of the nodes named."""
+    """Write the file in int8 of one in float32: of the nodes named. The ranges are measured once, and kept beside."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     with silenced():
@@ -160,28 +194,31 @@ def quantize(whole: Path, path: Path, names: list[str], calibration: np.ndarray)
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            calibration_cache_path=str(ranges_of(whole)),
             extra_options={"MatMulConstBOnly": True},
         )
 
 
-def rounding_worst(whole: Path, path: Path, names: list[str], images: np.ndarray) -> list[str]:
-    """Return the layers by how much of what enters them is lost in int8, those that lose most first.
+def ranges_of(whole: Path) -> Path:
+    """Return where the ranges of a file's values are kept while it is tried."""
+    return whole.with_suffix(".ranges.json")
 
-    `path` is the file in which all of them are in int8.
+
+def rounding_worst(whole: Path, names: list[str], calibration: np.ndarray) -> list[str]:
+    """Return the layers by how far the logits move where each alone is in int8, those that move them most first.
+
+    How much of a layer's input is lost tells less: beside an outlier all else is small, and may be what matters.
     """
-    import onnx
-    from onnxruntime.quantization import qdq_loss_debug as debug
-
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch, silenced():
-        seen = []
-        for file in (whole, path):
-            shown = Path(scratch) / file.name
-            debug.modify_model_output_intermediate_tensors(str(file), str(shown))
-            seen.append(debug.collect_activations(str(shown), _reader(images)))
-        matching = debug.create_activation_matching(seen[1], seen[0])
-        kept_db = {name: errors["qdq_err"] for name, errors in debug.compute_activation_error(matching).items()}
-    inputs = {node.name: list(node.input) for node in onnx.load(str(whole)).graph.node}
-    return sorted(names, key=lambda name: min(kept_db.get(tensor, np.inf) for tensor in inputs[name]))
+    some = calibration[:BATCH]
+    exact = logits(open_session(whole), some)
+    countdown = Countdown(len(names), "{done} of {total} layers rounded alone; {left} left")
+    moved = {}
+    with tempfile.TemporaryDirectory(dir=whole.parent) as scratch:
+        for count, name in enumerate(names, 1):
+            quantize(whole, Path(scratch) / FILE, [name], calibration)
+            moved[name] = float(np.abs(logits(open_session(Path(scratch) / FILE), some) - exact).mean())
+            countdown.tell(count)
+    return sorted(names, key=lambda name: -moved[name])
 
 
 def _reader(calibration: np.ndarray) -> Any:

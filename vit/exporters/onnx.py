@@ -4,9 +4,11 @@ BatchNorms are folded here and not by the exporter, whose own folding has been w
 3027); the file is compared with the model on real images before it gets its name.
 """
 
+import ast
 import json
 import logging
 import warnings
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +27,7 @@ from .pixels_in import INPUT, PixelsIn
 from .real_images import RealImages
 from .standalone import script
 
+SCOPES = "pkg.torch.onnx.name_scopes"  # the exporter's: from the whole to the part, and then its own name
 FILE, SCRIPT = "model.onnx", "predict.py"
 OPSETS = (18, 19, 20)
 LARGEST_BYTES = 2**31 - 2**20  # of a protobuf, with room for the graph
@@ -60,6 +63,7 @@ def write_graph(path: Path, model: Model, opset: int) -> None:
             "--to torch-export"
         )
     program = _program(shipped, model, opset)
+    tidy(program.model.graph)
     program.model.metadata_props.update(_facts(model))
     program.save(str(path), external_data=False)
     onnx.checker.check_model(str(path), full_check=True)
@@ -95,18 +99,30 @@ def _program(shipped: PixelsIn, model: Model, opset: int) -> Any:
 
 @contextmanager
 def silenced() -> Iterator[None]:
-    """Leave out what exporters say of their own parts; what matters is checked."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    former = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
+    """Leave out what exporters say of their own parts, some of it by the root logger; what matters is checked."""
+    former = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, former, strict=True):
-            logger.setLevel(level)
+        logging.disable(former)
+
+
+def tidy(graph: Any) -> None:
+    """Name nodes by the part of the model that they are of, and leave out where on this machine its lines stand."""
+    taken: Counter[str] = Counter()
+    for node in graph:
+        scopes = ast.literal_eval(node.metadata_props.get(SCOPES, "['']"))
+        part = next((scope for scope in reversed(scopes[:-1]) if scope.startswith("module")), INPUT)
+        name = f"{part.removeprefix('module.')}/{node.op_type}"
+        taken[name] += 1
+        node.name = name if taken[name] == 1 else f"{name}_{taken[name]}"
+        for holder in (node, *node.outputs):
+            holder.metadata_props.clear()
+    for holder in (graph, *graph.inputs, *graph.initializers.values()):
+        holder.metadata_props.clear()
 
 
 def _facts(model: Model) -> dict[str, str]:
@@ -124,6 +140,6 @@ def _facts(model: Model) -> dict[str, str]:
         "interpolation": preprocessing.interpolation,
         "crop_fraction": str(preprocessing.crop_fraction),
         "crop_mode": preprocessing.crop_mode,
-        "made_of": model.source,
+        "made_of": Path(model.source).name,
         "made_by": f"vit {__version__}, torch {torch.__version__}, onnxscript {onnxscript.__version__}",
     }

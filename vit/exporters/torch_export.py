@@ -27,6 +27,8 @@ def write(folder: Path, model: Model, images: RealImages) -> Agreement:
     folder.mkdir(parents=True)
     path = folder / FILE
     program = _program(PixelsIn(model, fold=False), model)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # where on this machine its lines stand
     beside = {FACTS: model.description(), MADE_BY: f"vit {__version__}, torch {torch.__version__}"}
     with silenced():
         torch.export.save(program, path, extra_files=beside)
