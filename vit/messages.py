@@ -7,6 +7,7 @@ leaves those that a decision hangs on, and a handler of their own may take the p
 import io
 import logging
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -66,6 +67,19 @@ def quieted(quiet: bool = True) -> Iterator[None]:
         yield
     finally:
         logger.setLevel(former)
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Leave out what libraries say of their own parts, some of it by the root logger, where the outcome is checked."""
+    former = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(former)
 
 
 class Outliving(io.FileIO):

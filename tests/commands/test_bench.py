@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vit.bench.peers import precision_of
 from vit.commands.bench_data import bench_data
 from vit.commands.bench_models import bench_models
 from vit.errors import UserError
@@ -78,3 +79,12 @@ def test_an_unknown_peer_of_models_is_refused() -> None:
         bench_models("train", against=["tim"])
     with pytest.raises(UserError, match=r"train: there is no peer openvino .*\(timm, torchvision, transformers\)"):
         bench_models("train", against=["openvino"])
+
+
+def test_onnxruntime_is_timed_beside_in_fp32(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    options = {"seconds": 0.01, "rounds": 1, "batch_size": 2, "precision": "fp32"}
+    measured = bench_models("infer", models=["vit_tiny/8@16"], against=["onnxruntime"], **options)
+    rows = [(row["system"], row["precision"]) for row in measured.rows]
+    assert rows == [("vit", "fp32"), ("onnxruntime", "fp32")]
+    assert precision_of("onnxruntime", "bf16") == "fp32" and precision_of("openvino", "bf16") == "bf16"

@@ -15,7 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import AdamW
 
 from ..errors import UserError
+from ..messages import silenced
 from ..recipe import Optimizer as OptimizerSettings
+from ..runtimes.onnx_file import INSTALL
 from ..training.optim import make_optimizer
 from .cases import NUM_CLASSES, BenchmarkCase
 from .rows import OURS
@@ -154,20 +156,51 @@ def openvino(case: BenchmarkCase, settings: Settings) -> Subject:
     return Subject(module, call)
 
 
+def onnxruntime(case: BenchmarkCase, settings: Settings) -> Subject:
+    """Write timm's model as ONNX at the first call, in fp32: few of its kernels for CPUs are of bf16."""
+    try:
+        import onnxruntime as library
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"onnxruntime is not installed: {INSTALL}, or name other peers") from error
+
+    module = timm(case, settings).module
+    sessions: list[Any] = []
+
+    def call(images: Tensor) -> Tensor:
+        if not sessions:
+            with torch.inference_mode(False), torch.no_grad(), silenced():
+                program: Any = torch.onnx.export(module.eval(), (images.clone(),), verbose=False)
+            options = library.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            sessions.append(library.InferenceSession(program.model_proto.SerializeToString(), options))
+        (given,) = sessions[0].get_inputs()
+        return torch.from_numpy(sessions[0].run(None, {given.name: images.numpy()})[0])
+
+    return Subject(module, call)
+
+
 BUILDERS: dict[str, Callable[[BenchmarkCase, Settings], Subject]] = {
     OURS: vit,
     "timm": timm,
     "torchvision": torchvision,
     "transformers": transformers,
     "openvino": openvino,
+    "onnxruntime": onnxruntime,
 }
 PEERS = [name for name in BUILDERS if name != OURS]
-TRAINS = [name for name in PEERS if name != "openvino"]
+RUNTIMES = ("openvino", "onnxruntime")  # of timm's models, for inference alone
+TRAINS = [name for name in PEERS if name not in RUNTIMES]
 GATES_OF_TIMM = {"none", "se", "eca", "cbam"}  # in residual blocks
 
 
 def as_it_comes(peer: str) -> Settings:
     return Settings(fused_optimizer=peer == "transformers")  # as its Trainer's AdamW is
+
+
+def precision_of(peer: str, precision: str) -> str:
+    """Return in what a peer computes where a precision is asked for."""
+    return "fp32" if peer == "onnxruntime" else precision
 
 
 def builds(peer: str, case: BenchmarkCase) -> bool:
@@ -176,7 +209,7 @@ def builds(peer: str, case: BenchmarkCase) -> bool:
         return True
     shape = case.shape
     published = shape["width"] == 64 and shape["stem"] != "3x3" and case.image_size > 64
-    return published and shape["attention"] in (GATES_OF_TIMM if peer in ("timm", "openvino") else {"none"})
+    return published and shape["attention"] in (GATES_OF_TIMM if peer in ("timm", *RUNTIMES) else {"none"})
 
 
 def at_its_best(peer: str, case: BenchmarkCase, device: str) -> list[Settings]:

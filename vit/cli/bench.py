@@ -49,7 +49,7 @@ def models(
         str | None, typer.Option(metavar="A,B", help="NAME[/PATCH][+ATTENTION][@PIXELS]: vit_tiny/4@32,resnet50+se")
     ] = None,
     against: Annotated[
-        str, typer.Option(metavar="A,B", help="other libraries; infer: openvino, too")
+        str, typer.Option(metavar="A,B", help="other libraries; infer: openvino and onnxruntime, too")
     ] = "timm,torchvision,transformers",
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="else 32, and what is usual for large and tiny models")

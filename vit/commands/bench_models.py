@@ -88,7 +88,7 @@ def entries_of(case: BenchmarkCase, against: Sequence[str], precision: str, devi
             continue
         for settings in (peers.as_it_comes(peer), *peers.at_its_best(peer, case, device)):
             name = ", ".join(word for word in (peer, settings.in_words()) if word)
-            entries[name] = Entry(peer, settings, case, precision, device)
+            entries[name] = Entry(peer, settings, case, peers.precision_of(peer, precision), device)
     return entries
 
 

@@ -18,12 +18,13 @@ import numpy as np
 from ..data.sources.datasets import Dataset, Images
 from ..errors import UserError
 from ..kernels.packed_linear import has_int8_instructions
+from ..messages import silenced
 from ..model import Model
 from ..models.interface import structure_of
 from ..progress import Countdown
 from ..report.statistics import PairedTest, paired_difference, paired_test
 from ..runtimes.onnx_file import open_session
-from .onnx import FILE, SCRIPT, logits, silenced, write_graph
+from .onnx import FILE, SCRIPT, logits, write_graph
 from .pixels_in import INPUT
 from .real_images import pixels, some_of, stacked
 from .standalone import script

@@ -6,11 +6,7 @@ BatchNorms are folded here and not by the exporter, whose own folding has been w
 
 import ast
 import json
-import logging
-import warnings
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +16,7 @@ import torch
 
 from .. import __version__
 from ..errors import UserError
+from ..messages import silenced
 from ..model import Model
 from ..runtimes.onnx_file import INSTALL, KEY, open_session
 from .agreement import Agreement, check
@@ -95,19 +92,6 @@ def _program(shipped: PixelsIn, model: Model, opset: int) -> Any:
     except torch.onnx.errors.OnnxExporterError as error:
         reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise UserError(f"torch {torch.__version__} cannot write {model.source} as ONNX: {reason}") from error
-
-
-@contextmanager
-def silenced() -> Iterator[None]:
-    """Leave out what exporters say of their own parts, some of it by the root logger; what matters is checked."""
-    former = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(former)
 
 
 def tidy(graph: Any) -> None:

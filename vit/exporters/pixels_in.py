@@ -15,6 +15,9 @@ EXAMPLE_BATCH = 2  # of 1, torch would make a program for 1 alone
 class PixelsIn(nn.Module):
     """A copy of a model's module that normalises by itself: uint8 RGB [B, 3, height, width] to what `outputs` names."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, model: Model, fold: bool):
         super().__init__()
         self.module = deepcopy(model.module).cpu().float().eval().requires_grad_(False)

@@ -7,11 +7,11 @@ import torch
 
 from .. import __version__
 from ..errors import UserError
+from ..messages import silenced
 from ..model import Model
 from ..runtimes.torch_program import FACTS, MADE_BY
 from ..runtimes.torch_program import read as read_back
 from .agreement import Agreement, check
-from .onnx import silenced
 from .pixels_in import INPUT, PixelsIn
 from .real_images import RealImages
 

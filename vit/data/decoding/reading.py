@@ -4,7 +4,7 @@ import errno
 import logging
 import stat
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -137,7 +137,7 @@ def content_of(path: Path) -> bytes:
         raise UserError(f"{path}: {str(error) or 'more than the memory holds'}") from error
 
 
-def decode(data: bytes, name: str, formats: Sequence[str] | None = None) -> Image.Image:
+def decode(data: bytes, name: str, formats: tuple[str, ...] | None = None) -> Image.Image:
     """Decode the bytes of an image file as `decode_file` does; `name` is for the message.
 
     `formats` are Pillow's names of what is opened, where that is less than all that is read here.
