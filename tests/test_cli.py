@@ -87,7 +87,10 @@ def test_light_verbs_import_no_torch(arguments: list[str]) -> None:
         (["finetune", "resnet18.pth", "digits"], "there is no file or folder resnet18.pth"),
         (["finetune", "nowhere.pth", "digits", "schedule.epoch=3"], "did you mean epochs?"),
         (["export", "nowhere", "--to", "timm"], "nowhere is neither a run folder"),
-        (["export", "nowhere", "--to", "keras"], "is not one of 'onnx', 'torch-export', 'safetensors', 'timm', 'transformers'"),
+        (
+            ["export", "nowhere", "--to", "keras"],
+            "is not one of 'onnx', 'torch-export', 'safetensors', 'timm', 'transformers'",
+        ),
         (["compare", "digits_vit"], "is a recipe, not a comparison"),
         (["compare", "seeds=3"], "name a comparison first"),
         (["check", "nowhere"], "neither a file nor a shipped recipe"),

@@ -10,7 +10,7 @@ from drawn_models import model_file
 import vit
 from vit.cli import run
 from vit.errors import UserError
-from vit.exporters import int8, onnx, real_images
+from vit.exporters import int8, onnx, quantization, real_images
 from vit.model import load
 from vit.run_folder import RunFolder
 
@@ -43,7 +43,7 @@ def test_what_it_costs_is_told_and_true(which: str, request, tmp_path: Path, tol
 
 def test_the_head_and_attention_s_products_stay_in_float32(vit_run: RunFolder, tmp_path: Path) -> None:
     onnx.write_graph(tmp_path / "whole.onnx", load(vit_run.path), 20)
-    names = int8.layers(tmp_path / "whole.onnx", additions=False)
+    names = quantization.layers(tmp_path / "whole.onnx", additions=False)
     depth = len(load(vit_run.path).module.blocks)  # type: ignore[arg-type]
     assert len(names) >= 1 + 4 * depth - 2  # the last block's queries are computed from the weights themselves
     assert not any(name.startswith("head/") for name in names)
@@ -69,8 +69,8 @@ def test_the_layers_that_lose_most_are_left_out_first(vit_run: RunFolder, tmp_pa
     whole = tmp_path / "whole.onnx"
     onnx.write_graph(whole, model, 20)
     images = real_images.stacked(model, real_images.photographs().__getitem__, range(16))
-    names = int8.layers(whole, additions=False)
-    assert int8.rounding_worst(whole, names, images)[0] == "blocks.1.mlp.fc1/MatMul"
+    names = quantization.layers(whole, additions=False)
+    assert quantization.rounding_worst(whole, names, images)[0] == "blocks.1.mlp.fc1/MatMul"
 
 
 def test_without_its_own_images_a_model_is_not_quantized(randomize, tmp_path: Path) -> None:
@@ -86,5 +86,5 @@ def test_the_file_is_about_a_quarter_as_large(tmp_path: Path, randomize) -> None
     whole, path = tmp_path / "whole.onnx", tmp_path / "int8.onnx"
     onnx.write_graph(whole, model, 20)
     images = real_images.stacked(model, real_images.photographs().__getitem__, range(8))
-    int8.quantize(whole, path, int8.layers(whole, additions=False), images)
+    quantization.quantize(whole, path, quantization.layers(whole, additions=False), images)
     assert path.stat().st_size < 0.3 * whole.stat().st_size

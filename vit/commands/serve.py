@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def application(models: Sequence[str | Path], *, host: str = "127.0.0.1", allow_
 def loaded(models: Sequence[str | Path]) -> dict[str, Model]:
     """Return models by their short names."""
     names = [str(model) for model in models]
-    found = dict(zip(short_names(names), map(load, names), strict=True))
+    with ThreadPoolExecutor(1) as passing:  # its team of processors ends with it, and disturbs none that answers
+        found = dict(zip(short_names(names), passing.map(load, names), strict=True))
     device = available_device("auto")
     for model in found.values():
         if not model.classes:

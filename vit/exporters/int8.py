@@ -5,7 +5,6 @@ the head stay in float32: int8 there has cost Vision Transformers 2 to 20 points
 """
 
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,20 +17,19 @@ import numpy as np
 from ..data.sources.datasets import Dataset, Images
 from ..errors import UserError
 from ..kernels.packed_linear import has_int8_instructions
-from ..messages import silenced
 from ..model import Model
 from ..models.interface import structure_of
 from ..progress import Countdown
 from ..report.statistics import PairedTest, paired_difference, paired_test
 from ..runtimes.onnx_file import open_session
 from .onnx import FILE, SCRIPT, logits, write_graph
-from .pixels_in import INPUT
+from .quantization import BATCH, layers, quantize, ranges_of, rounding_worst
 from .real_images import pixels, some_of, stacked
 from .standalone import script
 
-CALIBRATED_ON, MOST_VALIDATED, BATCH = 256, 2_000, 32  # images
+CALIBRATED_ON, MOST_VALIDATED = 256, 2_000  # images
 ACCEPTED_LOSS = 0.01
-TIMED_ROUNDS = 7
+TIMED_ROUNDS, ROUND_S = 7, 0.1
 TRIED = (0, 2, 4, 8)  # layers left in float32, those that round worst first, until the loss is accepted
 NO_INSTRUCTIONS = "this processor has no instructions for int8 (VNNI): files are smaller here, and hardly faster"
 
@@ -162,80 +160,6 @@ def right(session: Any, model: Model, images: Images, chosen: list[int]) -> np.n
     return np.concatenate(found).astype(np.float64)
 
 
-def layers(path: Path, additions: bool) -> list[str]:
-    """Return the names of the nodes that become int8: layers with weights but the head; of CNNs the sums too."""
-    import onnx
-
-    graph = onnx.load(str(path)).graph
-    constants = {tensor.name for tensor in graph.initializer}
-    head = next(node for node in reversed(graph.node) if node.op_type in ("Gemm", "MatMul"))
-    weighted = {"Conv", "Gemm", "MatMul"} | ({"Add", "MaxPool"} if additions else set())
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type in weighted
-        and node is not head
-        and (node.op_type in ("Add", "MaxPool") or constants & set(node.input))
-    ]
-
-
-def quantize(whole: Path, path: Path, names: list[str], calibration: np.ndarray) -> None:
-    """Write the file in int8 of one in float32: of the nodes named. The ranges are measured once, and kept beside."""
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-
-    with silenced():
-        quantize_static(
-            str(whole),
-            str(path),
-            _reader(calibration),
-            quant_format=QuantFormat.QDQ,
-            nodes_to_quantize=names,
-            per_channel=True,
-            reduce_range=not has_int8_instructions(),
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-            calibration_cache_path=str(ranges_of(whole)),
-            extra_options={"MatMulConstBOnly": True},
-        )
-
-
-def ranges_of(whole: Path) -> Path:
-    """Return where the ranges of a file's values are kept while it is tried."""
-    return whole.with_suffix(".ranges.json")
-
-
-def rounding_worst(whole: Path, names: list[str], calibration: np.ndarray) -> list[str]:
-    """Return the layers by how far the logits move where each alone is in int8, those that move them most first.
-
-    How much of a layer's input is lost tells less: beside an outlier all else is small, and may be what matters.
-    """
-    some = calibration[:BATCH]
-    exact = logits(open_session(whole), some)
-    countdown = Countdown(len(names), "{done} of {total} layers rounded alone; {left} left")
-    moved = {}
-    with tempfile.TemporaryDirectory(dir=whole.parent) as scratch:
-        for count, name in enumerate(names, 1):
-            quantize(whole, Path(scratch) / FILE, [name], calibration)
-            moved[name] = float(np.abs(logits(open_session(Path(scratch) / FILE), some) - exact).mean())
-            countdown.tell(count)
-    return sorted(names, key=lambda name: -moved[name])
-
-
-def _reader(calibration: np.ndarray) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.batches: Iterator[np.ndarray] = iter(np.split(calibration, range(BATCH, len(calibration), BATCH)))
-
-        def get_next(self) -> dict[str, np.ndarray] | None:  # type: ignore[override]
-            batch = next(self.batches, None)
-            return None if batch is None else {INPUT: batch}
-
-    return Reader()
-
-
 def speeds(whole: Path, path: Path, images: np.ndarray) -> dict[int, tuple[float, float]]:
     """Return the images a second of both files, by batch size."""
     sessions = [open_session(file) for file in (whole, path)]
@@ -249,13 +173,13 @@ def speeds(whole: Path, path: Path, images: np.ndarray) -> dict[int, tuple[float
 
 def in_turns(calls: Sequence[Callable[[], object]]) -> list[float]:
     """Return the median seconds of calls, timed in turns so that a busy machine is busy for all."""
-    for call in calls:
-        call()
-    rounds = np.array([[_seconds(call) for call in calls] for _ in range(TIMED_ROUNDS)])
+    counts = [max(1, round(ROUND_S / _seconds(call, 2))) for call in calls]
+    rounds = [[_seconds(call, count) for call, count in zip(calls, counts, strict=True)] for _ in range(TIMED_ROUNDS)]
     return np.median(rounds, axis=0).tolist()
 
 
-def _seconds(call: Callable[[], object]) -> float:
+def _seconds(call: Callable[[], object], count: int) -> float:
     start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
+    for _ in range(count):
+        call()
+    return (time.perf_counter() - start) / count

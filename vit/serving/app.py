@@ -6,19 +6,18 @@ an image's bytes as the body. Every error is {"error": why}, with a status from 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from concurrent.futures import Future
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import numpy as np
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
-from torch import Tensor
 
 from .. import __version__
 from ..data.decoding.reading import silence_pillow
@@ -63,16 +62,14 @@ class Service:
 
     def __init__(self, models: Mapping[str, Model]):
         self.models = dict(models)
-        self.batches: dict[str, Batches] = {}
+        self.batches = Batches()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[None]:
-        self.batches = {name: Batches(model) for name, model in self.models.items()}
         try:
             yield
         finally:
-            for batches in self.batches.values():
-                await run_in_threadpool(batches.close)
+            await run_in_threadpool(self.batches.close)
 
     async def model(self, request: Request) -> Response:
         """Answer what the models are."""
@@ -86,12 +83,10 @@ class Service:
         """Answer an image's likeliest classes: {"model", "classes", "probabilities"}."""
         name, model = self._asked(request)
         top = number_in(request, "top", 5)
-        batches = self.batches[name]
-        with on_its_way(batches):
-            image = await run_in_threadpool(decoded, await body_of(request))
-            inputs = await run_in_threadpool(model.transform, image)
-            answer = _put(batches, inputs)
-        row = await asyncio.wrap_future(answer)
+        with on_its_way(self.batches):
+            body = await body_of(request)
+            inputs = await run_in_threadpool(lambda: model.transform(decoded(body)))
+        row = await self._computed(lambda: self.batches.answer(model, inputs))
         if not np.isfinite(row).all():
             raise Refused(500, f"{name} answers with NaN: its weights are damaged")
         best = np.argsort(-row, kind="stable")[:top]
@@ -105,14 +100,17 @@ class Service:
         image = await run_in_threadpool(decoded, await body_of(request))
         wanted, method = request.query_params.get("class"), request.query_params.get("method")
         try:
-            job = self.batches[name].call(lambda: _explained(model, image, wanted, method))
-        except Full as error:
-            raise Refused(503, BUSY) from error
-        try:
-            found = await asyncio.wrap_future(job)
+            found = await self._computed(lambda: self.batches.call(lambda: explanation(model, image, wanted, method)))
         except UserError as error:
             raise Refused(400, str(error)) from error
         return JSONResponse({"model": name} | found)
+
+    async def _computed(self, put: Callable[[], Future]) -> Any:
+        """Return what a job gives, once its turn has come; raises Refused where too many wait."""
+        try:
+            return await asyncio.wrap_future(put())
+        except Full as error:
+            raise Refused(503, BUSY) from error
 
     def _asked(self, request: Request) -> tuple[str, Model]:
         """Return the model that a request names, the first where it names none."""
@@ -121,17 +119,6 @@ class Service:
             known = ", ".join(self.models)
             raise Refused(400, f"there is no model {name:.80} here{nearest(name, self.models)} ({known})")
         return name, self.models[name]
-
-
-def _put(batches: Batches, inputs: Tensor) -> Any:
-    try:
-        return batches.answer(inputs)
-    except Full as error:
-        raise Refused(503, BUSY) from error
-
-
-def _explained(model: Model, image: Image.Image, wanted: str | None, method: str | None) -> dict[str, Any]:
-    return explanation(model, image, wanted, method)
 
 
 @contextmanager
