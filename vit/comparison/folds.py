@@ -13,9 +13,10 @@ from ..data.sources import datasets
 from ..data.sources.datasets import Images
 from ..data.sources.groups import write_groups
 from ..errors import UserError
-from ..recipe import Comparison, Data, load_recipe
+from ..recipe import Comparison, Data
 from .audits import MOST_IMAGES
 from .plan import check_same_data, plan
+from .recipes import recipes_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,8 +27,8 @@ def grouped(comparison: Comparison, folder: Path) -> Comparison:
     They are kept in groups.csv, as long as there are runs; groups that recipes name are taken as they are. Raises
     UserError, with nothing written, for what `check_same_data` refuses, and for recipes with folds of their own.
     """
-    sections = {source: load_recipe(source, comparison.overrides).data for source in comparison.recipes}
-    own = [Path(source).stem for source, data in sections.items() if data.folds is not None]
+    sections = {recipe.folder: recipe.read().data for recipe in recipes_of(comparison)}
+    own = [name for name, data in sections.items() if data.folds is not None]
     if comparison.folds is None:
         return comparison
     if own:
@@ -39,7 +40,7 @@ def grouped(comparison: Comparison, folder: Path) -> Comparison:
     if not (begun and kept.is_file()):
         if not begun:
             check_same_data(plan(comparison, folder))
-        write_groups(kept, near_groups(sections[comparison.recipes[0]]))
+        write_groups(kept, near_groups(next(iter(sections.values()))))
     return replace(comparison, overrides=comparison.overrides | {"data.groups": str(kept)})
 
 

@@ -10,6 +10,7 @@ from ..data.sources import contents, datasets
 from ..errors import UserError
 from ..recipe import Comparison, Recipe, load_recipe, override
 from ..run_folder import RunFolder
+from .recipes import recipes_of
 
 # They decide which images are tested, and how many of the others validate; which ones, data.resample_seed may draw.
 DATA_KEYS = ("name", "path", "validation_fraction", "test_fraction", "split_seed", "groups", "folds")
@@ -50,18 +51,11 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
 
     `own` holds settings of single models, by their names.
     """
-    files = [Path(source).stem for source in comparison.recipes]
-    twice = {name for name in files if files.count(name) > 1}
-    if twice:
-        raise UserError(
-            f"recipes: {', '.join(twice)} is given twice; the report tells models apart by their file names"
-        )
     overrides = comparison.overrides
     if overrides.get("training.devices", 1) != 1 or overrides.get("training.nodes", 1) != 1:
         raise UserError(
             "training.devices and training.nodes are for `vit train`; a comparison runs a process a training"
         )
-    names = names_of(comparison)
     changes = [
         {"data.fraction": fraction, "training.seed": seed}
         | ({"data.resample_seed": seed} if comparison.resample else {})
@@ -72,14 +66,14 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
     ]
     return [
         PlannedRun(
-            name,
-            load_recipe(source, comparison.overrides | change | dict((own or {}).get(name, {}))),
+            recipe.name,
+            recipe.read(change | dict((own or {}).get(recipe.name, {}))),
             change["data.fraction"],
             change["training.seed"],
-            RunFolder(folder / "runs" / file / folder_name(change)),
+            RunFolder(folder / "runs" / recipe.folder / folder_name(change)),
         )
         for change in changes
-        for name, file, source in zip(names, files, comparison.recipes, strict=True)
+        for recipe in recipes_of(comparison)
     ]
 
 
@@ -91,23 +85,6 @@ def changes_of_fold(comparison: Comparison, fold: int) -> dict[str, Any]:
 def folder_name(change: Mapping[str, Any]) -> str:
     name = f"fraction-{change['data.fraction']:g}-seed-{change['training.seed']}"
     return f"{name}-fold-{change['data.fold']}" if "data.fold" in change else name
-
-
-def names_of(comparison: Comparison) -> list[str]:
-    """Return what the report calls the models: their recipes' names, without the words that all begin with.
-
-    `digits_vit` and `digits_resnet` are `vit` and `resnet`; a word that names a model is kept.
-    """
-    words = [Path(source).stem.split("_") for source in comparison.recipes]
-    models = [load_recipe(source, comparison.overrides).model.name for source in comparison.recipes]
-    alike = 0
-    while (
-        len({name[alike] for name in words}) == 1 < len(words)
-        and min(map(len, words)) > alike + 1
-        and not any(model.startswith(words[0][alike]) for model in models)
-    ):
-        alike += 1
-    return ["_".join(name[alike:]) for name in words]
 
 
 def not_finished(planned: list[PlannedRun]) -> list[PlannedRun]:

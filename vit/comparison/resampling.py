@@ -10,9 +10,10 @@ from pathlib import Path
 
 from ..data.sources import datasets
 from ..errors import UserError
-from ..recipe import Comparison, load_recipe
+from ..recipe import Comparison
 from ..recipe.values import read_yaml
 from .plan import PlannedRun
+from .recipes import recipes_of
 
 OWN_IMAGES = ("folder", "csv")
 FEW_IMAGES = 5_000  # which of them train is a source of chance worth drawing anew
@@ -45,7 +46,7 @@ def resampled_before(folder: Path) -> bool | None:
 
 def has_few_images(comparison: Comparison) -> bool:
     """Return whether the images are few, the user's own, and in no splits: which of them train is chance then."""
-    sections = [load_recipe(source, comparison.overrides).data for source in comparison.recipes]
+    sections = [recipe.read().data for recipe in recipes_of(comparison)]
     if sections[0].name not in OWN_IMAGES or any(data.resample_seed is not None for data in sections):
         return False
     splits = datasets.read_source(sections[0].name, sections[0].path).splits
@@ -54,14 +55,14 @@ def has_few_images(comparison: Comparison) -> bool:
 
 def check_resampling(comparison: Comparison) -> None:
     """Refuse to draw training images by seed where recipes draw them otherwise, and where none are left to chance."""
-    sections = {source: load_recipe(source, comparison.overrides).data for source in comparison.recipes}
-    for source, data in sections.items():
+    sections = {recipe.folder: recipe.read().data for recipe in recipes_of(comparison)}
+    for name, data in sections.items():
         if data.resample_seed is not None:
             raise UserError(
-                f"resample is true, and data.resample_seed is {data.resample_seed} in {Path(source).stem}; "
+                f"resample is true, and data.resample_seed is {data.resample_seed} in {name}; "
                 "leave one of them out: the first draws by training.seed"
             )
-    data = sections[comparison.recipes[0]]
+    data = next(iter(sections.values()))
     if max(comparison.fractions) == 1 and "validation" in datasets.read_source(data.name, data.path).splits:
         raise UserError(
             f"resample is true, and every seed would train on the same images: {data.path or data.name} has a "

@@ -9,10 +9,11 @@ import numpy as np
 from ..errors import UserError
 from ..files import read_json
 from ..randomness import derive_seed
-from ..recipe import Comparison, load_recipe
+from ..recipe import Comparison
 from ..report.results import Search, Trial
 from ..run_folder import RunFolder
-from .plan import PlannedRun, TrainAll, changes_of_fold, check_same_settings, names_of
+from .plan import PlannedRun, TrainAll, changes_of_fold, check_same_settings
+from .recipes import recipes_of
 
 SEED = 1_000  # of every trial; no seed that is compared comes so high
 WIDEST = 10.0  # times, or a tenth of, what the recipe says
@@ -31,20 +32,19 @@ def factors(trial: int) -> tuple[float, float]:
 def trials_of(comparison: Comparison, folder: Path) -> list[PlannedRun]:
     """Return the trainings of the search: every model meets the same factors, on the largest fraction of the data."""
     fraction = max(comparison.fractions)
-    names = names_of(comparison)
     planned = []
     for trial in range(comparison.trials):
-        for name, source in zip(names, comparison.recipes, strict=True):
-            recipe = load_recipe(source, comparison.overrides)
+        for named in recipes_of(comparison):
+            optimizer = named.read().optimizer
             by_lr, by_decay = factors(trial)
             settings = {
-                "optimizer.lr": float(f"{recipe.optimizer.lr * by_lr:.3g}"),
-                "optimizer.weight_decay": float(f"{recipe.optimizer.weight_decay * by_decay:.3g}"),
+                "optimizer.lr": float(f"{optimizer.lr * by_lr:.3g}"),
+                "optimizer.weight_decay": float(f"{optimizer.weight_decay * by_decay:.3g}"),
             }
             changes = {"data.fraction": fraction, "training.seed": SEED} | changes_of_fold(comparison, 0) | settings
-            place = RunFolder(folder / "search" / Path(source).stem / f"trial-{trial}")
-            recipe = load_recipe(source, comparison.overrides | changes)
-            planned.append(PlannedRun(name, recipe, fraction, SEED, place, judged_on="validation"))
+            place = RunFolder(folder / "search" / named.folder / f"trial-{trial}")
+            run = PlannedRun(named.name, named.read(changes), fraction, SEED, place, judged_on="validation")
+            planned.append(run)
     return planned
 
 

@@ -8,6 +8,8 @@ from pydantic import Field
 
 from .types import Duration, Folds, Fraction, PartialFraction, Text, Trainings, plain, section
 
+# A variant's runs lie in a folder of its name.
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+ -]{0,39}$")]
 MOST_TRAININGS = 10_000  # of one comparison
 MARGIN = 0.01  # a smaller difference of accuracy rarely decides which model is used
 
@@ -17,7 +19,9 @@ class Comparison:
     """Recipes that are trained alike and reported side by side."""
 
     recipes: Annotated[list[Text], Field(min_length=1, max_length=MOST_TRAININGS)]
-    """Paths, or names of shipped recipes."""
+    """Paths, or names of shipped recipes; one, where there are `variants` of it."""
+    variants: dict[VariantName, dict[str, Any]] = field(default_factory=dict)
+    """By a name each: keys, dotted or in sections, that are changed of the one recipe; {} is the recipe as it is."""
     seeds: Trainings = 3
     """Trainings of a model on a fraction, with the seeds 0, 1, ..."""
     fractions: Annotated[list[Fraction], Field(min_length=1, max_length=MOST_TRAININGS)] = field(
@@ -40,15 +44,18 @@ class Comparison:
     """Recipe keys, dotted or in sections, changed for every recipe."""
 
     def __post_init__(self) -> None:
+        if self.variants and len(self.recipes) > 1:
+            raise ValueError(f"variants are of one recipe; {len(self.recipes)} are given")
         folders = [f"{fraction:g}" for fraction in self.fractions]  # as the runs' folders are called
         twice = sorted({fraction for fraction in folders if folders.count(fraction) > 1})
         if twice:
             raise ValueError(f"fractions: {', '.join(twice)} is given twice, to six digits")
-        trainings = len(self.recipes) * self.seeds * len(self.fractions) * (self.folds or 1)
+        models, kind = (len(self.variants), "variants") if self.variants else (len(self.recipes), "recipes")
+        trainings = models * self.seeds * len(self.fractions) * (self.folds or 1)
         if trainings > MOST_TRAININGS:
             by_folds = f", in {self.folds} folds," if self.folds else ""
             raise ValueError(
-                f"{len(self.recipes)} recipes, {self.seeds:,} seeds and {len(self.fractions)} fractions{by_folds} are "
+                f"{models} {kind}, {self.seeds:,} seeds and {len(self.fractions)} fractions{by_folds} are "
                 f"{trainings:,} trainings; allowed: {MOST_TRAININGS:,}"
             )
 

@@ -107,7 +107,18 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = No
         raise UserError(f"{key} is what a comparison varies; set {VARIED[key]} instead")
     for recipe in comparison.recipes:
         load_recipe(recipe, comparison.overrides)
+    for name, changes in comparison.variants.items():
+        try:
+            _check_variant(comparison, changes)
+        except UserError as error:
+            raise UserError(f"variants.{name}: {error}") from error
     return comparison
+
+
+def _check_variant(comparison: Comparison, changes: Mapping[str, Any]) -> None:
+    for key in VARIED.keys() & changes.keys():
+        raise UserError(f"{key} is what a comparison varies; set {VARIED[key]} instead")
+    load_recipe(comparison.recipes[0], comparison.overrides | changes)
 
 
 def read_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Comparison:
@@ -122,6 +133,11 @@ def read_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Compari
     given = values.get("overrides")
     if given is None or isinstance(given, dict):  # sections too, each of whose keys is one of the recipes'
         values["overrides"] = flattened(given or {}) | rest
+    if isinstance(values.get("variants"), dict):
+        values["variants"] = {
+            name: flattened(changes) if isinstance(changes, dict) else changes or {}
+            for name, changes in values["variants"].items()
+        }
     comparison, mistakes = _validate(Comparison, values)
     refuse(mistakes, path.name)
     assert isinstance(comparison, Comparison)
