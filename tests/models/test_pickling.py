@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from vit import create_model
-from vit.models.vision_transformer import ACTIVATIONS, POOLS
+from vit.models.blocks import ACTIVATIONS
+from vit.models.vision_transformer import POOLS
 from vit.registry import MODELS
 
 SMALL = {"vit": {"embed_dim": 24, "depth": 2, "num_heads": 2}, "resnet": {"block": "basic", "depths": [1, 1]}}

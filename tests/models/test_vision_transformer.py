@@ -12,9 +12,10 @@ import vit
 from vit import UserError
 from vit.model import create_model
 from vit.models.attention import Attention
+from vit.models.blocks import PatchEmbedding
 from vit.models.drop_path import DropPath
 from vit.models.interface import structure_of
-from vit.models.vision_transformer import PatchEmbedding, VisionTransformer, all_tokens
+from vit.models.vision_transformer import VisionTransformer, all_tokens
 from vit.registry import MODELS
 
 TIMM_NAMES = {

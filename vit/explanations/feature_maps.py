@@ -33,6 +33,8 @@ def last_map(module: nn.Module) -> LastMap | None:
         return LastMap(module.get_submodule(module.stages[-1]), lambda output, images: output)
     if trunk := token_trunk(module):
         part = trunk.norm if trunk.pool in SEEN_BY_THE_HEAD else trunk.before_last_attention
+        if trunk.before_last_attention is None or part is None:
+            return None
         return LastMap(part, lambda output, images: _as_map(trunk, output, images))
     return None
 

@@ -31,7 +31,8 @@ def measure(module: nn.Module, inputs: Tensor) -> SeenInside:
         found["receptive_field"] = {"map": _kept(field).round(5).tolist(), "area": area_of_most(field)}
     if transformer := own_transformer(module):
         found["attention_distance"] = attention_distance(transformer, inputs).round(4).tolist()
-        found["position_similarity"] = position_similarity(transformer).round(4).tolist()
+        alike = position_similarity(transformer)
+        found["position_similarity"] = None if alike is None else alike.round(4).tolist()
     return found
 
 
@@ -65,12 +66,15 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
 
 
 @torch.inference_mode()
-def position_similarity(module: VisionTransformer) -> np.ndarray:
-    """Return the cosine of some patches' learned positions, evenly spread, with those of all: [r, c, rows, columns].
+def position_similarity(module: VisionTransformer) -> np.ndarray | None:
+    """Return the cosine of some patches' positions, evenly spread, with those of all: [r, c, rows, columns].
 
-    As figure 7 of Dosovitskiy et al. 2021.
+    As figure 7 of Dosovitskiy et al. 2021. None where nothing is added to the tokens.
     """
-    positions = module.pos_embed[0, module.pos_embed.shape[1] - module.grid[0] * module.grid[1] :]
+    added = module.positions_on(module.grid)
+    if added is None:
+        return None
+    positions = added[0, module.num_prefix :]
     cosine = (F.normalize(positions, dim=-1) @ F.normalize(positions, dim=-1).T).cpu().numpy()
     rows, columns = (_spread(side) for side in module.grid)
     return cosine.reshape(*module.grid, *module.grid)[np.ix_(rows, columns)]

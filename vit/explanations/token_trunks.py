@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..errors import UserError
 from ..models.attention import Attention
+from ..models.blocks import is_pre_norm
 from ..models.vision_transformer import POOLS, PoolName, own_transformer
 from .hooks import hooked
 
@@ -24,12 +25,12 @@ NEEDED = ("qkv", "q_norm", "k_norm", "scale", "num_heads", "proj")  # of timm's 
 class TokenTrunk:
     """Blocks of attention over the patches of a regular grid, the norm behind them, and how the head takes its tokens.
 
-    `before_last_attention` is the norm whose output the last attention takes.
+    `before_last_attention` is the norm whose output the last attention takes, None where norms stand elsewhere.
     """
 
     attentions: Sequence[nn.Module]
     norm: nn.Module
-    before_last_attention: nn.Module
+    before_last_attention: nn.Module | None
     prefix: int
     patch_size: tuple[int, int]
     pool: PoolName
@@ -55,7 +56,13 @@ def token_trunk(module: nn.Module) -> TokenTrunk | None:
     """Return a module's trunk of tokens, or None where it has none that can be followed: a CNN, another's mixer."""
     if transformer := own_transformer(module):
         side = transformer.patch_size
-        return _trunk(transformer, transformer.num_prefix, (side, side), _name_of(transformer.pool))
+        return _trunk(
+            transformer,
+            transformer.num_prefix,
+            (side, side),
+            _name_of(transformer.pool),
+            is_pre_norm(transformer.blocks[-1]),
+        )
     return _trunk_of_timm(module)
 
 
@@ -114,12 +121,12 @@ def _name_of(pool: Callable[[Tensor, int], Tensor]) -> PoolName:
     return names[pool]
 
 
-def _trunk(module: nn.Module, prefix: int, patch_size: tuple[int, int], pool: PoolName) -> TokenTrunk:
+def _trunk(module: nn.Module, prefix: int, patch_size: tuple[int, int], pool: PoolName, pre_norm: bool) -> TokenTrunk:
     blocks = list(module.get_submodule("blocks").children())
     return TokenTrunk(
         attentions=[block.get_submodule("attn") for block in blocks],
         norm=module.get_submodule("norm"),
-        before_last_attention=blocks[-1].get_submodule("norm1"),
+        before_last_attention=blocks[-1].get_submodule("norm1") if pre_norm else None,
         prefix=prefix,
         patch_size=patch_size,
         pool=pool,
@@ -136,4 +143,7 @@ def _trunk_of_timm(module: nn.Module) -> TokenTrunk | None:
         return None
     if pool == "cls" and getattr(module, "head_dist", None) is not None:
         pool = "cls_dist"
-    return _trunk(module, prefix, (int(tiles[0]), int(tiles[1])), pool)
+    from timm.models.vision_transformer import ResPostBlock  # the module is timm's: nothing more is imported
+
+    pre_norm = not any(isinstance(block, ResPostBlock) for block in blocks)
+    return _trunk(module, prefix, (int(tiles[0]), int(tiles[1])), pool, pre_norm)

@@ -9,6 +9,7 @@ from torch import nn
 from ..errors import UserError
 from ..model import Model
 from ..registry import complete_options
+from . import USUAL
 
 SAME = 1e-5  # largest difference of logits that an export may have
 POOLS = {"cls": "token", "mean": "avg", "cls_dist": "token"}
@@ -75,6 +76,9 @@ def largest_difference(ours: nn.Module, theirs: nn.Module, size: tuple[int, int]
 
 
 def _vision_transformer(options: dict[str, Any], size: tuple[int, int]) -> tuple[str, dict[str, Any]]:
+    unknown = [f"{name} {options[name]}" for name in ("positions", "norm_order") if options[name] != USUAL[name]]
+    if unknown:
+        raise UserError(f"timm has no such Vision Transformer with {' and '.join(unknown)}; export with --to onnx")
     if options["representation_size"] or options["pool"] not in POOLS:
         part = "representation_size" if options["representation_size"] else f"pool {options['pool']}"
         raise UserError(

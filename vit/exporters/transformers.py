@@ -18,6 +18,7 @@ from ..model import Model
 from ..pretrained.families.transformers import HF_ACTIVATIONS, INTERPOLATIONS
 from ..pretrained.layouts import Tensors
 from ..registry import complete_options
+from . import USUAL
 
 INSTEAD = "export with --to timm: transformers loads that folder too, through its timm wrapper"
 
@@ -58,6 +59,9 @@ def _is_plain(options: dict[str, Any]) -> bool:
 
 
 def _refuse_what_is_missing(options: dict[str, Any]) -> None:
+    unknown = [f"{name} {options[name]}" for name, usual in USUAL.items() if options[name] != usual]
+    if unknown:
+        raise UserError(f"transformers has no Vision Transformer with {' and '.join(unknown)}; {INSTEAD}")
     wanted = {
         "norm_after_pool": False,
         "class_token": True,

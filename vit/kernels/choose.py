@@ -27,7 +27,7 @@ def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: st
     rows, columns = (side // transformer.patch_size for side in image_size)
     tokens = rows * columns + transformer.num_prefix
     block: Any = transformer.blocks[0]
-    width, hidden = transformer.pos_embed.shape[-1], block.mlp.fc2.in_features
+    width, hidden = transformer.embed_dim, block.mlp.fc2.in_features
     what = f"own over usual bf16 kernels, {tokens} tokens, {block.attn.num_heads} heads, width {width}, hidden {hidden}"
     ratio = measured_once(what, device, lambda: measure_ratio(block, tokens, width))
     if ratio <= 1:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,37 +18,18 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from .attention import Attention
-from .drop_path import DropPath
+from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
 from .interface import Structure
 from .patch_dropout import PatchDropout
+from .positions import PositionsName, fixed_positions
 from .resampling import resample_positions
 
-ActivationName = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Deviation = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Scale = Annotated[float, Field(allow_inf_nan=False)] | None
 Count = Annotated[int, Field(ge=0)]
-
-
-def quick_gelu(x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x), the approximation of GELU that OpenAI's CLIP was trained with (arXiv:1606.08415)."""
-    return x * (1.702 * x).sigmoid()
-
-
-def swiglu(x: Tensor) -> Tensor:
-    """silu(a) * b of the two halves of x: half as wide as its input (Shazeer 2020, arXiv:2002.05202)."""
-    gate, value = x.chunk(2, dim=-1)
-    return F.silu(gate) * value
-
-
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
-    "gelu": F.gelu,
-    "gelu_tanh": partial(F.gelu, approximate="tanh"),
-    "quick_gelu": quick_gelu,
-    "swiglu": swiglu,
-}
 
 
 def class_token_of(x: Tensor, prefix: int) -> Tensor:
@@ -74,94 +55,6 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], toke
     "cls_dist": both_class_tokens,
 }
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
-
-
-class PatchEmbedding(nn.Module):
-    """Cut images into patches and embed each: one convolution whose kernel is its stride."""
-
-    def __init__(self, patch_size: tuple[int, int], embed_dim: int, bias: bool = True):
-        super().__init__()
-        self.proj = nn.Conv2d(3, embed_dim, kernel_size=patch_size, stride=patch_size, bias=bias)
-        nn.init.trunc_normal_(
-            self.proj.weight, std=(3 * prod(patch_size)) ** -0.5
-        )  # of its fan-in, as the paper's code
-        if self.proj.bias is not None:
-            nn.init.zeros_(self.proj.bias)
-
-    def forward(self, images: Tensor) -> Tensor:  # [B, 3, height, width]
-        if images.shape[2] % self.proj.stride[0] or images.shape[3] % self.proj.stride[1]:
-            raise ValueError(f"patches of {self.proj.kernel_size} do not tile images of {tuple(images.shape[2:])}")
-        x = self.proj(images)  # [B, D, rows, columns]
-        return x.permute(0, 2, 3, 1).flatten(1, 2)  # [B, rows * columns, D]
-
-
-class MLP(nn.Module):
-    """Two layers with an activation between, applied to every token alone."""
-
-    def __init__(self, embed_dim: int, hidden_dim: int, activation: ActivationName = "gelu"):
-        super().__init__()
-        self.fc1 = nn.Linear(embed_dim, hidden_dim * (2 if activation == "swiglu" else 1))
-        self.fc2 = nn.Linear(hidden_dim, embed_dim)
-        self.activation = ACTIVATIONS[activation]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(self.activation(self.fc1(x)))
-
-
-class LayerScale(nn.Module):
-    """A learned factor for every channel of a branch (Touvron et al. 2021, arXiv:2103.17239, eq. 4)."""
-
-    def __init__(self, embed_dim: int, initial: float):
-        super().__init__()
-        self.gamma = nn.Parameter(torch.full((embed_dim,), initial))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gamma
-
-
-class Block(nn.Module):
-    """One pre-norm encoder block: self-attention, then an MLP, each beside a residual connection."""
-
-    queries: int | None = None  # all tokens come out, but of a `LastBlock`
-
-    def __init__(
-        self,
-        embed_dim: int,
-        num_heads: int,
-        hidden_dim: int,
-        activation: ActivationName,
-        norm: Callable[[int], nn.Module],
-        scale: Callable[[int], nn.Module],
-        drop_path: float,
-    ):
-        super().__init__()
-        self.norm1 = norm(embed_dim)
-        self.attn = Attention(embed_dim, num_heads)
-        self.ls1 = scale(embed_dim)
-        self.norm2 = norm(embed_dim)
-        self.mlp = MLP(embed_dim, hidden_dim, activation)
-        self.ls2 = scale(embed_dim)
-        self.drop_path = DropPath(drop_path)
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D]
-        x = self.drop_path.residual(x, lambda x: self.ls1(self.attn(self.norm1(x))))
-        return self.drop_path.residual(x, lambda x: self.ls2(self.mlp(self.norm2(x))))
-
-
-class LastBlock(Block):
-    """A block out of which only the first `queries` tokens come, all that the head sees; None: all of them.
-
-    The same answers for 6 % less work of twelve blocks (docs/benchmarks.md).
-    """
-
-    def __init__(self, *arguments: Any, queries: int | None):
-        super().__init__(*arguments)
-        self.queries = queries
-
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D] -> [B, queries, D]
-        first = x[:, : self.queries]
-        x = self.drop_path.residual(x, lambda x: self.ls1(self.attn(self.norm1(x), self.queries)), first)
-        return self.drop_path.residual(x, lambda x: self.ls2(self.mlp(self.norm2(x))))
 
 
 class VisionTransformer(nn.Module):
@@ -194,7 +87,9 @@ class VisionTransformer(nn.Module):
         mlp_ratio: Positive = 4.0,
         drop_path: Rate = 0.0,
         patch_dropout: Rate = 0.0,
+        positions: PositionsName = "learned",
         position_std: Deviation = 0.02,
+        norm_order: NormOrder = "pre",
         activation: ActivationName = "gelu",
         norm_eps: Positive = 1e-6,
         pool: PoolName = "cls",
@@ -223,16 +118,19 @@ class VisionTransformer(nn.Module):
         for name in self.prefix:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
         self.num_prefix = sum(counts.values())
-        self.unplaced = 0 if class_position else self.num_prefix
-        self.pos_embed = nn.Parameter(torch.empty(1, self.num_prefix - self.unplaced + prod(self.grid), embed_dim))
+        self.embed_dim, self.positions = embed_dim, positions
+        self.unplaced = 0 if class_position and positions == "learned" else self.num_prefix
+        if positions == "learned":
+            places = self.num_prefix - self.unplaced + prod(self.grid)
+            self.pos_embed = nn.Parameter(torch.empty(1, places, embed_dim))
         self.patch_dropout = PatchDropout(patch_dropout, self.num_prefix)
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
-        arguments = (embed_dim, num_heads, hidden_dim, activation, norm, scale)
+        arguments = (embed_dim, num_heads, hidden_dim, activation, norm, scale, norm_order)
         blocks = [Block(*arguments, rate) for rate in rates[:-1]]
         self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=CLASS_TOKENS.get(pool)))
-        self.norm = nn.Identity() if norm_after_pool else norm(embed_dim)
+        self.norm = nn.Identity() if norm_after_pool or norm_order == "post" else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
         self.pre_logits = representation(width, representation_size)
@@ -253,7 +151,8 @@ class VisionTransformer(nn.Module):
                     nn.init.xavier_uniform_(weight)
         for name in self.prefix:
             nn.init.normal_(self.get_parameter(name), std=1e-6)
-        nn.init.normal_(self.pos_embed, std=position_std)
+        if self.positions == "learned":
+            nn.init.normal_(self.pos_embed, std=position_std)
         for head in (self.head, self.head_dist):
             if isinstance(head, nn.Linear):
                 nn.init.zeros_(head.weight)
@@ -266,17 +165,26 @@ class VisionTransformer(nn.Module):
             heads=("head",) if self.head_dist is None else ("head", "head_dist"),
             blocks=tuple(f"blocks.{i}" for i in range(len(self.blocks))),
             behind_blocks=("norm", "fc_norm"),
-            undecayed=frozenset((*self.prefix, "pos_embed")),
+            undecayed=frozenset((*self.prefix, *(["pos_embed"] if self.positions == "learned" else []))),
         )
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the tokens that enter the encoder: [B, N, D], the prefix first, positions added."""
         patches = self.patch_embed(images)  # [B, rows * columns, D]
         prefix = [self.get_parameter(name).expand(images.shape[0], -1, -1) for name in self.prefix]
-        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
-        positions = resample_positions(self.pos_embed, self.grid, grid)
-        positions = F.pad(positions, (0, 0, self.unplaced, 0))  # zeros for a prefix without positions
-        return torch.cat([*prefix, patches], dim=1) + positions
+        x = torch.cat([*prefix, patches], dim=1)
+        positions = self.positions_on((images.shape[2] // self.patch_size, images.shape[3] // self.patch_size))
+        return x if positions is None else x + positions.to(x.dtype)
+
+    def positions_on(self, grid: tuple[int, int]) -> Tensor | None:
+        """Return what is added to the tokens of a grid of patches: [1, N, D], zeros for a prefix without positions."""
+        if self.positions == "learned":
+            positions = resample_positions(self.pos_embed, self.grid, grid)
+        elif self.positions == "none":
+            return None
+        else:
+            positions = fixed_positions(self.positions, grid, self.embed_dim).to(self.patch_embed.proj.weight.device)
+        return F.pad(positions, (0, 0, self.unplaced, 0))
 
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees: [B, D], or [B, 2, D] of a distilled model."""

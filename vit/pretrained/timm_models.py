@@ -10,7 +10,7 @@ from torch import nn
 from .. import models
 from ..data.preprocessing import Preprocessing
 from ..errors import UserError, nearest
-from ..models.vision_transformer import ACTIVATIONS
+from ..models.blocks import ACTIVATIONS
 from ..registry import timm_options
 from . import configurations, describe, files, header, hub, unwrapping
 from .bounds import Bounded

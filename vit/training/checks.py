@@ -1,5 +1,6 @@
 """What cannot be trained as asked, refused before anything is written: labels, sizes, batches, the optimizer."""
 
+import logging
 from copy import deepcopy
 
 import torch
@@ -9,11 +10,15 @@ from ..data.loading.order import Position, training_batches
 from ..data.sources.datasets import Dataset
 from ..errors import UserError
 from ..hardware.processes import Share
+from ..models.vision_transformer import own_transformer
 from ..recipe import TIMM, Recipe
 from . import timm_optimizers
 from .placement import Placement
 from .tuning import keep_frozen_statistics
 
+logger = logging.getLogger(__name__)
+
+DEEP_FOR_POST_NORM, MOST_OF_POST_NORM, SHARE_OF_WARMUP = 10, 12, 0.1  # blocks, blocks, of the epochs
 OF_SEVERAL = ("validation_macro_f1", "validation_micro_f1")
 
 
@@ -51,6 +56,25 @@ def check_sizes(module: nn.Module, recipe: Recipe) -> None:
         module.train()
     except (ValueError, RuntimeError, AssertionError) as error:
         raise UserError(f"schedule.lower_image_size {list(size)} does not fit {recipe.model.name}: {error}") from error
+
+
+def warn_of_post_norm(module: nn.Module, recipe: Recipe) -> None:
+    """Say beforehand where a Transformer in the original norm order is likely not to learn: deep, or warmed up briefly.
+
+    Xiong et al. 2020, arXiv:2002.04745; Takase et al. 2022, arXiv:2206.00330.
+    """
+    transformer = own_transformer(module)
+    if transformer is None or recipe.model.options.get("norm_order") != "post":
+        return
+    depth, warmup, epochs = len(transformer.blocks), recipe.schedule.warmup_epochs, recipe.schedule.epochs
+    if depth < DEEP_FOR_POST_NORM or (depth <= MOST_OF_POST_NORM and warmup >= SHARE_OF_WARMUP * epochs):
+        return
+    helps = f"schedule.warmup_epochs={SHARE_OF_WARMUP * epochs:g} or more, half of the optimizer.lr of norm_order pre"
+    helps = helps if depth <= MOST_OF_POST_NORM else f"at most {MOST_OF_POST_NORM} blocks, or norm_order=pre"
+    logger.warning(
+        f"model.norm_order=post with {depth} blocks, {warmup:g} of {epochs:g} epochs of warm-up: ten blocks and more "
+        f"often learn nothing so; what helps: {helps}"
+    )
 
 
 def check_batches_of_one(recipe: Recipe, module: nn.Module, data: Dataset, parts: int, placement: Placement) -> None:

@@ -24,7 +24,7 @@ from ..pretrained import sources
 from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from . import features, tuning
-from .checks import check_labels, check_sizes
+from .checks import check_labels, check_sizes, warn_of_post_norm
 from .memory import parts_for
 from .placement import Placement
 from .task import PrepareBatch
@@ -60,6 +60,7 @@ def make_model(recipe: Recipe, data: Dataset, weights: Weights | None) -> Model:
         wanted.name, wanted.options, len(data.classes), size, weights, wanted.new_head, data.classes
     )
     check_sizes(module, recipe)
+    warn_of_post_norm(module, recipe)
     return Model(
         module=module,
         architecture=architecture,
