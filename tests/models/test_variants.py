@@ -1,10 +1,9 @@
-"""Options of the Vision Transformer that change what it is made of: positions and norm orders, beside their references."""
+"""Options of the Vision Transformer that change what it is made of, beside their references: positions, norm orders."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import timm
 import torch
 from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from timm.models.vision_transformer import ResPostBlock
@@ -28,12 +27,10 @@ def module_of(randomize: Callable, size: tuple[int, int] = (24, 32), **options) 
 
 def test_sines_in_two_dimensions_are_those_of_mae_and_of_timm() -> None:
     for rows, columns, width in ((14, 14, 384), (3, 7, 48)):
-        theirs = build_sincos2d_pos_embed([columns, rows], width, reverse_coord=True, interleave_sin_cos=True)
-        theirs = theirs.view(columns, rows, width).transpose(0, 1).flatten(0, 1) if rows != columns else theirs
+        theirs = build_sincos2d_pos_embed([columns, rows], width, interleave_sin_cos=True)  # column after column
+        theirs = theirs.view(columns, rows, width).transpose(0, 1).flatten(0, 1)
         ours = sincos_2d((rows, columns), width).float()
-        assert ours.shape == (rows * columns, width)
-        if rows == columns:
-            assert torch.allclose(ours, theirs, atol=1e-5)
+        assert torch.allclose(ours, theirs, atol=1e-5)
         quarter = width // 4
         place = torch.arange(rows * columns)
         frequency = 10_000 ** -(torch.arange(quarter) / quarter)
@@ -115,18 +112,11 @@ def test_the_original_norm_order_is_torch_s_encoder_layer(randomize) -> None:
 
 def test_residual_post_norm_is_timm_s(randomize) -> None:
     ours = module_of(randomize, norm_order="res_post", pool="mean")
-    theirs = ResPostBlock(48, 4, qkv_bias=True, norm_layer=lambda width: nn.LayerNorm(width, eps=1e-6)).eval()
+    theirs = ResPostBlock(48, 4, qkv_bias=True, norm_layer=lambda width, **_: nn.LayerNorm(width, eps=1e-6)).eval()
     theirs.load_state_dict(ours.blocks[1].state_dict())
     x = torch.randn(2, 9, 48)
     with torch.no_grad():
         assert torch.allclose(ours.blocks[1](x), theirs(x), atol=1e-5)
-    whole = timm.create_model(
-        "vit_base_patch16_rpn_224", img_size=(24, 32), patch_size=4, embed_dim=48, depth=3, num_heads=4, num_classes=5
-    )
-    assert (
-        type(whole.blocks[0]) is ResPostBlock
-        and isinstance(whole.norm, nn.Identity) == isinstance(ours.norm, nn.Identity)
-    ) or isinstance(whole.fc_norm, nn.LayerNorm)
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -149,10 +139,9 @@ def test_every_combination_learns_saves_and_answers_alike(order: str, kind: str,
     assert scored.scores["num_images"] > 0 and model.architecture.options["positions"] == kind
     picture = next(photo_root.rglob("*.png"))
     assert sum(model.predict([picture])[0]["probabilities"]) == pytest.approx(1, abs=1e-5)
-    exported = (
-        vit.export(trained.path, to="onnx", out=tmp_path / "onnx") if (order, kind) == ("post", "sincos_2d") else None
-    )
-    assert exported is None or load(exported).predict([picture])[0]["classes"] == model.predict([picture])[0]["classes"]
+    if (order, kind) == ("post", "sincos_2d"):
+        exported = load(vit.export(trained.path, to="onnx", out=tmp_path / "onnx"))
+        assert exported.predict([picture])[0]["classes"] == model.predict([picture])[0]["classes"]
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -119,6 +119,8 @@ class VisionTransformer(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
         self.num_prefix = sum(counts.values())
         self.embed_dim, self.positions = embed_dim, positions
+        if positions in FIXED:
+            fixed_positions(positions, (1, 1), embed_dim)  # says which widths it takes
         self.unplaced = 0 if class_position and positions == "learned" else self.num_prefix
         if positions == "learned":
             places = self.num_prefix - self.unplaced + prod(self.grid)
