@@ -21,7 +21,7 @@ from .attention import Attention
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
 from .interface import Structure
 from .patch_dropout import PatchDropout
-from .positions import PositionsName, fixed_positions
+from .positions import FIXED, PositionsName, fixed_positions
 from .resampling import resample_positions
 
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist"]

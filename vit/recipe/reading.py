@@ -118,7 +118,7 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = No
 def _check_variant(comparison: Comparison, changes: Mapping[str, Any]) -> None:
     for key in VARIED.keys() & changes.keys():
         raise UserError(f"{key} is what a comparison varies; set {VARIED[key]} instead")
-    load_recipe(comparison.recipes[0], comparison.overrides | changes)
+    load_recipe(comparison.recipes[0], {**comparison.overrides, **changes})
 
 
 def read_comparison(source: str | Path, overrides: Mapping[str, Any]) -> Comparison:

@@ -93,7 +93,10 @@ class Batches:
                 job = self._next()
             except queue.Empty:
                 break
-            (together if job is not None and job.model is first.model else others).append(job)
+            if job is not None and job.model is first.model:
+                together.append(job)
+                continue
+            others.append(job)
             if job is None:
                 break
         self._held.extendleft(reversed(others))
