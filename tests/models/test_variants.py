@@ -200,7 +200,7 @@ def test_faster_answers_step_aside(randomize, tmp_path: Path) -> None:
     from vit.exporters.real_images import photographs
 
     photographs()[0].save(photo)
-    with pytest.raises(UserError, match="norm_order pre alone"):
+    with pytest.raises(UserError, match="norm_order pre and mixer attention alone"):
         from vit.commands.predict import predict
 
         predict(path, [photo], merge_tokens=2)

@@ -243,12 +243,15 @@ def test_explanations_and_answers_do_not_disturb_each_other(server: Server, pict
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_when_told_to_and_answers_what_is_under_way(two_models, pictures, ending) -> None:
-    running = started(two_models[:1])
-    with ThreadPoolExecutor(1) as client:
-        waiting = client.submit(running.ask, "/explain", pictures[0].read_bytes())
-        time.sleep(0.3)
+    running, body = started(two_models[:1]), pictures[0].read_bytes()
+    head = f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", running.port), timeout=60) as connection:
+        connection.sendall(head + body[:100])
+        assert running.ask("/health")[0] == 200  # the other request has come before this one
         running.process.send_signal(ending)
-        assert waiting.result()[0] == 200
+        time.sleep(0.2)
+        connection.sendall(body[100:])
+        assert b" 200 " in connection.makefile("rb").read()
     said = running.process.communicate(timeout=60)[1]
     assert running.process.returncode == 130 and "Traceback" not in said
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..models.attention import Attention
 from ..models.interface import structure_of
+from ..models.mixers import is_attention
 from ..models.vision_transformer import VisionTransformer, all_tokens, own_transformer
 from ..report.run_files import SeenInside
 from .hooks import hooked
@@ -30,7 +31,8 @@ def measure(module: nn.Module, inputs: Tensor) -> SeenInside:
     if field is not None:
         found["receptive_field"] = {"map": _kept(field).round(5).tolist(), "area": area_of_most(field)}
     if transformer := own_transformer(module):
-        found["attention_distance"] = attention_distance(transformer, inputs).round(4).tolist()
+        if all(map(is_attention, transformer.blocks)):
+            found["attention_distance"] = attention_distance(transformer, inputs).round(4).tolist()
         alike = position_similarity(transformer)
         found["position_similarity"] = None if alike is None else alike.round(4).tolist()
     return found

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..models.attention import Attention
 from ..models.blocks import is_pre_norm
+from ..models.mixers import is_attention
 from ..models.vision_transformer import POOLS, PoolName, own_transformer
 from .hooks import hooked
 
@@ -55,6 +56,8 @@ class BlockAttention:
 def token_trunk(module: nn.Module) -> TokenTrunk | None:
     """Return a module's trunk of tokens, or None where it has none that can be followed: a CNN, another's mixer."""
     if transformer := own_transformer(module):
+        if not all(map(is_attention, transformer.blocks)):
+            return None
         side, pre_norm = transformer.patch_size, is_pre_norm(transformer.blocks[-1])
         return _trunk(transformer, transformer.num_prefix, (side, side), _name_of(transformer.pool), pre_norm)
     return _trunk_of_timm(module)

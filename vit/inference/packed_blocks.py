@@ -13,6 +13,7 @@ from ..kernels.bf16 import softmax_of_scores
 from ..kernels.packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from ..models.attention import Attention, attend_from_first
 from ..models.blocks import MLP, Block, LastBlock, LayerScale, is_pre_norm
+from ..models.mixers import is_attention
 from ..models.vision_transformer import own_transformer
 
 Linear = type[PackedLinear] | type[Int8Linear]
@@ -32,9 +33,10 @@ def pack_blocks(module: nn.Module, linear: Linear = PackedLinear) -> bool:
 def is_usual(block: Any) -> bool:
     """Whether a block has layers that nothing was put around, in fp32 on the CPU, and GELU between its two last."""
     attention, mlp = block.attn, block.mlp
+    if not (is_attention(block) and is_pre_norm(block) and type(mlp) is MLP and mlp.activation is F.gelu):
+        return False
     layers = [attention.qkv, attention.proj, mlp.fc1, mlp.fc2]
-    plain = type(attention) is Attention and type(mlp) is MLP and mlp.activation is F.gelu and is_pre_norm(block)
-    return plain and all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
+    return all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
 
 
 class PackedAttention(Attention):

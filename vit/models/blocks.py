@@ -12,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention
 from .drop_path import DropPath
 
 ActivationName = Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"]
@@ -106,14 +105,14 @@ NORM_ORDERS: dict[NormOrder, Callable[..., Tensor]] = {"pre": pre_norm, "post": 
 
 
 class Block(nn.Module):
-    """One encoder block: self-attention, then an MLP, each beside a residual connection, with a norm in some order."""
+    """One encoder block: tokens are mixed, then an MLP; each is a branch beside a residual connection, with a norm."""
 
     queries: int | None = None  # all tokens come out, but of a `LastBlock`
 
     def __init__(
         self,
         embed_dim: int,
-        num_heads: int,
+        mixer: Callable[[], nn.Module],
         hidden_dim: int,
         activation: ActivationName,
         norm: Callable[[int], nn.Module],
@@ -123,7 +122,7 @@ class Block(nn.Module):
     ):
         super().__init__()
         self.norm1 = norm(embed_dim)
-        self.attn = Attention(embed_dim, num_heads)
+        self.attn = mixer()  # timm's name, also of what is no attention
         self.ls1 = scale(embed_dim)
         self.norm2 = norm(embed_dim)
         self.mlp = MLP(embed_dim, hidden_dim, activation)
@@ -133,8 +132,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [B, N, D] -> [B, N, D], or [B, queries, D]
         base = None if self.queries is None else x[:, : self.queries]
-        x = self.normalised(x, lambda x: self.ls1(self.attn(x, self.queries)), self.norm1, self.drop_path, base)
+        x = self.normalised(x, lambda x: self.ls1(self.mixed(x)), self.norm1, self.drop_path, base)
         return self.normalised(x, lambda x: self.ls2(self.mlp(x)), self.norm2, self.drop_path, None)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        return self.attn(x) if self.queries is None else self.attn(x, self.queries)
 
 
 class LastBlock(Block):

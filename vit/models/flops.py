@@ -66,6 +66,12 @@ def _multi_head_attention_macs(args: tuple, kwargs: dict, result: tuple[Tensor, 
     return projections + 2 * queries * key.shape[0]
 
 
+def _lstm_macs(args: tuple, kwargs: dict, result: tuple[Tensor, ...]) -> int:
+    """Count every matrix of a recurrent layer once a place of a sequence."""
+    places = args[0].numel() // args[0].shape[-1]
+    return places * sum(weight.numel() for weight in args[2] if weight.ndim == 2)
+
+
 def _einsum_macs(args: tuple, kwargs: dict, result: Tensor) -> int:
     """Count a product of two tensors: every output value sums over the indices that do not come out."""
     inputs, output = args[0].replace(" ", "").split("->")
@@ -88,5 +94,6 @@ _FORMULAS: dict[Any, Callable[[tuple, dict, Any], int]] = {
     Tensor.__matmul__: _linear_macs,
     torch.bmm: _linear_macs,
     torch.einsum: _einsum_macs,
+    torch.lstm: _lstm_macs,
     F.multi_head_attention_forward: _multi_head_attention_macs,
 }

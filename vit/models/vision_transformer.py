@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from .attention import Attention
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
 from .interface import Structure
+from .mixers import MIXERS, LinearAttention, MixerName, check_mixer
 from .patch_dropout import PatchDropout
 from .positions import FIXED, PositionsName, fixed_positions
 from .resampling import resample_positions
@@ -67,6 +68,9 @@ class VisionTransformer(nn.Module):
     anew for every image; evaluation sees all of them. `position_std` is the deviation of the positions' initial values:
     the paper's is small beside the patches, and little data learns where a patch lies much sooner from a larger one.
 
+    What it is made of: `positions`, learned or computed (positions.py); `norm_order` of the blocks (blocks.py); and the
+    `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the patches alone.
+
     Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
     token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
     value; `registers`, further tokens of the prefix; `class_position`, whether the prefix has positions; `norm_before`
@@ -90,6 +94,7 @@ class VisionTransformer(nn.Module):
         positions: PositionsName = "learned",
         position_std: Deviation = 0.02,
         norm_order: NormOrder = "pre",
+        mixer: MixerName = "attention",
         activation: ActivationName = "gelu",
         norm_eps: Positive = 1e-6,
         pool: PoolName = "cls",
@@ -118,6 +123,7 @@ class VisionTransformer(nn.Module):
         for name in self.prefix:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
         self.num_prefix = sum(counts.values())
+        check_mixer(mixer, self.num_prefix, patch_dropout)
         self.embed_dim, self.positions = embed_dim, positions
         if positions in FIXED:
             fixed_positions(positions, (1, 1), embed_dim)  # says which widths it takes
@@ -129,9 +135,11 @@ class VisionTransformer(nn.Module):
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
-        arguments = (embed_dim, num_heads, hidden_dim, activation, norm, scale, norm_order)
+        queries = CLASS_TOKENS.get(pool) if mixer == "attention" else None
+        mix = partial(MIXERS[mixer], self.grid, embed_dim, num_heads)
+        arguments = (embed_dim, mix, hidden_dim, activation, norm, scale, norm_order)
         blocks = [Block(*arguments, rate) for rate in rates[:-1]]
-        self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=CLASS_TOKENS.get(pool)))
+        self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=queries))
         self.norm = nn.Identity() if norm_after_pool or norm_order == "post" else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
@@ -148,7 +156,7 @@ class VisionTransformer(nn.Module):
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
         for module in self.blocks.modules():
-            if isinstance(module, Attention):
+            if isinstance(module, Attention | LinearAttention):
                 for weight in module.qkv.weight.chunk(3):  # three matrices in one, drawn as three
                     nn.init.xavier_uniform_(weight)
         for name in self.prefix:

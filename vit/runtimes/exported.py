@@ -4,6 +4,7 @@ The file takes pixels and normalises them itself; a module here takes the model'
 pixels back to it.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,10 @@ class ExportedModule(nn.Module):
 def find(model: str | Path) -> Path | None:
     """Return the exported file that a MODEL names, or that lies in its folder; None where it names another kind."""
     path = Path(model)
-    if path.suffix.lower() in READERS and not path.is_dir():
+    is_folder = os.path.isdir(path)  # whatever the name
+    if path.suffix.lower() in READERS and not is_folder:
         return path
-    if not path.is_dir() or any((path / name).is_file() for name in hub.WEIGHTS):
+    if not is_folder or any((path / name).is_file() for name in hub.WEIGHTS):
         return None
     return next((path / f"model{suffix}" for suffix in READERS if (path / f"model{suffix}").is_file()), None)
 
