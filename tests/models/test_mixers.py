@@ -14,6 +14,7 @@ from timm.models.sequencer import LSTM2d
 from torch import nn
 
 import vit
+from vit.comparison.recipes import recipes_of
 from vit.data.decoding.reading import read_image
 from vit.errors import UserError
 from vit.explanations.methods import own_method
@@ -25,6 +26,7 @@ from vit.models import mixers
 from vit.models.flops import count_macs, count_parameters
 from vit.models.interface import structure_of
 from vit.models.mixers import MIXERS, TAKES_PREFIX
+from vit.recipe import load_comparison
 
 D, ROWS, COLUMNS, DEPTH = 48, 6, 8, 2
 N = ROWS * COLUMNS
@@ -234,3 +236,15 @@ def test_what_is_made_for_attention_steps_aside(name: str, randomize, photograph
     image = torch.from_numpy(np.array(read_image(photographs[0]).resize((32, 24)))).permute(2, 0, 1)
     assert own_method(module, image[None] / 255) is None
     module.structure()
+
+
+def test_the_shipped_comparison_matches_parameters() -> None:
+    named = recipes_of(load_comparison("compare_mixers"))
+    assert {recipe.name for recipe in named} == set(MIXERS)
+    sizes = {}
+    for recipe in named:
+        model = recipe.read().model
+        sizes[recipe.name] = count_parameters(
+            vit.create_model(model.name, num_classes=10, image_size=32, **model.options)
+        )
+    assert all(abs(size / sizes["attention"] - 1) < 0.01 for size in sizes.values()), sizes
