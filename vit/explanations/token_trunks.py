@@ -56,7 +56,7 @@ class BlockAttention:
 def token_trunk(module: nn.Module) -> TokenTrunk | None:
     """Return a module's trunk of tokens, or None where it has none that can be followed: a CNN, another's mixer."""
     if transformer := own_transformer(module):
-        if not all(map(is_attention, transformer.blocks)):
+        if not all(map(is_attention, transformer.blocks)) or transformer.pool is POOLS["map"]:
             return None
         side, pre_norm = transformer.patch_size, is_pre_norm(transformer.blocks[-1])
         return _trunk(transformer, transformer.num_prefix, (side, side), _name_of(transformer.pool), pre_norm)

@@ -12,7 +12,7 @@ from ..registry import complete_options
 from . import USUAL
 
 SAME = 1e-5  # largest difference of logits that an export may have
-POOLS = {"cls": "token", "mean": "avg", "cls_dist": "token"}
+POOLS = {"cls": "token", "mean": "avg", "cls_dist": "token", "map": "map"}
 
 
 def write(folder: Path, model: Model) -> float:

@@ -1,14 +1,23 @@
-"""Multi-head self-attention; for few queries without keys and values of the tokens that are looked at.
+"""Multi-head attention of a sequence to itself or to another; for few queries without keys and values of all tokens.
 
-B images, N tokens, Q queries, D embed_dim, H heads.
+B images, N tokens, M tokens that are looked at, Q queries, D embed_dim, H heads. A mask [N, M] is True where a token
+may look.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def causal_mask(count: int, prefix: int = 0, device: torch.device | None = None) -> Tensor:
+    """Return who may look at whom [N, N] where a token sees itself and those before it, and all see the prefix."""
+    mask = torch.ones(count, count, dtype=torch.bool, device=device).tril()
+    mask[:, :prefix] = True
+    return mask
+
+
 class Attention(nn.Module):
-    """Multi-head self-attention: softmax(q k' / sqrt(D/H)) v, in every head."""
+    """Multi-head attention: softmax(q k' / sqrt(D/H)) v, in every head; queries of x, keys and values of a context."""
 
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
@@ -24,11 +33,26 @@ class Attention(nn.Module):
         """Return what the heads [B, H, N, D/H] give together: [B, N, D]."""
         return self.proj(x.transpose(1, 2).flatten(2))
 
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:  # [B, N, D], what only the first tokens see
-        if queries is not None and type(self.qkv) is nn.Linear:  # nothing was put around it, as adapters are
+    def heads_across(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries of tokens [B, N, D], keys and values of a context [B, M, D]: [B, H, N or M, D/H] each."""
+        width = x.shape[-1]
+        q, kv = self.qkv(x)[..., :width], self.qkv(context)[..., width:]
+        k, v = kv.unflatten(-1, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q.unflatten(-1, (self.num_heads, -1)).transpose(1, 2), k, v
+
+    def forward(  # [B, N, D]
+        self,
+        x: Tensor,
+        queries: int | None = None,  # what only the first tokens see
+        context: Tensor | None = None,  # [B, M, D], instead of x itself
+        mask: Tensor | None = None,  # [N, M]
+    ) -> Tensor:
+        alone = context is None and mask is None
+        if alone and queries is not None and type(self.qkv) is nn.Linear:  # nothing was put around it, as adapters are
             return self.proj(attend_from_first(x, queries, self.qkv.weight, self.qkv.bias, self.num_heads))
-        q, k, v = self.heads(x)
-        return self.joined(F.scaled_dot_product_attention(q[:, :, :queries], k, v))  # scaled by 1 / sqrt(D/H)
+        q, k, v = self.heads(x) if context is None else self.heads_across(x, context)
+        y = F.scaled_dot_product_attention(q[:, :, :queries], k, v, attn_mask=mask)  # scaled by 1 / sqrt(D/H)
+        return self.joined(y)
 
 
 def attend_from_first(x: Tensor, queries: int, weight: Tensor, bias: Tensor, num_heads: int) -> Tensor:

@@ -19,13 +19,14 @@ from torch import Tensor, nn
 
 from .attention import Attention
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
+from .decoder import AttentionPool
 from .interface import Structure
 from .mixers import MIXERS, LinearAttention, MixerName, check_mixer
 from .patch_dropout import PatchDropout
 from .positions import FIXED, PositionsName, fixed_positions
 from .resampling import resample_positions
 
-PoolName = Literal["cls", "mean", "cls_mean", "cls_dist"]
+PoolName = Literal["cls", "mean", "cls_mean", "cls_dist", "map"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Deviation = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -49,12 +50,18 @@ def both_class_tokens(x: Tensor, prefix: int) -> Tensor:
     return x[:, :2]
 
 
+def everything(x: Tensor, prefix: int) -> Tensor:
+    return x
+
+
 POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], tokens in the prefix) -> features
     "cls": class_token_of,
     "mean": mean_of_patches,
     "cls_mean": class_token_and_mean,
     "cls_dist": both_class_tokens,
+    "map": everything,  # for a query that looks at them: decoder.AttentionPool
 }
+PLACES = ("pos_embed", "attn_pool.latent")  # learned, but no weights of a linear map
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
 
@@ -109,7 +116,7 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)
-        if pool != "mean" and not class_token:
+        if pool not in ("mean", "map") and not class_token:
             raise ValueError(f"pool {pool} needs class_token")
         self.patch_size = patch_size
         self.grid = (image_size[0] // patch_size, image_size[1] // patch_size)
@@ -142,6 +149,8 @@ class VisionTransformer(nn.Module):
         self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=queries))
         self.norm = nn.Identity() if norm_after_pool or norm_order == "post" else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
+        looked_at = partial(AttentionPool, embed_dim, num_heads, hidden_dim, activation, norm)
+        self.attn_pool = looked_at() if pool == "map" else nn.Identity()
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
         self.pre_logits = representation(width, representation_size)
         width = representation_size or width
@@ -174,8 +183,8 @@ class VisionTransformer(nn.Module):
             family="vit",
             heads=("head",) if self.head_dist is None else ("head", "head_dist"),
             blocks=tuple(f"blocks.{i}" for i in range(len(self.blocks))),
-            behind_blocks=("norm", "fc_norm"),
-            undecayed=frozenset((*self.prefix, *(["pos_embed"] if self.positions == "learned" else []))),
+            behind_blocks=("norm", "attn_pool", "fc_norm"),
+            undecayed=frozenset((*self.prefix, *(name for name, _ in self.named_parameters() if name in PLACES))),
         )
 
     def embed(self, images: Tensor) -> Tensor:
@@ -199,7 +208,7 @@ class VisionTransformer(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Return what the head sees: [B, D], or [B, 2, D] of a distilled model."""
         x = self.blocks(self.norm_pre(self.patch_dropout(self.embed(images))))  # [B, N, D]
-        return self.pre_logits(self.fc_norm(self.pool(self.norm(x), self.num_prefix)))
+        return self.pre_logits(self.fc_norm(self.attn_pool(self.pool(self.norm(x), self.num_prefix))))
 
     def classify(self, features: Tensor) -> Tensor:
         """Return the logits [B, num_classes]: the head's, or the mean of a distilled model's two."""
