@@ -447,6 +447,17 @@ CASES = [
         options={"registers": 4, "class_position": False},
     ),
     Case(
+        "timm",
+        "vit_base_patch16_siglip_224.webli",
+        "timm",
+        timm_folder("vit_base_patch16_siglip_224.webli", num_classes=4, **SHORT),
+        288,
+        pool="map",
+        mean_std=HALF,
+        crop="center 0.9",
+        options={"class_token": False, "registers": 0},
+    ),
+    Case(
         "DeiT",
         "small",
         "timm",

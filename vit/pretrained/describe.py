@@ -48,6 +48,8 @@ def vision_transformer(
     }
     if "dist_token" in tensors:
         options["pool"] = "cls_dist"
+    if "attn_pool.latent" in tensors:
+        options["pool"] = "map"
     if "pre_logits.fc.weight" in tensors:
         options["representation_size"] = tensors["pre_logits.fc.weight"].shape[0]
     if tensors["blocks.0.mlp.fc1.weight"].shape[0] == 2 * hidden_dim:

@@ -20,7 +20,7 @@ from .weights import Weights
 
 PRETRAINED_FACTS = frozenset(configurations.OfTimm.model_fields) - {"architecture", "model_args"}
 SAME = 1e-4  # of the largest logit; other models of the same shapes differ by far more
-POOLS = {"token": "cls", "avg": "mean"}
+POOLS = {"token": "cls", "avg": "mean", "map": "map"}
 
 
 def is_name(name: str) -> bool:
