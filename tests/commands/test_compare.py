@@ -13,7 +13,8 @@ import pytest
 
 import vit
 from vit.comparison.pictures import pictures_of
-from vit.comparison.plan import names_of, plan
+from vit.comparison.plan import plan
+from vit.comparison.recipes import names_of
 from vit.errors import UserError
 from vit.files import read_json
 from vit.recipe import Comparison, load_comparison

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ..errors import UserError
@@ -82,4 +83,5 @@ def run(app: Any, listener: socket.socket, ready: Callable[[], object]) -> None:
         timeout_keep_alive=KEPT_OPEN_S,
         timeout_graceful_shutdown=SECONDS_TO_END,
     )
-    Server(config).run(sockets=[listener])
+    with suppress(KeyboardInterrupt):  # so it ends, with nothing left to say
+        Server(config).run(sockets=[listener])
