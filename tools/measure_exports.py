@@ -57,9 +57,11 @@ def main() -> None:
     logging.getLogger("vit").setLevel(logging.ERROR)
     wanted = OURS | {f"timm/{name}": (f"timm/{name}", {}) for name in TIMM}
     names = sys.argv[1:] or list(wanted)
-    rows = [row_of(name, *wanted[name]) for name in names]
     made = f"{machine(environment())}, onnxruntime {onnxruntime.__version__}."
-    renew(PAGE, "differences", "\n".join([HEAD, *(f"| {' | '.join(row)} |" for row in rows), "", made]))
+    rows = []
+    for name in names:
+        rows.append(f"| {' | '.join(row_of(name, *wanted[name]))} |")
+        renew(PAGE, "differences", "\n".join([HEAD, *rows, "", made]))  # keeps what is measured, should one fail
 
 
 def row_of(title: str, name: str, options: dict) -> list[str]:
