@@ -165,5 +165,8 @@ def test_a_gate_behind_the_heads_is_found_and_not_guessed_at() -> None:
     assert own_method(module, torch.randn(1, 3, 16, 16)) is None
 
 
-def test_every_pool_can_be_read() -> None:
-    assert set(vision_transformer.POOLS) == {"cls", "mean", "cls_mean", "cls_dist"}
+def test_every_pool_can_be_read_but_the_one_that_looks_by_itself() -> None:
+    read = {"cls", "mean", "cls_mean", "cls_dist"}
+    assert set(vision_transformer.POOLS) == read | {"map"}
+    module = redrawn(vit.create_model("vit", num_classes=3, image_size=16, pool="map", class_token=False, **SHAPE))
+    assert token_trunk(module) is None and own_method(module, torch.randn(1, 3, 16, 16)) is None
