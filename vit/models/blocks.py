@@ -108,6 +108,7 @@ class Block(nn.Module):
     """One encoder block: tokens are mixed, then an MLP; each is a branch beside a residual connection, with a norm."""
 
     queries: int | None = None  # all tokens come out, but of a `LastBlock`
+    attn: Any  # a mixer
 
     def __init__(
         self,

@@ -71,6 +71,8 @@ class Shift(OnGrid):
 class RandomMixing(nn.Module):
     """A matrix of softmaxed random numbers that learns nothing (Yu et al. 2022, arXiv:2210.13452)."""
 
+    matrix: Tensor  # [N, N]
+
     def __init__(self, tokens: int):
         super().__init__()
         self.register_buffer("matrix", torch.rand(tokens, tokens).softmax(-1))
@@ -131,6 +133,8 @@ class LinearAttention(nn.Module):
     exp(q k') is the mean of exp(w q - |q|^2 / 2) exp(w k - |k|^2 / 2) over normal w; they are orthogonal here, and
     drawn once. The largest exponents are taken out before, which changes nothing but what overflows.
     """
+
+    directions: Tensor  # [features, D/H]
 
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
