@@ -15,22 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from pages import DOCS, machine, renew
 
 import vit
-from vit.data.preprocessing import normalize
+from vit.data.sources.given import evenly
 from vit.environment import environment
 from vit.errors import UserError
-from vit.exporters.agreement import in_batches
+from vit.exporters.agreement import in_batches, model_logits
 from vit.exporters.int8 import in_turns
-from vit.exporters.onnx import logits
-from vit.exporters.real_images import own_data, some_of, stacked
+from vit.exporters.real_images import own_data, stacked
 from vit.inference.prepare import prepare
 from vit.kernels.packed_linear import has_int8_instructions
-from vit.model import Model
 from vit.models.vision_transformer import own_transformer
-from vit.runtimes.onnx_file import open_session
+from vit.runtimes.onnx_file import logits, open_session
 
 MOST_SCORED, MERGED, SIZES = 10_000, 0.5, (1, 32)
 HEAD = """| model | answers by | top-1, % | images/s, batch 1 | images/s, batch 32 | MB |
@@ -60,7 +57,7 @@ def rows_of(run: Path) -> Iterator[str]:
     model = vit.load(run)
     own = own_data(model)
     assert own is not None, f"the images of {run} are not where its recipe says"
-    chosen = some_of(range(len(own.test)), MOST_SCORED)
+    chosen = evenly(range(len(own.test)), MOST_SCORED)
     pixels, labels = stacked(model, own.test.read, chosen), own.test.labels[chosen]
     with tempfile.TemporaryDirectory() as scratch:
         ways = list(ways_of(run, Path(scratch)))
@@ -83,7 +80,7 @@ def rows_of(run: Path) -> Iterator[str]:
 
 def ways_of(run: Path, scratch: Path) -> Iterator[Way]:
     weights = (run / "model.safetensors").stat().st_size / 1e6
-    yield Way("`vit`, fp32", partial(answer_of, vit.load(run)), weights)
+    yield Way("`vit`, fp32", partial(model_logits, vit.load(run)), weights)
     for name, precision, merged in (
         ("bf16", "bf16", 0.0),
         ("int8", "int8", 0.0),
@@ -108,14 +105,9 @@ def of_ours(run: Path, name: str, precision: str, merged: float) -> Way:
         patches, blocks = transformer.grid[0] * transformer.grid[1], len(transformer.blocks)
         pairs = max(1, round(merged * patches / (blocks - 1)))
     try:
-        return Way(f"`vit`, {name}", partial(answer_of, prepare(model, pairs, precision, "cpu")[0]), None)
+        return Way(f"`vit`, {name}", partial(model_logits, prepare(model, pairs, precision, "cpu")[0]), None)
     except UserError as error:
         return Way(f"`vit`, {name}", None, None, str(error).split(";")[0])
-
-
-@torch.inference_mode()
-def answer_of(model: Model, pixels: np.ndarray) -> np.ndarray:
-    return model.module(normalize(torch.from_numpy(pixels), model.preprocessing)).float().numpy()
 
 
 def of_openvino(path: Path) -> Answer:

@@ -113,7 +113,7 @@ class Model:
             if done is not None:
                 done(min(start + batch_size, len(paths)))
             if some:
-                rows += self._rows(some, self._logits(inputs), top)
+                rows += self._rows(some, self.logits(inputs), top)
         return rows
 
     def _inputs(
@@ -135,8 +135,13 @@ class Model:
         return some, torch.stack(inputs) if inputs else torch.empty(0)
 
     @torch.inference_mode()
-    def _logits(self, inputs: Tensor) -> np.ndarray:
+    def logits(self, inputs: Tensor) -> np.ndarray:
+        """Return the logits [B, num_classes] of images [B, 3, height, width], the model's input."""
         return self.module(inputs.to(device_of(self.module))).float().cpu().numpy()
+
+    def probabilities(self, inputs: Tensor) -> np.ndarray:
+        """Return the probabilities [B, num_classes], in float64, of images as `logits` takes them."""
+        return probabilities(self.logits(inputs).astype(np.float64), self.output)
 
     def _rows(self, paths: Sequence[Path], logits: np.ndarray, top: int) -> list[dict[str, Any]]:
         if not np.isfinite(logits).all():

@@ -5,13 +5,13 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
+from visits import Visit, visited
 
 from vit.files import read_json
 from vit.report.write import SECTIONS
@@ -21,24 +21,10 @@ FIGURES = {"accuracy", "confusion", "cost", "learning_curves", "data_efficiency"
 FIGURES |= {"corruptions", "changes", "attention_distance", "positions", "receptive_fields"}
 
 
-@dataclass
-class Visit:
-    """A page that is shown, and what it complained of and asked for."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def visit(browser: Browser, report: Path, request: Any) -> Iterator[Visit]:
     context = browser.new_context(**getattr(request, "param", {"viewport": {"width": 1400, "height": 900}}))
-    page = context.new_page()
-    visit = Visit(page)
-    page.on("console", lambda message: visit.complaints.append(message.text))
-    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    page.on("request", lambda asked: visit.requests.append(asked.url))
-    page.goto((report / "report.html").as_uri())
+    visit = visited(context, (report / "report.html").as_uri())
     yield visit
     context.close()
 

@@ -6,12 +6,12 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from served import Server
+from visits import Visit, visited
 
 from vit.model import load
 
@@ -19,24 +19,10 @@ expect.set_options(timeout=30_000)  # other tests share the processors
 pytestmark = pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 
 
-@dataclass
-class Visit:
-    """The page as it is shown, and what it complained of and asked for."""
-
-    page: Page
-    complaints: list[str] = field(default_factory=list)
-    requests: list[str] = field(default_factory=list)
-
-
 @pytest.fixture
 def visit(browser: Browser, server: Server) -> Iterator[Visit]:
     context = browser.new_context(permissions=["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    visit = Visit(page)
-    page.on("console", lambda message: visit.complaints.append(message.text))
-    page.on("pageerror", lambda error: visit.complaints.append(str(error)))
-    page.on("request", lambda asked: visit.requests.append(asked.url))
-    page.goto(server.address)
+    visit = visited(context, server.address)
     yield visit
     context.close()
     assert visit.complaints == []
@@ -84,6 +70,7 @@ def test_a_picture_may_be_dropped_or_pasted(way: str, visit: Visit, two_models, 
 
 def test_the_keyboard_is_enough(visit: Visit, two_models, pictures) -> None:
     page = visit.page
+    page.on("filechooser", lambda chooser: None)  # choosers are caught from here on; else the key may come first
     page.keyboard.press("Tab")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")

@@ -10,7 +10,7 @@ from PIL import Image
 from rich.table import Table
 
 from ..data.decoding.reading import is_image_name, read_image
-from ..data.sources.given import image_files
+from ..data.sources.given import evenly, image_files
 from ..errors import UserError
 from ..explanations import page
 from ..explanations.explain import Explanation, explained, wanted_classes
@@ -96,11 +96,10 @@ def explain_to_folder(
 
 
 def some_of(files: Sequence[Path]) -> list[Path]:
-    """Return the files, or of very many some, evenly taken."""
-    if len(files) <= MOST_IMAGES:
-        return list(files)
-    logger.info(f"{MOST_IMAGES:,} of {len(files):,} images are explained, evenly taken")
-    return [files[i * len(files) // MOST_IMAGES] for i in range(MOST_IMAGES)]
+    """Return the files, or of very many some, which is told."""
+    if len(files) > MOST_IMAGES:
+        logger.info(f"{MOST_IMAGES:,} of {len(files):,} images are explained, evenly taken")
+    return evenly(files, MOST_IMAGES)
 
 
 def models_and_images(given: Sequence[str]) -> tuple[list[str], list[str]]:

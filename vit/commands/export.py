@@ -11,7 +11,7 @@ from ..exporters import int8, onnx, safetensors, timm, torch_export, transformer
 from ..exporters.real_images import own_data, to_check_on
 from ..model import Model, load
 from ..places import place_to_write
-from ..runtimes.exported import ExportedModule
+from ..runtimes.exported import READERS, ExportedModule
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _refuse_unused(to: str, given: dict[str, object]) -> None:
 
 
 def _new_folder(model: str | Path, kind: str, out: str | Path | None) -> Path:
-    if out is not None and Path(out).suffix in (".onnx", ".pt2"):
+    if out is not None and Path(out).suffix in READERS:
         raise UserError(f"--out is the folder that the file is written to, given {out}; leave its ending out")
     folder = place_to_write(out if out is not None else Path("exports") / f"{Path(model).name}-{kind}")
     if folder.exists() and any(folder.iterdir()):

@@ -51,7 +51,7 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
 
     `own` holds settings of single models, by their names.
     """
-    overrides = comparison.overrides
+    recipes, overrides = recipes_of(comparison), comparison.overrides
     if overrides.get("training.devices", 1) != 1 or overrides.get("training.nodes", 1) != 1:
         raise UserError(
             "training.devices and training.nodes are for `vit train`; a comparison runs a process a training"
@@ -73,7 +73,7 @@ def plan(comparison: Comparison, folder: Path, own: Mapping[str, Mapping[str, An
             RunFolder(folder / "runs" / recipe.folder / folder_name(change)),
         )
         for change in changes
-        for recipe in recipes_of(comparison)
+        for recipe in recipes
     ]
 
 

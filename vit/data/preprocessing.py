@@ -117,6 +117,10 @@ def pixels_of(inputs: Tensor, preprocessing: Preprocessing) -> np.ndarray:
     return inputs.float().cpu().mul(std).add_(mean).mul_(255).round_().clamp_(0, 255).to(torch.uint8).numpy()
 
 
+def to_pixels(preprocessing: Preprocessing, image: Image.Image) -> np.ndarray:
+    """Return an image as the model takes it before it is normalised: uint8 RGB [3, height, width]."""
+    return np.asarray(to_size(preprocessing, image.convert("RGB"))).transpose(2, 0, 1)
+
+
 def _to_input(preprocessing: Preprocessing, image: Image.Image) -> Tensor:
-    pixels = np.asarray(to_size(preprocessing, image.convert("RGB"))).transpose(2, 0, 1)
-    return normalize(torch.from_numpy(pixels.copy()), preprocessing)
+    return normalize(torch.from_numpy(to_pixels(preprocessing, image).copy()), preprocessing)

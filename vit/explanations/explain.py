@@ -5,7 +5,6 @@ B images of one model's size. The module is what `vit.load` gives, in float32: a
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from ..errors import UserError, nearest
 from ..model import Model
 from ..models.interface import device_of
-from ..probabilities import probabilities
 from .cells import Grid, grid_for, to_cells
 from .faithfulness import Covering, Curves, Protocol
 from .hooks import answering
@@ -81,8 +79,8 @@ def _of_image(
     key: str,
 ) -> list[Explanation]:
     """Return an explanation of every map, by its class and method, of one image [1, 3, height, width]."""
-    covering = Covering(partial(probabilities_of, model), image, grid, protocol, key) if protocol else None
-    answer = covering.whole if covering else probabilities_of(model, image)[0]
+    covering = Covering(model.probabilities, image, grid, protocol, key) if protocol else None
+    answer = covering.whole if covering else model.probabilities(image)[0]
     return [_explanation(model, values, method, c, answer, grid, covering) for (c, method), values in maps.items()]
 
 
@@ -106,13 +104,6 @@ def maps_of(model: Model, images: Tensor, classes: Sequence[int], method: str, g
     return [values.detach().float().cpu() for part in parts for values in part]
 
 
-def probabilities_of(model: Model, images: Tensor) -> np.ndarray:
-    """Return the probabilities [B, classes] of images, the model's input."""
-    with torch.inference_mode():
-        logits = model.module(images).float().cpu().numpy()
-    return probabilities(logits.astype(np.float64), model.output)
-
-
 def wanted_classes(model: Model, images: Tensor, named: Sequence[str]) -> list[list[int]]:
     """Return for each image the classes to explain: those named, else the likeliest, or all labels that it is given.
 
@@ -120,7 +111,7 @@ def wanted_classes(model: Model, images: Tensor, named: Sequence[str]) -> list[l
     """
     if named:
         return [[class_number(model, name) for name in named]] * len(images)
-    answers = np.concatenate([probabilities_of(model, some) for some in images.split(AT_ONCE)])
+    answers = np.concatenate([model.probabilities(some) for some in images.split(AT_ONCE)])
     if model.output == "sigmoid":
         return [_labels(row) for row in answers]
     return [[int(row.argmax())] for row in answers]

@@ -70,9 +70,6 @@ def in_batches(answer: Answer, pixels: np.ndarray, size: int) -> np.ndarray:
     return np.concatenate([answer(pixels[i : i + size]) for i in range(0, len(pixels), size)])
 
 
-@torch.inference_mode()
 def model_logits(model: Model, pixels: np.ndarray, size: int = 32) -> np.ndarray:
     """Return the logits of a model of uint8 images [N, 3, height, width]."""
-    return in_batches(
-        lambda some: model.module(normalize(torch.from_numpy(some), model.preprocessing)).float().numpy(), pixels, size
-    )
+    return in_batches(lambda some: model.logits(normalize(torch.from_numpy(some), model.preprocessing)), pixels, size)

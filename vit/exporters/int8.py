@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 
 from ..data.sources.datasets import Dataset, Images
+from ..data.sources.given import evenly
 from ..errors import UserError
 from ..kernels.packed_linear import has_int8_instructions
 from ..model import Model
 from ..models.interface import structure_of
 from ..progress import Countdown
 from ..report.statistics import PairedTest, paired_difference, paired_test
-from ..runtimes.onnx_file import open_session
-from .onnx import FILE, SCRIPT, logits, write_graph
+from ..runtimes.onnx_file import logits, open_session
+from .onnx import FILE, SCRIPT, write_graph
 from .quantization import BATCH, layers, quantize, ranges_of, rounding_worst
-from .real_images import pixels, some_of, stacked
+from .real_images import stacked
 from .standalone import script
 
 CALIBRATED_ON, MOST_VALIDATED = 256, 2_000  # images
@@ -89,8 +90,8 @@ def write(folder: Path, model: Model, own: Dataset | None, accept_loss: float | 
     folder.mkdir(parents=True)
     whole, path = folder / "float32.onnx", folder / FILE
     write_graph(whole, model, opset)
-    calibration = stacked(model, own.train.read, some_of(range(len(own.train)), CALIBRATED_ON))
-    chosen = some_of(range(len(own.validation)), MOST_VALIDATED)
+    calibration = stacked(model, own.train.read, evenly(range(len(own.train)), CALIBRATED_ON))
+    chosen = evenly(range(len(own.validation)), MOST_VALIDATED)
     judge = partial(right, model=model, images=own.validation, chosen=chosen)
     before = judge(open_session(whole))
     names = layers(whole, structure_of(model.module).family == "cnn")
@@ -153,7 +154,7 @@ def right(session: Any, model: Model, images: Images, chosen: list[int]) -> np.n
     found = []
     for start in range(0, len(chosen), BATCH):
         some = chosen[start : start + BATCH]
-        answers = logits(session, np.stack([pixels(model.preprocessing, images.read(i)) for i in some]))
+        answers = logits(session, stacked(model, images.read, some))
         labels = images.labels[some]
         found.append((answers.argmax(1) == labels) if labels.ndim == 1 else ((answers > 0) == labels).mean(1))
         countdown.tell(min(start + BATCH, len(chosen)))

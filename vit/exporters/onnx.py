@@ -11,16 +11,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from .. import __version__
 from ..errors import UserError
 from ..messages import silenced
 from ..model import Model
-from ..runtimes.onnx_file import INSTALL, KEY, open_session
+from ..runtimes.onnx_file import INPUT, INSTALL, KEY, logits, open_session
 from .agreement import Agreement, check
-from .pixels_in import INPUT, PixelsIn
+from .pixels_in import PixelsIn
 from .real_images import RealImages
 from .standalone import script
 
@@ -43,10 +42,6 @@ def write(folder: Path, model: Model, images: RealImages, opset: int = 20) -> Ag
     if model.classes:
         (folder / SCRIPT).write_text(script(), encoding="utf-8")
     return found
-
-
-def logits(session: Any, pixels: np.ndarray) -> np.ndarray:
-    return session.run([session.get_outputs()[0].name], {INPUT: pixels})[0]
 
 
 def write_graph(path: Path, model: Model, opset: int) -> None:

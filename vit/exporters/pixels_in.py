@@ -8,7 +8,6 @@ from torch import Tensor, nn
 from ..inference.half_precision import fold_batch_norms
 from ..model import Model
 
-INPUT = "images"
 EXAMPLE_BATCH = 2  # of 1, torch would make a program for 1 alone
 
 

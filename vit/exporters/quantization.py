@@ -10,9 +10,8 @@ import numpy as np
 from ..kernels.packed_linear import has_int8_instructions
 from ..messages import silenced
 from ..progress import Countdown
-from ..runtimes.onnx_file import open_session
-from .onnx import FILE, logits
-from .pixels_in import INPUT
+from ..runtimes.onnx_file import INPUT, logits, open_session
+from .onnx import FILE
 
 BATCH = 32  # images
 

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from ..data.decoding.reading import read_image
-from ..data.preprocessing import Preprocessing, to_size
+from ..data.preprocessing import to_pixels
 from ..data.sources import datasets
 from ..data.sources.datasets import Dataset
-from ..data.sources.given import image_files
+from ..data.sources.given import evenly, image_files
 from ..errors import UserError
 from ..model import Model
 from ..places import expanded
@@ -40,10 +40,10 @@ def own_data(model: Model) -> Dataset | None:
 def to_check_on(model: Model, own: Dataset | None, given: str | Path | None) -> RealImages:
     """Return images that a file is compared with its model on: those given, else the test images, else photographs."""
     if given is not None:
-        files = some_of(image_files([given])[0])
+        files = evenly(image_files([given])[0], CHECKED)
         return RealImages(stacked(model, read_image, files), f"{len(files)} images of {given}")
     if own is not None:
-        chosen = some_of(range(len(own.test)))
+        chosen = evenly(range(len(own.test)), CHECKED)
         return RealImages(stacked(model, own.test.read, chosen), f"{len(chosen)} of its test images")
     crops = photographs()
     why = "; its own images are not at hand: --images FOLDER checks on yours" if model.recipe else ""
@@ -52,21 +52,11 @@ def to_check_on(model: Model, own: Dataset | None, given: str | Path | None) -> 
     )
 
 
-def some_of(items: Any, most: int = CHECKED) -> list[Any]:
-    """Return items, or of many some, evenly taken."""
-    count = min(most, len(items))
-    return [items[i * len(items) // count] for i in range(count)]
-
-
 def stacked(model: Model, read: Callable[[Any], Image.Image], items: Any) -> np.ndarray:
     """Return images in pixels, as the model takes them: uint8 [N, 3, height, width]."""
     if not len(items):
         raise UserError(f"no image is there to check {model.source} on; give some by --images FOLDER")
-    return np.stack([pixels(model.preprocessing, read(item)) for item in items])
-
-
-def pixels(preprocessing: Preprocessing, image: Image.Image) -> np.ndarray:
-    return np.asarray(to_size(preprocessing, image.convert("RGB"))).transpose(2, 0, 1)
+    return np.stack([to_pixels(model.preprocessing, read(item)) for item in items])
 
 
 def photographs() -> list[Image.Image]:

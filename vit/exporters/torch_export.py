@@ -9,10 +9,11 @@ from .. import __version__
 from ..errors import UserError
 from ..messages import silenced
 from ..model import Model
+from ..runtimes.onnx_file import INPUT
 from ..runtimes.torch_program import FACTS, MADE_BY
 from ..runtimes.torch_program import read as read_back
 from .agreement import Agreement, check
-from .pixels_in import INPUT, PixelsIn
+from .pixels_in import PixelsIn
 from .real_images import RealImages
 
 FILE = "model.pt2"

@@ -1,6 +1,7 @@
 """An ONNX file in onnxruntime."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from ..errors import UserError
 
+INPUT = "images"
 KEY = "vit"  # of the metadata that tells what the file means
 INSTALL = "pip install 'vit-toolkit[export]'"
 
@@ -22,18 +24,22 @@ def read(path: Path) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
     text = session.get_modelmeta().custom_metadata_map.get(KEY)
     if text is None:
         raise UserError(f"{path} does not say what its classes and images are: it was not written by `vit export`")
-    output = session.get_outputs()[0].name
-    return text, lambda pixels: session.run([output], {"images": pixels})[0]
+    return text, partial(logits, session)
 
 
-def open_session(path: Path, threads: int | None = None) -> Any:
-    """Return a session of onnxruntime on the CPU, with as many threads as torch has, or as are given."""
+def logits(session: Any, pixels: np.ndarray) -> np.ndarray:
+    """Return the logits [B, num_classes] that a file's session gives uint8 images [B, 3, height, width]."""
+    return session.run([session.get_outputs()[0].name], {INPUT: pixels})[0]
+
+
+def open_session(path: Path) -> Any:
+    """Return a session of onnxruntime on the CPU, with as many threads as torch has."""
     try:
         import onnxruntime
     except ImportError as error:
         raise UserError(f"{path}: ONNX files need onnxruntime: {INSTALL}") from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -18,8 +18,6 @@ import torch
 from torch import Tensor
 
 from ..model import Model
-from ..models.interface import device_of
-from ..probabilities import probabilities
 
 MOST_TOGETHER = 32  # images
 MOST_WAITING = 512  # requests
@@ -83,12 +81,12 @@ class Batches:
             else:
                 assert job.model is not None
                 together = self._gathered(job)
-                _settle(together, partial(probabilities_of, job.model, together))
+                _settle(together, partial(answers_of, job.model, together))
 
     def _gathered(self, first: Job) -> list[Job]:
         """Return the images to answer together, of one model; the other jobs are held until after them."""
         together, others = [first], deque[Job | None]()
-        while len(together) < MOST_TOGETHER:
+        while len(together) + len(others) < MOST_TOGETHER:  # a stream of another model's must not keep these waiting
             try:
                 job = self._next()
             except queue.Empty:
@@ -108,12 +106,9 @@ class Batches:
         return self._jobs.get(timeout=LONGEST_WAIT_S) if self.on_their_way > 0 else self._jobs.get_nowait()
 
 
-@torch.inference_mode()
-def probabilities_of(model: Model, jobs: list[Job]) -> list[np.ndarray]:
+def answers_of(model: Model, jobs: list[Job]) -> list[np.ndarray]:
     """Return the probabilities [C] that a model gives every job's image."""
-    images = torch.stack([job.image for job in jobs if job.image is not None]).to(device_of(model.module))
-    logits = model.module(images).float().cpu().numpy().astype(np.float64)
-    return list(probabilities(logits, model.output))
+    return list(model.probabilities(torch.stack([job.image for job in jobs if job.image is not None])))
 
 
 def _settle(jobs: list[Job], compute: Callable[[], list[Any]]) -> None:

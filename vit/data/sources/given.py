@@ -3,9 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ...errors import UserError
 from ..decoding.reading import NOT_READ, is_hidden, is_image_name
+
+Item = TypeVar("Item")
 
 
 def image_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
@@ -28,6 +31,12 @@ def image_files(paths: Sequence[str | Path]) -> tuple[list[Path], list[str]]:
     if not files:
         raise UserError("\n".join(complaints))
     return files, complaints
+
+
+def evenly(items: Sequence[Item], most: int) -> list[Item]:
+    """Return items, or of many some, evenly taken."""
+    count = min(most, len(items))
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def _given(path: str | Path) -> Path:
