@@ -16,6 +16,7 @@ from PIL import Image
 
 import vit
 from vit.cli import run
+from vit.commands.explain import models_and_images
 from vit.data.preprocessing import Preprocessing
 from vit.errors import FailedCheck, UserError
 from vit.exporters import agreement, onnx, real_images
@@ -274,6 +275,8 @@ def test_an_exported_file_is_a_model_wherever_one_answers(exported: Path, tmp_pa
         expected = load(exported.parent / "model.safetensors").predict([tmp_path / "photo.png"])[0]
         assert row["classes"] == expected["classes"]
         assert np.allclose(row["probabilities"], expected["probabilities"], atol=1e-5)
+    model = exported.parent / "model.safetensors"
+    assert models_and_images([str(model), str(exported), "photo.png"]) == ([str(model), str(exported)], ["photo.png"])
     out = tmp_path / "why"
     assert run(["explain", str(exported), str(tmp_path / "photo.png"), "--out", str(out)]) == 0
     assert {one["method"] for one in read_json(out / "explanation.json")["images"][0]["explanations"]} == {"occlusion"}

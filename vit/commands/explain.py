@@ -23,6 +23,7 @@ from ..places import short_names
 from ..pretrained import hub
 from ..report import explanations as wording
 from ..run_folder import RunFolder, new_folder
+from ..runtimes import exported
 from ..terminal import as_text, one_line
 
 logger = logging.getLogger(__name__)
@@ -114,7 +115,8 @@ def is_of_images(name: str) -> bool:
     """Return whether a name is that of an image or of a folder that holds no model."""
     path = Path(name).expanduser()
     if path.is_dir():
-        return not RunFolder(path).recipe.is_file() and not any((path / file).is_file() for file in hub.WEIGHTS)
+        weights = any((path / file).is_file() for file in hub.WEIGHTS) or exported.find(path) is not None
+        return not RunFolder(path).recipe.is_file() and not weights
     return is_image_name(path)
 
 
