@@ -17,7 +17,7 @@ from vit.models.positions import fixed_positions, sincos_1d, sincos_2d
 from vit.registry import complete_options
 
 SMALL = {"patch_size": 4, "embed_dim": 48, "depth": 3, "num_heads": 4}
-KINDS = ("learned", "sincos_2d", "sincos_1d", "none")
+KINDS = ("learned", "sincos_2d", "sincos_1d", "rope", "rope_mixed", "none")
 ORDERS = ("pre", "post", "res_post")
 
 
@@ -69,12 +69,13 @@ def test_only_without_positions_the_order_of_patches_does_not_matter(kind: str, 
 def test_images_of_other_sizes_are_taken_and_nothing_fixed_is_saved(kind: str, randomize, tmp_path: Path) -> None:
     module = module_of(randomize, positions=kind)
     assert ("pos_embed" in module.state_dict()) == (kind == "learned")
+    size = (48, 64) if kind.startswith("rope") else (40, 16)
+    images = torch.randn(2, 3, *size)
     with torch.no_grad():
-        assert module(torch.randn(1, 3, 40, 16)).shape == (1, 5)
-    if kind.startswith("sincos"):
-        larger = vit.create_model("vit", num_classes=5, image_size=(40, 16), positions=kind, **SMALL).eval()
+        assert module(images).shape == (2, 5)
+    if kind != "learned":
+        larger = vit.create_model("vit", num_classes=5, image_size=size, positions=kind, **SMALL).eval()
         larger.load_state_dict(module.state_dict())
-        images = torch.randn(2, 3, 40, 16)
         with torch.no_grad():
             assert torch.equal(larger(images), module(images)), "each grid has positions of its own"
 

@@ -102,7 +102,7 @@ def _by_head(outputs: Tensor, heads: int) -> Tensor:
 def _heads(attention: nn.Module, tokens: Tensor) -> Sequence[Tensor]:
     """Return queries, keys and values, [B, H, N, D/H] each."""
     if isinstance(attention, Attention):
-        return attention.heads(tokens)  # pyright: ignore[reportReturnType]
+        return attention.heads(tokens)
     qkv, q_norm, k_norm = (attention.get_submodule(name) for name in ("qkv", "q_norm", "k_norm"))
     q, k, v = qkv(tokens).unflatten(-1, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)
     return q_norm(q), k_norm(k), v

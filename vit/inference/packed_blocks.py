@@ -13,7 +13,7 @@ from ..kernels.bf16 import softmax_of_scores
 from ..kernels.packed_linear import BF16, Int8Linear, PackedLinear, bf16_supported
 from ..models.attention import Attention, attend_from_first
 from ..models.blocks import MLP, Block, LastBlock, LayerScale, is_pre_norm
-from ..models.mixers import is_attention
+from ..models.mixers import is_plain_attention
 from ..models.vision_transformer import own_transformer
 
 Linear = type[PackedLinear] | type[Int8Linear]
@@ -33,7 +33,7 @@ def pack_blocks(module: nn.Module, linear: Linear = PackedLinear) -> bool:
 def is_usual(block: Any) -> bool:
     """Whether a block has layers that nothing was put around, in fp32 on the CPU, and GELU between its two last."""
     attention, mlp = block.attn, block.mlp
-    if not (is_attention(block) and is_pre_norm(block) and type(mlp) is MLP and mlp.activation is F.gelu):
+    if not (is_plain_attention(block) and is_pre_norm(block) and type(mlp) is MLP and mlp.activation is F.gelu):
         return False
     layers = [attention.qkv, attention.proj, mlp.fc1, mlp.fc2]
     return all(type(layer) is nn.Linear and layer.weight.device.type == "cpu" for layer in layers)
@@ -55,7 +55,7 @@ class PackedAttention(Attention):
             weight, bias = self.unpacked
             return attend_from_first(x, queries, weight, bias, self.num_heads)
         images, tokens, width = x.shape
-        q, k, v = self.heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
+        q, k, v = self.stacked_heads(x).reshape(3, images * self.num_heads, tokens, -1)  # each [B H, N, D/H]
         values = softmax_of_scores(q, k) @ v
         return values.view(images, self.num_heads, -1, q.shape[-1]).transpose(1, 2).reshape(images, -1, width)
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import UserError
 from ..models.attention import Attention
 from ..models.blocks import Block, is_pre_norm
-from ..models.mixers import is_attention
+from ..models.mixers import is_plain_attention
 from ..models.vision_transformer import own_transformer
 
 
@@ -28,8 +28,10 @@ def merge_tokens(module: nn.Module, per_block: int) -> None:
         raise UserError(
             f"tokens are merged in a Vision Transformer of `vit models`, and not in {type(module).__name__}"
         )
-    if not all(is_pre_norm(block) and is_attention(block) for block in transformer.blocks):
-        raise UserError("tokens are merged in blocks of norm_order pre and mixer attention alone")
+    if not all(is_pre_norm(block) and is_plain_attention(block) for block in transformer.blocks):
+        raise UserError(
+            "tokens are merged in blocks of norm_order pre and mixer attention alone, without rotary positions"
+        )
     patches = transformer.grid[0] * transformer.grid[1]
     if not 0 < per_block <= patches // 2:
         raise UserError(f"of {patches} patches a block can merge 1 to {patches // 2} pairs, given {per_block}")

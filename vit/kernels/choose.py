@@ -12,7 +12,7 @@ from torch import nn
 
 from ..hardware.measurements import measured_once
 from ..hardware.precision import best_seconds
-from ..models.mixers import is_attention
+from ..models.mixers import is_plain_attention
 from ..models.vision_transformer import own_transformer
 from .bf16 import use_bf16_kernels
 from .packed_linear import bf16_supported
@@ -28,7 +28,7 @@ def choose_kernels(module: nn.Module, image_size: tuple[int, int], precision: st
     rows, columns = (side // transformer.patch_size for side in image_size)
     tokens = rows * columns + transformer.num_prefix
     block: Any = transformer.blocks[0]
-    if not is_attention(block):
+    if not is_plain_attention(block):
         return None
     width, hidden = transformer.embed_dim, block.mlp.fc2.in_features
     what = f"own over usual bf16 kernels, {tokens} tokens, {block.attn.num_heads} heads, width {width}, hidden {hidden}"

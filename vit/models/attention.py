@@ -19,15 +19,22 @@ def causal_mask(count: int, prefix: int = 0, device: torch.device | None = None)
 class Attention(nn.Module):
     """Multi-head attention: softmax(q k' / sqrt(D/H)) v, in every head; queries of x, keys and values of a context."""
 
+    joins_maps = True  # a few queries may be taken through the map of the keys, which are then never computed
+
     def __init__(self, embed_dim: int, num_heads: int):
         super().__init__()
         self.num_heads = num_heads
         self.qkv = nn.Linear(embed_dim, 3 * embed_dim)
         self.proj = nn.Linear(embed_dim, embed_dim)
 
-    def heads(self, x: Tensor) -> Tensor:
-        """Return queries, keys and values of tokens [B, N, D]: [3, B, H, N, D/H]."""
+    def stacked_heads(self, x: Tensor) -> Tensor:
+        """Return what the map gives of tokens [B, N, D]: queries, keys and values, [3, B, H, N, D/H]."""
         return self.qkv(x).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values of tokens [B, N, D] as they meet: [B, H, N, D/H] each."""
+        q, k, v = self.stacked_heads(x)
+        return q, k, v
 
     def joined(self, x: Tensor) -> Tensor:
         """Return what the heads [B, H, N, D/H] give together: [B, N, D]."""
@@ -48,7 +55,8 @@ class Attention(nn.Module):
         mask: Tensor | None = None,  # [N, M]
     ) -> Tensor:
         alone = context is None and mask is None
-        if alone and queries is not None and type(self.qkv) is nn.Linear:  # nothing was put around it, as adapters are
+        plain = self.joins_maps and type(self.qkv) is nn.Linear  # nothing was put around it, as adapters are
+        if alone and queries is not None and plain:
             return self.proj(attend_from_first(x, queries, self.qkv.weight, self.qkv.bias, self.num_heads))
         q, k, v = self.heads(x) if context is None else self.heads_across(x, context)
         y = F.scaled_dot_product_attention(q[:, :, :queries], k, v, attn_mask=mask)  # scaled by 1 / sqrt(D/H)

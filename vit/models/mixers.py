@@ -5,6 +5,7 @@ B images, N tokens, D embed_dim, H heads; `grid` is rows and columns of the patc
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -12,9 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .attention import Attention
+from .positions import Grid, PositionsName, grid_of
+from .rotary import ROTARY
 
 MixerName = Literal["attention", "identity", "pooling", "shift", "random", "conv", "mlp", "lstm", "linear", "cluster"]
-Grid = tuple[int, int]
 SHIFTED = 12  # one channel in so many moves in each of four directions
 KERNEL = 7  # of the depth-wise convolution
 FEATURES_PER_CHANNEL = 2  # of a head, in linear attention
@@ -34,14 +36,6 @@ class OnGrid(nn.Module):
     def mixed(self, maps: Tensor) -> Tensor:
         """Return maps of the same shape."""
         raise NotImplementedError
-
-
-def grid_of(tokens: int, native: Grid) -> Grid:
-    """Return rows and columns of so many patches of an image of the native shape; raises ValueError for another."""
-    rows = round(native[0] * (tokens / (native[0] * native[1])) ** 0.5)
-    if rows * (tokens // rows) != tokens:
-        raise ValueError(f"{tokens} patches are no grid of the shape {native[0]} x {native[1]}")
-    return rows, tokens // rows
 
 
 class Pooling(OnGrid):
@@ -209,16 +203,38 @@ MIXERS: dict[MixerName, Callable[[Grid, int, int], nn.Module]] = {  # (grid, emb
 }
 
 
-def check_mixer(mixer: str, prefix: int, patch_dropout: float) -> None:
-    """Raise ValueError where a mixer cannot do with what stands beside the patches, or with patches left out."""
-    if mixer in TAKES_PREFIX:
-        return
-    if prefix:
+def mixer_of(
+    mixer: MixerName,
+    positions: PositionsName,
+    grid: Grid,
+    prefix: int,
+    embed_dim: int,
+    num_heads: int,
+    patch_dropout: float,
+) -> Callable[[], nn.Module]:
+    """Return what makes a block's mixer; `prefix` tokens stand before the patches.
+
+    Raises ValueError where a mixer or the positions within it cannot do with what stands beside the patches, or with
+    patches left out.
+    """
+    rotary = ROTARY.get(positions)
+    if rotary and mixer != "attention":
+        raise ValueError(f"positions {positions} turn the queries and keys of attention, given mixer {mixer}")
+    if prefix and mixer not in TAKES_PREFIX:
         raise ValueError(f"mixer {mixer} mixes patches alone: class_token false, registers 0, pool mean")
-    if patch_dropout:
-        raise ValueError(f"mixer {mixer} needs every patch: patch_dropout 0")
+    if patch_dropout and (rotary or mixer not in TAKES_PREFIX):
+        needs = f"positions {positions} need" if rotary else f"mixer {mixer} needs"
+        raise ValueError(f"{needs} every patch: patch_dropout 0")
+    if rotary:
+        return partial(rotary, grid, prefix, embed_dim, num_heads)
+    return partial(MIXERS[mixer], grid, embed_dim, num_heads)
 
 
 def is_attention(block: Any) -> bool:
-    """Return whether a block mixes by attention, which faster paths and explanations are made for."""
+    """Return whether a block mixes by attention, whatever it does with positions."""
+    return isinstance(block.attn, Attention)
+
+
+def is_plain_attention(block: Any) -> bool:
+    """Return whether a block mixes by attention and nothing else, which faster paths are made for."""
     return type(block.attn) is Attention

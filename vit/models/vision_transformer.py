@@ -21,9 +21,9 @@ from .attention import Attention
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
 from .decoder import AttentionPool
 from .interface import Structure
-from .mixers import MIXERS, LinearAttention, MixerName, check_mixer
+from .mixers import LinearAttention, MixerName, mixer_of
 from .patch_dropout import PatchDropout
-from .positions import FIXED, PositionsName, fixed_positions
+from .positions import FIXED, PositionsName, check_proportions, fixed_positions
 from .resampling import resample_positions
 
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist", "map"]
@@ -61,7 +61,7 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], toke
     "cls_dist": both_class_tokens,
     "map": everything,  # for a query that looks at them: decoder.AttentionPool
 }
-PLACES = ("pos_embed", "attn_pool.latent")  # learned, but no weights of a linear map
+PLACES = ("pos_embed", "attn_pool.latent", ".frequencies")  # ends of names: learned, but no weights of a linear map
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
 
@@ -75,8 +75,9 @@ class VisionTransformer(nn.Module):
     anew for every image; evaluation sees all of them. `position_std` is the deviation of the positions' initial values:
     the paper's is small beside the patches, and little data learns where a patch lies much sooner from a larger one.
 
-    What it is made of: `positions`, learned or computed (positions.py); `norm_order` of the blocks (blocks.py); and the
-    `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the patches alone.
+    What it is made of: `positions`, learned, computed (positions.py), or within the attention (rotary.py); `norm_order`
+    of the blocks (blocks.py); and the `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the
+    patches alone.
 
     Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
     token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
@@ -130,7 +131,7 @@ class VisionTransformer(nn.Module):
         for name in self.prefix:
             self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
         self.num_prefix = sum(counts.values())
-        check_mixer(mixer, self.num_prefix, patch_dropout)
+        mix = mixer_of(mixer, positions, self.grid, self.num_prefix, embed_dim, num_heads, patch_dropout)
         self.embed_dim, self.positions = embed_dim, positions
         if positions in FIXED:
             fixed_positions(positions, (1, 1), embed_dim)  # says which widths it takes
@@ -143,7 +144,6 @@ class VisionTransformer(nn.Module):
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
         queries = CLASS_TOKENS.get(pool) if mixer == "attention" else None
-        mix = partial(MIXERS[mixer], self.grid, embed_dim, num_heads)
         arguments = (embed_dim, mix, hidden_dim, activation, norm, scale, norm_order)
         blocks = [Block(*arguments, rate) for rate in rates[:-1]]
         self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=queries))
@@ -184,7 +184,9 @@ class VisionTransformer(nn.Module):
             heads=("head",) if self.head_dist is None else ("head", "head_dist"),
             blocks=tuple(f"blocks.{i}" for i in range(len(self.blocks))),
             behind_blocks=("norm", "attn_pool", "fc_norm"),
-            undecayed=frozenset((*self.prefix, *(name for name, _ in self.named_parameters() if name in PLACES))),
+            undecayed=frozenset(
+                (*self.prefix, *(name for name, _ in self.named_parameters() if name.endswith(PLACES)))
+            ),
         )
 
     def embed(self, images: Tensor) -> Tensor:
@@ -192,14 +194,17 @@ class VisionTransformer(nn.Module):
         patches = self.patch_embed(images)  # [B, rows * columns, D]
         prefix = [self.get_parameter(name).expand(images.shape[0], -1, -1) for name in self.prefix]
         x = torch.cat([*prefix, patches], dim=1)
-        positions = self.positions_on((images.shape[2] // self.patch_size, images.shape[3] // self.patch_size))
+        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        if hasattr(self.blocks[0].attn, "grid"):  # the patches' number alone tells their places there
+            check_proportions(grid, self.grid)
+        positions = self.positions_on(grid)
         return x if positions is None else x + positions.to(x.dtype)
 
     def positions_on(self, grid: tuple[int, int]) -> Tensor | None:
         """Return what is added to the tokens of a grid of patches: [1, N, D], zeros for a prefix without positions."""
         if self.positions == "learned":
             positions = resample_positions(self.pos_embed, self.grid, grid)
-        elif self.positions == "none":
+        elif self.positions not in FIXED:  # none, or within the attention
             return None
         else:
             positions = fixed_positions(self.positions, grid, self.embed_dim).to(self.patch_embed.proj.weight.device)
