@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from ..models.decoder import ClassQueries
+from ..models.vision_transformer import VisionTransformer, own_transformer
 from .token_trunks import BlockAttention, TokenTrunk, attention_of
 
 
@@ -43,6 +45,21 @@ def attention_by_block(module: nn.Module, trunk: TokenTrunk, images: Tensor) -> 
     """Yield, block after block, what every head attends to from where the head reads: [B, H, rows, columns]."""
     for block in attention_of(module, trunk, images):
         yield torch.stack([_read(trunk, weights, images) for weights in block.weights.unbind(1)], 1)
+
+
+@torch.no_grad()
+def class_attention(module: nn.Module, transformer: VisionTransformer, images: Tensor, classes: Tensor) -> Tensor:
+    """Return where the query of each image's class [B] looks, the mean of its heads: [B, rows, columns]."""
+    assert isinstance(transformer.head, ClassQueries)
+    seen = transformer.head.seen(transformer.features(images))[torch.arange(len(images)), classes]  # [B, N]
+    rows, columns = (side // transformer.patch_size for side in images.shape[2:])
+    return seen[:, transformer.num_prefix :].unflatten(1, (rows, columns))
+
+
+def with_class_queries(module: nn.Module) -> VisionTransformer | None:
+    """Return a module as a Vision Transformer of ours whose head has a query a class, or None."""
+    transformer = own_transformer(module)
+    return transformer if transformer and isinstance(transformer.head, ClassQueries) else None
 
 
 def _weighted_by_gradient(block: BlockAttention) -> Tensor:

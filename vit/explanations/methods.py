@@ -14,7 +14,13 @@ from torch import Tensor, nn
 
 from ..errors import UserError, nearest
 from ..runtimes.exported import ExportedModule
-from .attention_maps import gradient_weighted_attention, last_attention, rollout
+from .attention_maps import (
+    class_attention,
+    gradient_weighted_attention,
+    last_attention,
+    rollout,
+    with_class_queries,
+)
 from .cells import Grid
 from .feature_maps import grad_cam, hirescam, last_map, layer_cam
 from .pixel_maps import integrated_gradients, occlusion
@@ -22,6 +28,7 @@ from .token_trunks import TokenTrunk, attention_of, token_trunk
 
 FLAT = 1e-9  # of its largest value: a map with less between its extremes says nothing
 OF_TOKENS = "needs a Vision Transformer's tokens, and cannot follow those of this model"
+OF_QUERIES = "needs a Vision Transformer whose head has a query a class (model.head=queries)"
 OF_FEATURES = "needs a residual network's or a Vision Transformer's last map, and does not know where this model has it"
 
 
@@ -61,6 +68,7 @@ def with_gradients(module: nn.Module) -> nn.Module:
 
 of_tokens = partial(needing, token_trunk, OF_TOKENS)
 of_features = partial(needing, last_map, OF_FEATURES)
+of_queries = partial(needing, with_class_queries, OF_QUERIES)
 DEFAULT = "integrated_gradients"
 OCCLUSION = "occlusion"
 WHY = "why this class"
@@ -99,6 +107,12 @@ METHODS: Mapping[str, Method] = {
         True,
         of_features(layer_cam),
     ),
+    "class_attention": Method(
+        "attention of the class's query",
+        f"{WHY}: where the query that answers for it looks",
+        True,
+        of_queries(class_attention),
+    ),
     "rollout": Method("attention rollout", f"{FLOW}: attention of all blocks, multiplied", False, of_tokens(rollout)),
     "last_attention": Method(
         "attention of the last block",
@@ -118,6 +132,8 @@ def own_method(module: nn.Module, images: Tensor) -> str | None:
     """Return the method of a model's kind, by its attention or its last map; None where neither is known."""
     if trunk := token_trunk(module):
         return "attention" if _is_followed(module, trunk, images) else None
+    if with_class_queries(module):
+        return "class_attention"
     return "hirescam" if last_map(module) else None
 
 

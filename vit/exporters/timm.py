@@ -76,7 +76,7 @@ def largest_difference(ours: nn.Module, theirs: nn.Module, size: tuple[int, int]
 
 
 def _vision_transformer(options: dict[str, Any], size: tuple[int, int]) -> tuple[str, dict[str, Any]]:
-    unknown = [f"{name} {options[name]}" for name in ("positions", "norm_order") if options[name] != USUAL[name]]
+    unknown = [f"{name} {options[name]}" for name, usual in USUAL.items() if options[name] != usual]
     if unknown:
         raise UserError(f"timm has no such Vision Transformer with {' and '.join(unknown)}; export with --to onnx")
     if options["representation_size"] or options["pool"] not in POOLS:

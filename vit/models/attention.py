@@ -82,3 +82,15 @@ def attend_from_first(x: Tensor, queries: int, weight: Tensor, bias: Tensor, num
     found = (attention @ x).view(images * queries, num_heads, width).transpose(0, 1)  # [H, B Q, D]
     values = found @ of_v.transpose(1, 2) + bias_of_v  # [H, B Q, D/H]
     return values.transpose(0, 1).reshape(images, queries, width)
+
+
+def draw_maps(part: nn.Module) -> None:
+    """Draw the initial linear maps of a part as the paper does: Xavier's, and the three of an attention as three."""
+    for module in part.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    for module in part.modules():
+        if isinstance(qkv := getattr(module, "qkv", None), nn.Linear):
+            for weight in qkv.weight.chunk(3):
+                nn.init.xavier_uniform_(weight)

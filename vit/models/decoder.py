@@ -1,6 +1,6 @@
-"""What looks at an encoder's tokens: the block of a Transformer's decoder, and the pooling by one query.
+"""What looks at an encoder's tokens: the block of a Transformer's decoder, the pooling by one query, a query a class.
 
-B images, N tokens of the decoder, M tokens of the encoder, D embed_dim.
+B images, N tokens of the decoder, M tokens of the encoder, D embed_dim, C classes.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .attention import Attention
+from .attention import Attention, draw_maps
 from .blocks import MLP, NORM_ORDERS, ActivationName, NormOrder
 from .drop_path import DropPath
 
@@ -78,3 +78,42 @@ class AttentionPool(nn.Module):
         y = F.scaled_dot_product_attention(q.expand(x.shape[0], -1, -1, -1), k, v)
         y = self.proj(y.transpose(1, 2).flatten(2))
         return (y + self.mlp(self.norm(y)))[:, 0]
+
+
+class ClassQueries(nn.Module):
+    """A learned query for every class looks at all tokens, and what it saw says whether the class is there.
+
+    Tokens [B, M, D] -> logits [B, C]. Of Query2Label (Liu et al. 2021, arXiv:2107.10834) and ML-Decoder (Ridnik et al.
+    2021, arXiv:2111.12933); attention among the queries is left out, which before they have looked at an image would
+    see the same for all images.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        embed_dim: int,
+        num_heads: int,
+        hidden_dim: int,
+        activation: ActivationName,
+        norm: Callable[[int], nn.Module],
+    ):
+        super().__init__()
+        self.queries = nn.Parameter(torch.empty(1, num_classes, embed_dim))
+        self.norm1, self.norm2, self.norm3 = norm(embed_dim), norm(embed_dim), norm(embed_dim)
+        self.attn = Attention(embed_dim, num_heads)
+        self.mlp = MLP(embed_dim, hidden_dim, activation)
+        self.weight = nn.Parameter(torch.zeros(num_classes, embed_dim))
+        self.bias = nn.Parameter(torch.zeros(num_classes))
+        nn.init.trunc_normal_(self.queries, std=0.02)
+        draw_maps(self)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.queries.expand(tokens.shape[0], -1, -1)
+        x = x + self.attn(self.norm1(x), context=tokens)
+        x = x + self.mlp(self.norm2(x))
+        return torch.einsum("bcd,cd->bc", self.norm3(x), self.weight) + self.bias
+
+    def seen(self, tokens: Tensor) -> Tensor:
+        """Return where every class's query looks, the mean of its heads, summing to 1: [B, C, M]."""
+        q, k, _ = self.attn.heads_across(self.norm1(self.queries), tokens)
+        return (q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5).softmax(-1).mean(1)

@@ -17,16 +17,17 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from .attention import Attention
+from .attention import draw_maps
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
-from .decoder import AttentionPool
+from .decoder import AttentionPool, ClassQueries
 from .interface import Structure
-from .mixers import LinearAttention, MixerName, mixer_of
+from .mixers import MixerName, mixer_of
 from .patch_dropout import PatchDropout
 from .positions import FIXED, PositionsName, check_proportions, fixed_positions
 from .resampling import resample_positions
 
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist", "map"]
+HeadName = Literal["linear", "queries"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Deviation = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -61,7 +62,12 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], toke
     "cls_dist": both_class_tokens,
     "map": everything,  # for a query that looks at them: decoder.AttentionPool
 }
-PLACES = ("pos_embed", "attn_pool.latent", ".frequencies")  # ends of names: learned, but no weights of a linear map
+PLACES = (
+    "pos_embed",
+    "attn_pool.latent",
+    ".frequencies",
+    "head.queries",
+)  # ends of names: learned, but no weights of a linear map
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
 
@@ -76,8 +82,8 @@ class VisionTransformer(nn.Module):
     the paper's is small beside the patches, and little data learns where a patch lies much sooner from a larger one.
 
     What it is made of: `positions`, learned, computed (positions.py), or within the attention (rotary.py); `norm_order`
-    of the blocks (blocks.py); and the `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the
-    patches alone.
+    of the blocks (blocks.py); the `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the
+    patches alone; and the `head`, linear behind a `pool`, or a query a class that looks at all tokens (decoder.py).
 
     Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
     token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
@@ -106,6 +112,7 @@ class VisionTransformer(nn.Module):
         activation: ActivationName = "gelu",
         norm_eps: Positive = 1e-6,
         pool: PoolName = "cls",
+        head: HeadName = "linear",
         norm_after_pool: bool = False,
         layer_scale: Scale = None,
         class_token: bool = True,
@@ -117,11 +124,14 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)
-        if pool not in ("mean", "map") and not class_token:
+        if head == "queries":
+            check_queries(pool, norm_after_pool, representation_size)
+        elif pool not in ("mean", "map") and not class_token:
             raise ValueError(f"pool {pool} needs class_token")
         self.patch_size = patch_size
         self.grid = (image_size[0] // patch_size, image_size[1] // patch_size)
-        self.pool = POOLS[pool]
+        seen = pool if head == "linear" else "all"  # of the tokens, by the head
+        self.pool = POOLS.get(seen, everything)
         norm = partial(nn.LayerNorm, eps=norm_eps)
         scale = nn.Identity if layer_scale is None else partial(LayerScale, initial=layer_scale)
 
@@ -143,31 +153,25 @@ class VisionTransformer(nn.Module):
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
         rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
-        queries = CLASS_TOKENS.get(pool) if mixer == "attention" else None
+        queries = CLASS_TOKENS.get(seen) if mixer == "attention" else None
         arguments = (embed_dim, mix, hidden_dim, activation, norm, scale, norm_order)
         blocks = [Block(*arguments, rate) for rate in rates[:-1]]
         self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=queries))
         self.norm = nn.Identity() if norm_after_pool or norm_order == "post" else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
-        looked_at = partial(AttentionPool, embed_dim, num_heads, hidden_dim, activation, norm)
-        self.attn_pool = looked_at() if pool == "map" else nn.Identity()
+        across = (embed_dim, num_heads, hidden_dim, activation, norm)
+        self.attn_pool = AttentionPool(*across) if seen == "map" else nn.Identity()
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
         self.pre_logits = representation(width, representation_size)
         width = representation_size or width
-        self.head = nn.Linear(width, num_classes) if num_classes else nn.Identity()
+        make_head = partial(nn.Linear, width) if head == "linear" else lambda count: ClassQueries(count, *across)
+        self.head = make_head(num_classes) if num_classes else nn.Identity()
         self.head_dist = nn.Linear(width, num_classes) if num_classes and pool == "cls_dist" else None
         self.initialize(position_std)
 
     def initialize(self, position_std: float) -> None:
         """Draw the paper's initial weights: Xavier in the blocks, normal positions, a head of zeros."""
-        for module in self.blocks.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
-        for module in self.blocks.modules():
-            if isinstance(module, Attention | LinearAttention):
-                for weight in module.qkv.weight.chunk(3):  # three matrices in one, drawn as three
-                    nn.init.xavier_uniform_(weight)
+        draw_maps(self.blocks)
         for name in self.prefix:
             nn.init.normal_(self.get_parameter(name), std=1e-6)
         if self.positions == "learned":
@@ -211,7 +215,7 @@ class VisionTransformer(nn.Module):
         return F.pad(positions, (0, 0, self.unplaced, 0))
 
     def features(self, images: Tensor) -> Tensor:
-        """Return what the head sees: [B, D], or [B, 2, D] of a distilled model."""
+        """Return what the head sees: [B, D], of a distilled model [B, 2, D], for queries all tokens [B, N, D]."""
         x = self.blocks(self.norm_pre(self.patch_dropout(self.embed(images))))  # [B, N, D]
         return self.pre_logits(self.fc_norm(self.attn_pool(self.pool(self.norm(x), self.num_prefix))))
 
@@ -254,6 +258,12 @@ def check_shape(
         raise ValueError(f"patch_size {patch_size} does not divide image_size {list(image_size)}")
     if embed_dim % num_heads:
         raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
+
+
+def check_queries(pool: str, norm_after_pool: bool, representation_size: int) -> None:
+    """Raise ValueError for what stands before a linear head, where queries look at all tokens."""
+    if pool == "cls_dist" or norm_after_pool or representation_size:
+        raise ValueError("head queries sees all tokens: no pool cls_dist, norm_after_pool or representation_size")
 
 
 def representation(width: int, size: int) -> nn.Module:

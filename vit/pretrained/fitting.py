@@ -24,6 +24,7 @@ CHANGEABLE = {
     "position_std",
     "patch_size",
     "pool",
+    "head",
     "representation_size",
 }
 
@@ -103,7 +104,7 @@ def load_into(module: nn.Module, weights: Weights, new_head: bool, classes: Sequ
     own = module.state_dict()
     heads = {name for name in own if name.startswith(head_prefixes(module))}
     if weights.num_classes and not new_head:
-        _check_head(max((len(own[name]) for name in heads), default=0), weights, classes)
+        _check_head({name: own[name] for name in heads}, head_prefixes(module), weights, classes)
         heads = set()
     attention = (
         {name for name in own if ATTENTION in name} if not any(ATTENTION in n for n in weights.tensors) else set()
@@ -180,8 +181,14 @@ def head_prefixes(module: nn.Module) -> tuple[str, ...]:
     return tuple(f"{name}." for name in structure_of(module).heads)
 
 
-def _check_head(count: int, weights: Weights, classes: Sequence[str] | None) -> None:
+def _check_head(
+    own: dict[str, Tensor], prefixes: tuple[str, ...], weights: Weights, classes: Sequence[str] | None
+) -> None:
     leave = "give leave to replace it: model.new_head=true (in Python new_head=True)"
+    if kinds := own.keys() ^ {name for name in weights.tensors if name.startswith(prefixes)}:
+        raise UserError(f"{weights.source} has a head of another kind than the model ({min(kinds)}); {leave}")
+    last = [f"{prefix}{part}" for prefix in prefixes for part in ("weight", "bias")]  # of a head of several parts
+    count = max((len(own[name]) for name in last if name in own), default=max(map(len, own.values()), default=0))
     if count != weights.num_classes:
         raise UserError(f"{weights.source} has a head of {weights.num_classes} classes, the model {count}; {leave}")
     if classes and weights.classes and tuple(classes) != weights.classes:
