@@ -15,7 +15,7 @@ from ..recipe.values import read_yaml
 from .plan import PlannedRun
 from .recipes import recipes_of
 
-OWN_IMAGES = ("folder", "csv")
+OWN_IMAGES = ("folder", "nested_folders", "csv")
 FEW_IMAGES = 5_000  # which of them train is a source of chance worth drawing anew
 
 

@@ -87,6 +87,11 @@ def features_of(module: nn.Module, images: Tensor) -> Tensor:
     return module.forward_head(module.forward_features(images), pre_logits=True)  # pyright: ignore[reportCallIssue]
 
 
+def takes_targets(module: nn.Module) -> bool:
+    """Return whether a module learns by (images, targets) -> (loss, logits), and not by a loss on its logits."""
+    return getattr(module, "takes_targets", False)
+
+
 def device_of(module: nn.Module) -> torch.device:
     """Return where a module computes: where its parameters lie, and the CPU for one without any."""
     return next((parameter.device for parameter in module.parameters()), torch.device("cpu"))

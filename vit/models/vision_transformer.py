@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -21,13 +21,14 @@ from .attention import draw_maps
 from .blocks import ActivationName, Block, LastBlock, LayerScale, NormOrder, PatchEmbedding
 from .decoder import AttentionPool, ClassQueries
 from .interface import Structure
+from .label_sequence import LabelSequence, words_of
 from .mixers import MixerName, mixer_of
 from .patch_dropout import PatchDropout
 from .positions import FIXED, PositionsName, check_proportions, fixed_positions
 from .resampling import resample_positions
 
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist", "map"]
-HeadName = Literal["linear", "queries"]
+HeadName = Literal["linear", "queries", "sequence"]
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Deviation = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -67,6 +68,7 @@ PLACES = (
     "attn_pool.latent",
     ".frequencies",
     "head.queries",
+    "head.places",
 )  # ends of names: learned, but no weights of a linear map
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
@@ -83,7 +85,8 @@ class VisionTransformer(nn.Module):
 
     What it is made of: `positions`, learned, computed (positions.py), or within the attention (rotary.py); `norm_order`
     of the blocks (blocks.py); the `mixer` of the tokens, attention or a rival (mixers.py), most of which mix the
-    patches alone; and the `head`, linear behind a `pool`, or a query a class that looks at all tokens (decoder.py).
+    patches alone; and the `head`: linear behind a `pool`; or looking at all tokens, by a query a class (decoder.py), or
+    for labels one after another (label_sequence.py), whose `label_paths` and `most_labels` training reads off the data.
 
     Where other families of weights differ: `activation` and `norm_eps`; `pool`, the patches' mean instead of the CLS
     token or beside it, or a distillation token with a head of its own; `norm_after_pool`; `layer_scale`, its initial
@@ -113,6 +116,8 @@ class VisionTransformer(nn.Module):
         norm_eps: Positive = 1e-6,
         pool: PoolName = "cls",
         head: HeadName = "linear",
+        label_paths: tuple[tuple[Count, ...], ...] | None = None,
+        most_labels: Annotated[int, Field(ge=1)] = 1,
         norm_after_pool: bool = False,
         layer_scale: Scale = None,
         class_token: bool = True,
@@ -124,8 +129,8 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)
-        if head == "queries":
-            check_queries(pool, norm_after_pool, representation_size)
+        if head != "linear":
+            check_head(head, pool, norm_after_pool, representation_size)
         elif pool not in ("mean", "map") and not class_token:
             raise ValueError(f"pool {pool} needs class_token")
         self.patch_size = patch_size
@@ -164,8 +169,12 @@ class VisionTransformer(nn.Module):
         width = embed_dim * 2 if pool == "cls_mean" else embed_dim
         self.pre_logits = representation(width, representation_size)
         width = representation_size or width
-        make_head = partial(nn.Linear, width) if head == "linear" else lambda count: ClassQueries(count, *across)
-        self.head = make_head(num_classes) if num_classes else nn.Identity()
+        heads: dict[HeadName, Callable[[], nn.Module]] = {
+            "linear": lambda: nn.Linear(width, num_classes),
+            "queries": lambda: ClassQueries(num_classes, *across),
+            "sequence": lambda: LabelSequence(words_of(label_paths, num_classes), most_labels, *across),
+        }
+        self.head = heads[head]() if num_classes else nn.Identity()
         self.head_dist = nn.Linear(width, num_classes) if num_classes and pool == "cls_dist" else None
         self.initialize(position_std)
 
@@ -226,8 +235,18 @@ class VisionTransformer(nn.Module):
         cls, dist = features.unbind(1)
         return (self.head(cls) + self.head_dist(dist)) / 2
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.classify(self.features(images))
+    @property
+    def takes_targets(self) -> bool:
+        """Whether it learns by being told the right labels, one after another, and makes the loss itself."""
+        return isinstance(self.head, LabelSequence) and self.head.most_labels > 1
+
+    def forward(self, images: Tensor, targets: Tensor | None = None) -> Any:
+        """Return logits [B, num_classes]; with the targets [B, num_classes], where it takes them, loss and logits."""
+        features = self.features(images)
+        if targets is None:
+            return self.classify(features)
+        assert isinstance(self.head, LabelSequence)
+        return self.head.forced(features, targets)
 
 
 @contextmanager
@@ -260,10 +279,10 @@ def check_shape(
         raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
 
 
-def check_queries(pool: str, norm_after_pool: bool, representation_size: int) -> None:
-    """Raise ValueError for what stands before a linear head, where queries look at all tokens."""
+def check_head(head: str, pool: str, norm_after_pool: bool, representation_size: int) -> None:
+    """Raise ValueError for what stands before a linear head, where another looks at all tokens."""
     if pool == "cls_dist" or norm_after_pool or representation_size:
-        raise ValueError("head queries sees all tokens: no pool cls_dist, norm_after_pool or representation_size")
+        raise ValueError(f"head {head} sees all tokens: no pool cls_dist, norm_after_pool or representation_size")
 
 
 def representation(width: int, size: int) -> nn.Module:

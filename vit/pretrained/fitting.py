@@ -25,6 +25,8 @@ CHANGEABLE = {
     "patch_size",
     "pool",
     "head",
+    "label_paths",
+    "most_labels",
     "representation_size",
 }
 
@@ -187,7 +189,7 @@ def _check_head(
     leave = "give leave to replace it: model.new_head=true (in Python new_head=True)"
     if kinds := own.keys() ^ {name for name in weights.tensors if name.startswith(prefixes)}:
         raise UserError(f"{weights.source} has a head of another kind than the model ({min(kinds)}); {leave}")
-    last = [f"{prefix}{part}" for prefix in prefixes for part in ("weight", "bias")]  # of a head of several parts
+    last = [f"{prefix}{part}" for prefix in prefixes for part in ("weight", "bias", "steps")]
     count = max((len(own[name]) for name in last if name in own), default=max(map(len, own.values()), default=0))
     if count != weights.num_classes:
         raise UserError(f"{weights.source} has a head of {weights.num_classes} classes, the model {count}; {leave}")

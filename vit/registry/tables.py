@@ -43,11 +43,14 @@ PUBLISHED = {  # timm's name of the weights that a name of ours stands for
 }
 
 LISTS = (".csv", ".tsv")  # endings of files that list images
-BY_PATH = ("folder", "csv", "shards")  # data sets that are nothing without a path
+BY_PATH = ("folder", "nested_folders", "csv", "shards")  # data sets that are nothing without a path
 
 DATASETS: Table = {
     "digits": Lazy("data.sources.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
     "folder": Lazy("data.sources.folders:folder", "your images: class folders, alone or below train/ val/ test/"),
+    "nested_folders": Lazy(
+        "data.sources.folders:nested_folders", "your images: class folders in class folders, as animal/dog/terrier"
+    ),
     "csv": Lazy(
         "data.sources.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"
     ),

@@ -34,15 +34,24 @@ def check_labels(recipe: Recipe, data: Dataset) -> None:
         if recipe.training.monitor in OF_SEVERAL:
             raise UserError(f"training.monitor={recipe.training.monitor} is for images of several labels")
         return
+    in_order = recipe.model.options.get("head") == "sequence"
+    loss = "cross_entropy" if in_order else "bce"  # of each next label; of every label
     needed = {
-        "training.loss=bce": recipe.training.loss == "bce",
+        f"training.loss={loss}": recipe.training.loss == loss,
         "data.sampling=uniform": recipe.data.sampling == "uniform",
         f"training.monitor={', '.join(OF_SEVERAL)} or validation_loss": recipe.training.monitor
         in ("auto", "validation_loss", *OF_SEVERAL),
     }
+    if in_order:  # whole labels are told, one after another, to the whole model
+        needed |= {
+            "mixing.mixup=0 and mixing.cutmix=0": not (recipe.mixing.mixup or recipe.mixing.cutmix),
+            "training.label_smoothing=0": not recipe.training.label_smoothing,
+            "training.class_weights=none": recipe.training.class_weights == "none",
+            "tuning.trainable other than head": recipe.tuning.trainable != "head",
+        }
     missing = [setting for setting, there in needed.items() if not there]
     if missing:
-        raise UserError(f"images of several labels need {'; '.join(missing)}")
+        raise UserError(f"images of several labels need {'; '.join(missing)}{' of a head sequence' * in_order}")
 
 
 def check_sizes(module: nn.Module, recipe: Recipe) -> None:

@@ -25,6 +25,7 @@ from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from . import features, tuning
 from .checks import check_labels, check_sizes, warn_of_post_norm
+from .label_words import words_of_labels
 from .memory import parts_for
 from .placement import Placement
 from .task import PrepareBatch
@@ -56,8 +57,9 @@ def make_model(recipe: Recipe, data: Dataset, weights: Weights | None) -> Model:
     """Build the recipe's model, with the weights in it."""
     check_labels(recipe, data)
     wanted, size = recipe.model, recipe.data.image_size
+    options = words_of_labels(wanted.options, data.classes, data.train.labels) | wanted.options
     module, architecture, start = assemble(
-        wanted.name, wanted.options, len(data.classes), size, weights, wanted.new_head, data.classes
+        wanted.name, options, len(data.classes), size, weights, wanted.new_head, data.classes
     )
     check_sizes(module, recipe)
     warn_of_post_norm(module, recipe)

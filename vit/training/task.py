@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from ..data.loading.loaders import Loaders
 from ..data.loading.order import Position
 from ..hardware.processes import Share
+from ..models.interface import takes_targets
 from ..randomness import derive_seed
 from ..recipe import Recipe
 from .loss import Loss
@@ -84,8 +85,11 @@ class Classification(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = self.prepare_batch(*batch)
-        logits = self.model(images).float()
-        loss = self.loss(logits, targets)
+        if takes_targets(self.model):
+            loss, logits = self.model(images, targets)
+        else:
+            logits = self.model(images).float()
+            loss = self.loss(logits, targets)
         self.sums.add(loss.detach(), logits.detach(), targets)
         return loss
 

@@ -35,6 +35,19 @@ def folder(*, path: str | None = None) -> Source:
 
     Raises UserError for a folder without two classes, for an empty class, and for classes that train does not have.
     """
+    return read_tree(path, nested=False)
+
+
+def nested_folders(*, path: str | None = None) -> Source:
+    """Return the images of nested class folders: every folder that holds images is a class, as animal/dog/terrier.
+
+    Raises UserError as `folder` does.
+    """
+    return read_tree(path, nested=True)
+
+
+def read_tree(path: str | None, nested: bool) -> Source:
+    """Return the images of class folders or, `nested`, of all folders that hold images themselves."""
     if path is None:
         raise UserError("data.path is missing: name the folder, for example data.path=photos")
     root = Path(path)
@@ -42,14 +55,14 @@ def folder(*, path: str | None = None) -> Source:
         raise UserError(f"data.path: there is no folder {root}")
     top = entries_of(root)
     places = split_places(root, top)
-    tree = Tree(root)
+    tree = Tree(root, nested)
     tree.pass_over("", top.passed_over)
     if places:
         found = {split: tree.class_folders(name) for split, name in places.items()}
         beside = [name for name in top.folders if name not in places.values()]
         tree.pass_over("", {name: _reason_against_folder(root, name, places) for name in beside})
     else:
-        found = {"train": {name: name for name in top.folders}}
+        found = {"train": tree.below_class_folders({name: name for name in top.folders})}
     tree.pass_over("", dict.fromkeys(top.images, OUTSIDE))
     _check_classes(root, places, top, found["train"])
     classes = in_order(found["train"])
@@ -66,8 +79,8 @@ OUTSIDE = "an image outside of the class folders"
 class Tree:
     """A folder of images that is being read, and what of it is passed over, by names that begin at its root."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, root: Path, nested: bool) -> None:
+        self.root, self.nested = root, nested
         self.passed_over: dict[str, str] = {}
 
     def pass_over(self, place: str, reasons: Mapping[str, str]) -> None:
@@ -77,7 +90,17 @@ class Tree:
         """Return the class folders of a split's folder, by class."""
         inside = entries_of(self.root / place)
         self.pass_over(place, inside.passed_over | dict.fromkeys(inside.images, OUTSIDE))
-        return {name: below(place, name) for name in inside.folders}
+        return self.below_class_folders({name: below(place, name) for name in inside.folders})
+
+    def below_class_folders(self, folders: dict[str, str]) -> dict[str, str]:
+        """Return the folders, by class; of nested ones those that hold images, by the ways from the first to them."""
+        if not self.nested:
+            return folders
+        found: dict[str, str] = {}
+        for name, place in folders.items():
+            inside = dict.fromkeys(image.rpartition("/")[0] for image in self.images_below(place))
+            found |= {name + folder.removeprefix(place): folder for folder in inside}
+        return found
 
     def images_of(
         self, split: str, folders: Mapping[str, str], classes: tuple[str, ...], places: Mapping[str, str]
@@ -90,13 +113,18 @@ class Tree:
         unknown = [name for name in folders if name not in numbers]
         if unknown:
             raise UserError(f"{where}: no such class in train: {', '.join(unknown)}{nearest(unknown[0], classes)}")
-        files = {name: self.images_below(place) for name, place in folders.items()}
+        files = {name: self.images_of_class(place) for name, place in folders.items()}
         empty = [name for name in folders if not files[name]]
         if empty and (split == "train" or len(empty) == len(folders)):
             raise UserError(self._no_image(where, empty, folders))
         ids = tuple(name for names in files.values() for name in names)
         labels = np.repeat([numbers[name] for name in files], [len(names) for names in files.values()])
         return Images(ids, labels.astype(np.int64), Files(self.root, ids))
+
+    def images_of_class(self, place: str) -> list[str]:
+        """Return the images of a class: those below its folder, or of nested classes those in it."""
+        found = self.images_below(place)
+        return [name for name in found if name.rpartition("/")[0] == place] if self.nested else found
 
     def images_below(self, place: str) -> list[str]:
         """Return the images of a folder, at any depth and behind links to folders too, but for those around them."""
