@@ -34,10 +34,11 @@ from vit.recipe.values import parse_overrides
 from vit.run_folder import RunFolder
 from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
+from vit.training.objectives import Objective
 from vit.training.optim import make_optimizer, make_schedule
 from vit.training.placement import place
 from vit.training.setup import make_learner, make_model
-from vit.training.task import Classification
+from vit.training.task import Task
 
 EPOCHS_A_TURN = 4  # the first of them uncounted
 
@@ -78,7 +79,9 @@ def ours(work: Work) -> float:
         engine = make_engine(work.recipe, run, placement, work.precision, 1, [], 0.0)
         watch = Stopwatch()
         engine.trainer.callbacks.append(watch)  # pyright: ignore[reportAttributeAccessIssue]
-        task = Classification(learner.module, work.recipe, work.loss(), learner.loaders, learner.prepare_batch, batches)
+        task = Task(
+            learner.module, work.recipe, Objective(work.loss()), learner.loaders, learner.prepare_batch, batches
+        )
         fit(engine.trainer, task.train(), run, None)
     return watch.seconds
 

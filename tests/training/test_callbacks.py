@@ -8,8 +8,8 @@ from vit.data.loading.loaders import Loaders
 from vit.progress import clock
 from vit.recipe import load_recipe
 from vit.training.averaging import ExponentialMovingAverage
-from vit.training.loss import Loss
-from vit.training.task import Classification
+from vit.training.objectives import objective_of
+from vit.training.task import Task
 
 DECAY = 0.5
 STEPS = 5
@@ -35,8 +35,8 @@ def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=4 // parts)
     loaders = Loaders("none", lambda *_: batches, lambda *_: batches)
     one_hot = lambda x, y: (x, nn.functional.one_hot(y, 2).float())  # noqa: E731
-    loss = Loss(recipe.training, 2, labels.numpy())
-    task = Classification(model, recipe, loss, loaders, one_hot, STEPS)
+    objective = objective_of(model, recipe.training, 2, labels.numpy())
+    task = Task(model, recipe, objective, loaders, one_hot, STEPS)
     watch = Watch()
     trainer = L.Trainer(
         max_epochs=1,

@@ -1,13 +1,15 @@
 """The range test: what it does at each learning rate, and what it makes of the losses."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vit.training.lr_range_test import course, range_test, suggested
+from vit.training.objectives import Step
 
 LRS = np.geomspace(1e-6, 10, 100)
 
@@ -38,6 +40,16 @@ def test_the_course_keeps_constants_and_removes_scatter() -> None:
     assert course(noisy).std() < 0.4
 
 
+def told(loss: Callable[[Tensor], Tensor]) -> Step:
+    """Return the step that a loss on the outputs makes."""
+
+    def step(module: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        out = module(inputs)
+        return loss(out), out
+
+    return step
+
+
 def test_each_step_is_taken_at_its_learning_rate_and_groups_keep_their_ratio() -> None:
     """One weight, one input of 1: SGD moves it by the learning rate times the gradient -1."""
     module = nn.Sequential(nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False))
@@ -47,7 +59,7 @@ def test_each_step_is_taken_at_its_learning_rate_and_groups_keep_their_ratio() -
     one = torch.ones(1, 1)
     steps = [[(one, one)]] * 3
     found = range_test(
-        module, steps, lambda out, _: 5 - out.sum(), optimizer, np.array([0.1, 0.2, 0.4]), "cpu", None, None
+        module, steps, told(lambda out: 5 - out.sum()), optimizer, np.array([0.1, 0.2, 0.4]), "cpu", None, None
     )
     assert found == pytest.approx([5, 4.95, 4.85])
     assert module[0].weight.item() == pytest.approx(0.35)
@@ -58,7 +70,7 @@ def test_parts_of_a_step_are_its_mean_and_clipped_together() -> None:
     nn.init.zeros_(module.weight)
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
     parts = [(torch.tensor([[x]]), torch.zeros(1, 1)) for x in (1.0, 3.0)]
-    range_test(module, [parts], lambda out, _: -out.sum(), optimizer, np.array([1.0]), "cpu", None, clip_norm=0.5)
+    range_test(module, [parts], told(lambda out: -out.sum()), optimizer, np.array([1.0]), "cpu", None, clip_norm=0.5)
     assert module.weight.item() == pytest.approx(0.5)  # of a gradient of 2
 
 
@@ -68,6 +80,6 @@ def test_it_ends_where_the_loss_breaks(last: float) -> None:
     module = nn.Linear(1, 1)
     optimizer = torch.optim.SGD(module.parameters(), lr=1.0)
     steps = [[(torch.ones(1, 1), torch.ones(1, 1))]] * 4
-    loss = lambda out, _: out.sum() * 0 + next(values)  # noqa: E731
-    found = range_test(module, steps, loss, optimizer, np.full(4, 0.1), "cpu", None, None)
+    step = told(lambda out: out.sum() * 0 + next(values))
+    found = range_test(module, steps, step, optimizer, np.full(4, 0.1), "cpu", None, None)
     assert found.tolist() == [2.0, 1.0] + [100.0] * (last == 100.0)

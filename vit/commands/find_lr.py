@@ -56,7 +56,7 @@ def find_lr(
     losses = range_test(
         trial.module,
         steps_of(trial, steps),
-        trial.loss,
+        trial.objective,
         trial.optimizer,
         lrs,
         trial.device,

@@ -17,7 +17,7 @@ from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
 from .data_stalls import DataStalls
 from .scores import WORDS, main_score
-from .task import Classification
+from .task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RunRecord(Callback):
         self.train_seconds += self._since_mark(now)
         self._begin(now)
 
-    def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, task: Task) -> None:
         progress = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
@@ -126,7 +126,7 @@ class TrainingProgress(Callback):
             steps = int(trainer.estimated_stepping_batches)
             self.bar.add_task("training", total=steps, completed=trainer.global_step)
 
-    def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: Task, outputs, batch, batch_idx: int) -> None:
         if self.bar:
             self.bar.update(self.bar.task_ids[0], completed=trainer.global_step)
         elif time.perf_counter() - self._last_line >= PLAIN_LINE_WITHIN_EPOCH_SECONDS:
@@ -135,7 +135,7 @@ class TrainingProgress(Callback):
             line = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  {done}  {self._rate():,.0f} images/s"
             logger.info(f"{line}  {clock(self._seconds_left(trainer))} left")
 
-    def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, task: Task) -> None:
         line = self._line(trainer, task.scores)
         if self.bar:
             self.bar.update(self.bar.task_ids[0], description=line)

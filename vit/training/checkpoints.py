@@ -21,7 +21,7 @@ from .nonfinite import NonFiniteGuard
 from .scores import main_score
 from .sharding import any_process, whole
 from .signals import StopSignals
-from .task import Classification
+from .task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class LastCheckpoint(Callback):
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self.signals.listen()
 
-    def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: Task, outputs, batch, batch_idx: int) -> None:
         in_a_step = (batch_idx + 1) % trainer.accumulate_grad_batches
         if in_a_step or trainer.is_last_batch:  # at an epoch's end, its validation belongs to it
             return
@@ -81,7 +81,7 @@ class LastCheckpoint(Callback):
     def on_validation_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         self._check_there(trainer)  # before anybody writes of this epoch
 
-    def on_train_epoch_end(self, trainer: L.Trainer, task: Classification) -> None:
+    def on_train_epoch_end(self, trainer: L.Trainer, task: Task) -> None:
         stop, due = any_process(trainer, self.signals.received, self._is_due())
         ended = trainer.should_stop or trainer.current_epoch + 1 == trainer.max_epochs
         self._save_or_stop(trainer, task, stop and not ended, due or ended, must=ended)
@@ -101,15 +101,13 @@ class LastCheckpoint(Callback):
         least = max(self.every_seconds, self._took / MOST_OF_THE_TIME) if self.every_seconds else 0.0
         return time.perf_counter() - self._saved >= least
 
-    def _save_or_stop(
-        self, trainer: L.Trainer, task: Classification, stop: bool, due: bool, must: bool = False
-    ) -> None:
+    def _save_or_stop(self, trainer: L.Trainer, task: Task, stop: bool, due: bool, must: bool = False) -> None:
         if stop or due:
             self._save(trainer, task, must or stop)
         if stop:
             raise Interrupted(self.run.path)
 
-    def _save(self, trainer: L.Trainer, task: Classification, must: bool) -> None:
+    def _save(self, trainer: L.Trainer, task: Task, must: bool) -> None:
         start = time.perf_counter()
         self._check_there(trainer)
         self.guard.check(trainer, task, at_weights=True)
@@ -139,7 +137,7 @@ class KeptWeights(Callback):
     def on_train_start(self, trainer: L.Trainer, task: L.LightningModule) -> None:
         trainer.should_stop = self._is_patience_over()
 
-    def on_validation_end(self, trainer: L.Trainer, task: Classification) -> None:
+    def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:
         monitor = f"validation_{main_score(task.scores)}" if self.monitor == "auto" else self.monitor
         value = self.sign * task.scores[monitor]
         self.epochs = trainer.current_epoch + 1
@@ -166,12 +164,12 @@ class GatheredWeights(Callback):
         self.path = path
         self.last_of_all = training.keep == "last"
 
-    def on_fit_end(self, trainer: L.Trainer, task: Classification) -> None:
+    def on_fit_end(self, trainer: L.Trainer, task: Task) -> None:
         if self.last_of_all and trainer.strategy.restore_checkpoint_after_setup:  # a strategy that divides weights
             write_weights(self.path, trainer, task)
 
 
-def write_weights(path: Path, trainer: L.Trainer, task: Classification) -> None:
+def write_weights(path: Path, trainer: L.Trainer, task: Task) -> None:
     """Write the model's weights, whole, from the first process; every process must ask."""
     weights: dict[str, Tensor] = {name: whole(t.detach()).cpu() for name, t in task.model.state_dict().items()}
     if trainer.is_global_zero:

@@ -30,7 +30,7 @@ from .memory import out_of_memory_message
 from .nonfinite import NonFiniteGuard
 from .placement import Placement
 from .resuming import WITHOUT_IT
-from .task import Classification
+from .task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ def environment_plugins() -> list[Any]:
     return [SLURMEnvironment(auto_requeue=False)] if processes.started_by_slurm() else []
 
 
-def fit(trainer: L.Trainer, task: Classification, run: RunFolder, start: Path | None) -> None:
+def fit(trainer: L.Trainer, task: Task, run: RunFolder, start: Path | None) -> None:
     """Train to the end, from a checkpoint where one is given; raises Interrupted when interrupted."""
     if torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()  # what was measured before is no part of the training

@@ -4,15 +4,16 @@ The range test of Smith 2017 (arXiv:1506.01186), with learning rates that grow e
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from itertools import islice
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter1d
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer
 
+from .objectives import Step
 from .trial_steps import Batch, take_step
 
 AROUND = 3.0  # steps, the deviation of the mean around a loss
@@ -22,7 +23,7 @@ BROKEN = 4.0  # times the lowest loss: it will not come back
 def range_test(
     module: nn.Module,
     batches: Iterable[list[Batch]],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    objective: Step,
     optimizer: Optimizer,
     lrs: np.ndarray,
     device: str,
@@ -40,7 +41,7 @@ def range_test(
     for lr, parts in zip(lrs, islice(batches, len(lrs)), strict=True):
         for group, share in zip(optimizer.param_groups, shares, strict=True):
             group["lr"] = float(lr) * share / highest
-        losses.append(take_step(module, parts, loss, optimizer, scaler, device, autocast_type, clip_norm))
+        losses.append(take_step(module, parts, objective, optimizer, scaler, device, autocast_type, clip_norm))
         if not math.isfinite(losses[-1]) or losses[-1] > BROKEN * min(losses):
             break
     return np.array([value for value in losses if math.isfinite(value)])

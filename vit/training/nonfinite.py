@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..files import write_json
 from ..recipe import Recipe
 from .sharding import any_process
-from .task import Classification
+from .task import Task
 
 BATCHES_BETWEEN_LOOKS = {"cpu": 1, "cuda": 25}  # a look makes the processor wait for the GPU
 FILES_SHOWN = 5
@@ -46,13 +46,13 @@ class NonFiniteGuard(Callback):
     def on_train_batch_start(self, trainer: L.Trainer, task: L.LightningModule, batch, batch_idx: int) -> None:
         self._lr = max(group["lr"] for group in trainer.optimizers[0].param_groups)
 
-    def on_train_batch_end(self, trainer: L.Trainer, task: Classification, outputs, batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, trainer: L.Trainer, task: Task, outputs, batch, batch_idx: int) -> None:
         self._latest = (batch_idx, self._lr)
         self._losses.append((*self._latest, outputs["loss"].detach()))
         if len(self._losses) >= BATCHES_BETWEEN_LOOKS[task.device.type] or trainer.is_last_batch:
             self.check(trainer, task)
 
-    def check(self, trainer: L.Trainer, task: Classification, at_weights: bool = False) -> None:
+    def check(self, trainer: L.Trainer, task: Task, at_weights: bool = False) -> None:
         """Raise UserError, in every process, if any has met a loss that is not finite."""
         found = self._first_bad_loss(trainer)
         if at_weights and found is None and not all(p.detach().isfinite().all() for p in task.parameters()):

@@ -35,11 +35,11 @@ from .checkpoints import not_written
 from .checks import check_batches_of_one, check_optimizer
 from .compiling import check_compiler
 from .engine import Engine, fit, make_engine, seed_generators_of_all
-from .loss import Loss
+from .objectives import objective_of
 from .placement import Placement, check_together, place
 from .scores import WORDS, main_score
 from .setup import Learner, find_parts, make_learner, make_model, read_weights
-from .task import Classification
+from .task import Task
 
 logger = logging.getLogger(__name__)
 
@@ -140,25 +140,23 @@ def log_beginning(model: Model, data: Dataset, where: str) -> None:
     logger.info(where)
 
 
-def fit_prepared(p: Prepared) -> tuple[Engine, Classification]:
+def fit_prepared(p: Prepared) -> tuple[Engine, Task]:
     """Begin the run's folder and train to the end."""
     if p.images:
         remove_unfinished(p.run.path)
         begin_folder(p.run, p.recipe, p.data, p.images)
     loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
     engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
-    loss = Loss(p.recipe.training, len(p.data.classes), p.data.train.labels)
     learner = p.learner
-    task = Classification(
-        learner.module, p.recipe, loss, learner.loaders, learner.prepare_batch, p.steps_per_epoch
-    ).train()
+    objective = objective_of(learner.module, p.recipe.training, len(p.data.classes), p.data.train.labels)
+    task = Task(learner.module, p.recipe, objective, learner.loaders, learner.prepare_batch, p.steps_per_epoch).train()
     if p.recipe.training.compile:
         learner.module.compile()
     fit(engine.trainer, task, p.run, p.run.last_checkpoint if p.continues else None)
     return engine, task
 
 
-def conclude(p: Prepared, engine: Engine, task: Classification) -> None:
+def conclude(p: Prepared, engine: Engine, task: Task) -> None:
     """Write what the run ends with, and log what comes next."""
     described = summary(p, engine)
     write_results(p.run, finished(p), engine.record.rows, described)

@@ -13,20 +13,18 @@ from torch.utils.data import DataLoader
 from ..data.loading.loaders import Loaders
 from ..data.loading.order import Position
 from ..hardware.processes import Share
-from ..models.interface import takes_targets
 from ..randomness import derive_seed
 from ..recipe import Recipe
-from .loss import Loss
+from .objectives import Objective
 from .optim import make_optimizer, make_schedule
-from .scores import make_sums
 from .sharding import average_statistics, shard
 from .tuning import keep_frozen_statistics
 
 PrepareBatch = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-class Classification(L.LightningModule):
-    """A loss on a model's logits, with the recipe's optimizer and schedule, from any step on.
+class Task(L.LightningModule):
+    """An objective of a model, with the recipe's optimizer and schedule, from any step on.
 
     `prepare_batch` turns a loader's uint8 images [B, 3, H, W] and labels [B] or [B, num_classes], on the device,
     into the model's input and targets [B, num_classes].
@@ -36,7 +34,7 @@ class Classification(L.LightningModule):
         self,
         model: nn.Module,
         recipe: Recipe,
-        loss: Loss,
+        objective: Objective,
         loaders: Loaders,
         prepare_batch: PrepareBatch,
         steps_per_epoch: int,
@@ -44,19 +42,19 @@ class Classification(L.LightningModule):
         super().__init__()
         self.model = model
         self.recipe = recipe
-        self.loss = loss
+        self.objective = objective
         self.loaders = loaders
         self.prepare_batch = prepare_batch
         self.steps_per_epoch = steps_per_epoch
         self.position = Position()  # where the first batch of this process lies
-        self.sums, self.validation_sums = make_sums(loss.num_classes, loss.multilabel)
+        self.sums, self.validation_sums = objective.make_sums()
         self.scores: dict[str, float] = {}  # of the last epoch: {train,validation}_{loss,top1}, ...
 
     @property
     def share(self) -> Share:
         return Share(self.trainer.global_rank, self.trainer.world_size)
 
-    def train(self, mode: bool = True) -> "Classification":
+    def train(self, mode: bool = True) -> "Task":
         super().train(mode)
         keep_frozen_statistics(self.model)
         return self
@@ -85,11 +83,7 @@ class Classification(L.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = self.prepare_batch(*batch)
-        if takes_targets(self.model):
-            loss, logits = self.model(images, targets)
-        else:
-            logits = self.model(images).float()
-            loss = self.loss(logits, targets)
+        loss, logits = self.objective(self.model, images, targets)
         self.sums.add(loss.detach(), logits.detach(), targets)
         return loss
 

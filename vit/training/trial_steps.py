@@ -1,6 +1,6 @@
 """Steps of a recipe's training outside of a training: nothing is written, and nobody waits for an epoch to end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -17,7 +17,7 @@ from ..kernels.choose import choose_kernels
 from ..model import Model
 from ..recipe import Recipe
 from .checks import check_batches_of_one, check_optimizer
-from .loss import Loss
+from .objectives import Step, objective_of
 from .optim import make_optimizer
 from .placement import Placement
 from .setup import Learner, find_parts, make_learner, make_model, read_weights
@@ -34,7 +34,7 @@ class Trial:
     model: Model
     learner: Learner
     module: nn.Module
-    loss: Callable[[Tensor, Tensor], Tensor]
+    objective: Step
     optimizer: Optimizer
     scaler: Any
     parts: int
@@ -53,14 +53,14 @@ class Trial:
         """Take one step on its parts and return the loss before it."""
         clip_norm = self.recipe.training.clip_norm
         return take_step(
-            self.module, parts, self.loss, self.optimizer, self.scaler, self.device, self.autocast_type, clip_norm
+            self.module, parts, self.objective, self.optimizer, self.scaler, self.device, self.autocast_type, clip_norm
         )
 
 
 def take_step(
     module: nn.Module,
     parts: Sequence[Batch],
-    loss: Callable[[Tensor, Tensor], Tensor],
+    objective: Step,
     optimizer: Optimizer,
     scaler: Any,
     device: str,
@@ -71,8 +71,8 @@ def take_step(
     total = 0.0
     for inputs, targets in parts:
         with torch.autocast(device, autocast_type, enabled=autocast_type is not None):
-            logits = module(inputs)
-        value = loss(logits.float(), targets) / len(parts)
+            loss, _ = objective(module, inputs, targets)
+        value = loss / len(parts)
         scaler.scale(value).backward()
         total += float(value.detach())
     if clip_norm is not None:
@@ -104,7 +104,7 @@ def make_trial(recipe: Recipe, data: Dataset) -> Trial:
         model=model,
         learner=learner,
         module=module,
-        loss=Loss(recipe.training, len(data.classes), data.train.labels).to(device),
+        objective=objective_of(module, recipe.training, len(data.classes), data.train.labels).to(device),
         optimizer=make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16"),
         scaler=torch.amp.GradScaler(device, enabled=precision == "fp16"),
         parts=parts,
