@@ -71,7 +71,7 @@ def test_light_verbs_import_no_torch(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["trian", "digits_vit"], "Did you mean 'train'?"),
+        (["trian", "digits_vit"], "Did you mean 'train'"),
         (["train"], "Missing argument 'RECIPE'"),
         (["train", "digits_vitt"], "did you mean digits_vit?"),
         (["train", "digits_vit", "epochs"], "an override is KEY=VALUE"),

@@ -46,7 +46,7 @@ def test_the_wheel_carries_recipes_and_templates(tmp_path: Path) -> None:
 
 def test_the_readme_names_verbs_and_recipes_that_exist() -> None:
     verbs = {"train", "evaluate", "predict", "compare", "check", "models", "recipes", "finetune", "export"}
-    verbs |= {"find-lr", "bench", "explain", "demo", "serve"}
+    verbs |= {"find-lr", "bench", "explain", "demo", "serve", "pretrain"}
     assert set(re.findall(r"\bvit ([a-z-]+)\b", "\n".join(re.findall(r"`vit [^`]*`|^vit .*$", README, re.M)))) <= verbs
     for command in re.findall(r"^vit (?:train|compare) (\w+) ", README, re.M):
         assert command in (*recipes.shipped_names(), "photos")  # a folder, as the README calls one of the reader's

@@ -44,7 +44,7 @@ def test_a_recipe_builds_its_transforms(name: str) -> None:
 def test_a_recipe_opens_with_what_it_is(name: str) -> None:
     lines = recipes.find(name).read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("# ")
-    command = "compare" if name in COMPARISONS else "train"
+    command = "compare" if name in COMPARISONS else "pretrain" if load_recipe(name).pretraining else "train"
     assert lines[1].startswith(f"#   vit {command} {name}")
 
 

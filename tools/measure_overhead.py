@@ -34,7 +34,7 @@ from vit.recipe.values import parse_overrides
 from vit.run_folder import RunFolder
 from vit.training.engine import fit, make_engine
 from vit.training.loss import Loss
-from vit.training.objectives import Objective
+from vit.training.objectives import ByLogits
 from vit.training.optim import make_optimizer, make_schedule
 from vit.training.placement import place
 from vit.training.setup import make_learner, make_model
@@ -79,9 +79,7 @@ def ours(work: Work) -> float:
         engine = make_engine(work.recipe, run, placement, work.precision, 1, [], 0.0)
         watch = Stopwatch()
         engine.trainer.callbacks.append(watch)  # pyright: ignore[reportAttributeAccessIssue]
-        task = Task(
-            learner.module, work.recipe, Objective(work.loss()), learner.loaders, learner.prepare_batch, batches
-        )
+        task = Task(learner.module, work.recipe, ByLogits(work.loss()), learner.loaders, learner.prepare_batch, batches)
         fit(engine.trainer, task.train(), run, None)
     return watch.seconds
 

@@ -20,6 +20,7 @@ from vit.files import write_text
 from vit.recipe import Comparison, Recipe
 from vit.recipe.documented import Key, Schema, keys_of, options_keys
 from vit.recipe.schema import comparison_schema, recipe_schema
+from vit.recipe.types import without_none
 from vit.registry import DATASETS, MODELS, PUBLISHED, REQUIRED, SUPPLIED, TRANSFORMS, Lazy, Table, timm_options
 
 SCHEMAS = Path(__file__).parent.parent / "recipes" / "schema"
@@ -56,7 +57,7 @@ def sections() -> Iterator[str]:
         if key.schema:  # no section: a list of transforms
             yield f"### {key.name}\n\n{table_of([key])}\n\nThe transforms are listed [below](#transforms)."
         else:
-            keys = keys_of(Recipe.__annotations__[key.name], leave_out={"options"})
+            keys = keys_of(without_none(Recipe.__annotations__[key.name]), leave_out={"options"})
             yield f"### {key.name}\n\n{key.meaning}\n\n{table_of(keys)}"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .commands.export import export
     from .commands.finetune import finetune
     from .commands.models import list_models
+    from .commands.pretrain import pretrain
     from .commands.serve import application, serve
     from .commands.train import train
     from .errors import UserError
@@ -33,6 +34,7 @@ __all__ = [
     "finetune",
     "list_models",
     "load",
+    "pretrain",
     "serve",
     "train",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "finetune": "vit.commands.finetune",
     "list_models": "vit.commands.models",
     "load": "vit.model",
+    "pretrain": "vit.commands.pretrain",
     "serve": "vit.commands.serve",
     "train": "vit.commands.train",
 }

@@ -31,7 +31,7 @@ from .pretrained import sources
 from .pretrained.class_names import synonyms
 from .pretrained.fitting import built, load_into, options_for
 from .pretrained.header import FORMAT_VERSION
-from .pretrained.start import Start
+from .pretrained.start import LearnedWithoutLabels, Start
 from .pretrained.weights import Weights
 from .probabilities import Output, probabilities
 from .recipe import Recipe, parse
@@ -65,7 +65,7 @@ class Model:
 
     A published model without named classes has `classes` of no length: its outputs are features or an embedding. One
     that was not trained here has no `recipe`. `start` tells of weights from elsewhere; None: it began from nothing, or
-    is a file of this package.
+    is a file of this package. `pretraining` tells what it learned from without labels; None: nothing.
     """
 
     module: nn.Module
@@ -75,6 +75,7 @@ class Model:
     output: Output = "softmax"
     recipe: Recipe | None = None
     start: Start | None = None
+    pretraining: LearnedWithoutLabels | None = None
     source: str = "this model"  # as messages call it
 
     @cached_property
@@ -162,6 +163,7 @@ class Model:
             "preprocessing": asdict(self.preprocessing),
             "output": self.output,
             "recipe": self.recipe.to_dict() if self.recipe else None,
+            "pretraining": asdict(self.pretraining) if self.pretraining else None,
         }
         return json.dumps(facts)
 

@@ -35,7 +35,7 @@ def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=4 // parts)
     loaders = Loaders("none", lambda *_: batches, lambda *_: batches)
     one_hot = lambda x, y: (x, nn.functional.one_hot(y, 2).float())  # noqa: E731
-    objective = objective_of(model, recipe.training, 2, labels.numpy())
+    objective = objective_of(model, recipe, 2, labels.numpy())
     task = Task(model, recipe, objective, loaders, one_hot, STEPS)
     watch = Watch()
     trainer = L.Trainer(

@@ -11,7 +11,7 @@ from ..folder_lock import refuse_at_work
 from ..hardware import processes
 from ..messages import print_result
 from ..places import expanded
-from ..recipe import load_recipe
+from ..recipe import check_learns_labels, load_recipe
 from . import bench
 
 app = typer.Typer(
@@ -39,7 +39,7 @@ def print_once(result: object) -> None:
 
 def check_recipe(recipe: str, overrides: dict[str, Any], out: Path | None = None) -> None:
     """Raise UserError for a recipe that cannot be, and for a folder in which a run is at work, without torch."""
-    load_recipe(recipe, overrides)
+    check_learns_labels(load_recipe(recipe, overrides), recipe)
     if out is not None:
         refuse_at_work(expanded(out))
 

@@ -1,4 +1,4 @@
-"""The verbs before and of a training: check, find-lr, train, finetune."""
+"""The verbs before and of a training: check, find-lr, train, pretrain, finetune."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from ..errors import UserError
 from ..messages import print_result
-from ..recipe import is_data
+from ..recipe import check_learns_without, is_data, load_recipe, names_data
 from ..recipe.values import parse_overrides
 from .app import app, check_recipe, check_resumed, print_once
 from .arguments import MODEL_HELP, Out, Settings, importing
@@ -27,6 +27,24 @@ def train(
         from ..commands import train as command
 
     print_once(command.train(recipe, out=out, overrides=overrides, resume=resume).path)
+
+
+@app.command()
+def pretrain(
+    source: Annotated[str, typer.Argument(metavar="DATA|RECIPE", help="images, or a recipe of `vit recipes`")],
+    settings: Settings = None,
+    out: Out = None,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the run in --out")] = False,
+) -> None:
+    """Learn from images without their labels; writes a run folder to fine-tune from."""
+    overrides = parse_overrides(settings or [])
+    if not names_data(source):
+        check_learns_without(load_recipe(source, overrides), source)
+    check_resumed(resume, out)
+    with importing():
+        from ..commands import pretrain as command
+
+    print_once(command.pretrain(source, out=out, overrides=overrides, resume=resume).path)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..folder_lock import at_work
-from ..recipe import Recipe, load_recipe
+from ..recipe import Recipe, check_learns_labels, load_recipe
 from ..run_folder import RunFolder, new_folder
 from ..training.run import run_training
 
@@ -27,6 +27,7 @@ def train(
     """
     name = Path(recipe).stem if isinstance(recipe, str | Path) else recipe.model.name
     recipe = load_recipe(recipe, overrides)
+    check_learns_labels(recipe, name)
     run = RunFolder(new_folder(out, "runs", name))
     with at_work(run.path):
         return run_training(run, recipe, resume=resume, quiet=quiet)

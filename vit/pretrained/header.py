@@ -16,7 +16,9 @@ from ..probabilities import Output
 from ..registry import MODELS, SUPPLIED, timm_options
 from ..registry.table import check_options, lines_of
 
-FORMAT_VERSION = 3  # of the model file; since 2 its architecture's options are complete, since 3 it says its output
+# Of the model file; since 2 its architecture's options are complete, since 3 it says its output, since 4 what it
+# learned without labels.
+FORMAT_VERSION = 4
 MOST_PIXELS = 2**26  # of an image as the model takes it, and as it is resized before its crop
 USUAL_SIZE = 1_024  # of timm's options that no tensor shows: pixels of windows and images, and the like
 
@@ -55,8 +57,16 @@ class ArchitecturePart(Part):
     num_classes: Annotated[StrictInt, Field(ge=0, lt=2**31)]  # 0: features
 
 
+class PretrainingPart(Part):
+    method: str
+    images: Count
+    epochs: Count
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    images_digest: str
+
+
 class Header(Part):
-    """The header of a model file, formats 1 to 3."""
+    """The header of a model file, formats 1 to 4."""
 
     format_version: Annotated[StrictInt, Field(ge=1)]
     architecture: ArchitecturePart
@@ -64,6 +74,7 @@ class Header(Part):
     preprocessing: PreprocessingPart
     output: Output | None = None  # of formats 1 and 2
     recipe: dict[str, Any] | None  # None: it was not trained here
+    pretraining: PretrainingPart | None = None  # None: it learned labels, or nothing
 
 
 def read(text: str, path: object) -> Header:

@@ -13,6 +13,7 @@ from ..run_folder import RunFolder
 from . import configurations, families, files, header, hub, timm_models, unwrapping
 from .families import WeightsFile
 from .layouts import Tensors
+from .start import LearnedWithoutLabels
 from .weights import Weights
 
 KINDS = (
@@ -133,9 +134,12 @@ def _own(path: Path, tensors: Tensors, text: str) -> Weights:
         options["stem"] = "7x7" if tensors["conv1.weight"].shape[-1:] == (7,) else "3x3"
     if name in MODELS and "pos_embed" in tensors and options.get("patch_size", 0) > 0:
         grid = tuple(side // options["patch_size"] for side in preprocessing.image_size)
+    seen = LearnedWithoutLabels(**dict(found.pretraining)) if found.pretraining else None
     return Weights(
         source=str(path),
         family="vit",
+        notes=(seen.in_words(),) if seen else (),
+        pretraining=seen,
         architecture=name,
         options=options,
         tensors=tensors,

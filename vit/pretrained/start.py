@@ -2,6 +2,23 @@
 
 from dataclasses import dataclass
 
+from ..progress import clock
+
+
+@dataclass(frozen=True)
+class LearnedWithoutLabels:
+    """What a model learned from without labels, and what that took; `images_digest` stands for the images."""
+
+    method: str
+    images: int
+    epochs: int
+    seconds: float
+    images_digest: str
+
+    def in_words(self) -> str:
+        took = f"{self.images:,} images, {self.epochs} epochs, {clock(self.seconds)}"
+        return f"learned without labels ({self.method}; {took})"
+
 
 @dataclass(frozen=True)
 class Start:

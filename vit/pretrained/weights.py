@@ -10,6 +10,7 @@ from ..data.preprocessing import Preprocessing
 from ..errors import UserError
 from ..models.resampling import resample_patches, resample_positions
 from ..probabilities import Output
+from .start import LearnedWithoutLabels
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Weights:
     timm_name: str | None = None  # timm/<name> of the model that ours stands for
     recipe: Mapping[str, Any] | None = None  # of a model file of this package
     output: Output = "softmax"
+    pretraining: LearnedWithoutLabels | None = None
 
     def prepared(self, **changes: Any) -> "Weights":
         """Return the weights with other facts of preprocessing."""

@@ -2,6 +2,8 @@
 
 from .comparison import MARGIN, Comparison
 from .reading import (
+    check_learns_labels,
+    check_learns_without,
     find,
     is_comparison,
     is_data,
@@ -23,6 +25,7 @@ from .sections import (
     Mixing,
     Model,
     Optimizer,
+    Pretraining,
     Recipe,
     Schedule,
     Training,
@@ -39,10 +42,13 @@ __all__ = [
     "Mixing",
     "Model",
     "Optimizer",
+    "Pretraining",
     "Recipe",
     "Schedule",
     "Training",
     "Tuning",
+    "check_learns_labels",
+    "check_learns_without",
     "find",
     "is_comparison",
     "is_data",

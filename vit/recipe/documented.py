@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from ..registry import REQUIRED
 from ..registry.table import options_of
-from .types import Unit
+from .types import Unit, without_none
 
 Schema = dict[str, Any]
 # Of a bound that stands behind a validator pydantic tells its own name, which JSON Schema does not know.
@@ -36,8 +36,9 @@ def keys_of(section: type, leave_out: Collection[str] = ()) -> list[Key]:
     """Return the keys of a section in their order; a section's own keys are not among those of what holds it."""
     told = meanings(section)
     return [
-        Key(f.name, _schema(f.type), _default(f), unit_of(f.type), told.get(f.name, _summary(f.type)))
+        Key(f.name, _schema(kind), _default(f), unit_of(kind), told.get(f.name, _summary(kind)))
         for f in fields(section)
+        for kind in [without_none(f.type)]
         if f.name not in leave_out
     ]
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from ..errors import nearest
 from ..registry import DATASETS, MODELS, SUPPLIED, TRANSFORMS, timm_options
 from ..registry.table import check_options, named_options, plain, shown
+from .types import without_none
 
 
 def schema_mistakes(cls: type, error: ValidationError) -> list[str]:
@@ -44,7 +45,7 @@ def _path(cls: type, location: tuple[Any, ...]) -> tuple[list[str], type]:
         if not inside and isinstance(part, str):
             break
         path.append(str(part))
-        child: Any = {f.name: f.type for f in fields(section)}.get(str(part)) if inside else None
+        child: Any = without_none({f.name: f.type for f in fields(section)}.get(str(part))) if inside else None
         inside = is_dataclass(child)
         section = child if inside else section
     return path, section

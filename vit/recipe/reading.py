@@ -81,6 +81,18 @@ def load_recipe(source: str | Path | Recipe, overrides: Mapping[str, Any] | None
     return parse(values, where=path.name)
 
 
+def check_learns_labels(recipe: Recipe, name: str) -> None:
+    """Raise UserError for a recipe of another verb: one that learns without labels."""
+    if recipe.pretraining:
+        raise UserError(f"{name} learns without labels: vit pretrain {name}; or leave its section pretraining out")
+
+
+def check_learns_without(recipe: Recipe, name: str) -> None:
+    """Raise UserError for a recipe of another verb: one that learns labels."""
+    if recipe.pretraining is None:
+        raise UserError(f"{name} learns labels: vit train {name}; or add a section, pretraining.method=masked say")
+
+
 def parse(values: dict[str, Any], where: str = "recipe") -> Recipe:
     """Turn plain values into a checked recipe; raises UserError as `load_recipe` does."""
     values = dict(values)

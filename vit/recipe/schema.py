@@ -13,6 +13,7 @@ from ..registry import DATASETS, MODELS, REQUIRED, SUPPLIED, TRANSFORMS, Lazy, T
 from .comparison import Comparison
 from .documented import Key, Schema, keys_of, options_keys
 from .sections import OF_ALL_OPTIMIZERS, OWN_OPTIMIZERS, TIMM, Data, Model, Optimizer, Recipe
+from .types import without_none
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 ANY_OF_TIMM: Schema = {"type": "string", "pattern": f"^{TIMM}.", "description": "Any of timm, by its name there."}
@@ -40,7 +41,8 @@ def section_schemas() -> dict[str, Schema]:
     """Return the schema of each section of a recipe, and of its list of transforms, by name."""
     special = {"data": _data, "augment": _augment, "model": _model, "optimizer": _optimizer}
     return {
-        key: special[key]() if key in special else _section(section) for key, section in Recipe.__annotations__.items()
+        key: special[key]() if key in special else _section(without_none(section))
+        for key, section in Recipe.__annotations__.items()
     }
 
 

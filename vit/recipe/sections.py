@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator
 
 from ..errors import nearest
+from ..registry import MODELS, Lazy
 from .types import (
     BetaParameter,
     Channels,
@@ -30,6 +31,7 @@ from .types import (
     Processes,
     Seconds,
     Seed,
+    Share,
     Size,
     Step,
     Text,
@@ -61,6 +63,11 @@ def _known_optimizer(name: str) -> str:
         return name
     told = name.encode(errors="backslashreplace").decode()  # pydantic takes no other message
     raise ValueError(f"there is no {told}{nearest(name, OWN_OPTIMIZERS)} ({', '.join(OWN_OPTIMIZERS)}, or timm/<name>)")
+
+
+def _is_own_transformer(name: str) -> bool:
+    entry = MODELS.get(name)
+    return isinstance(entry, Lazy) and entry.name == "VisionTransformer"
 
 
 @section
@@ -141,6 +148,22 @@ class Model:
     """Leave to replace the weights' head."""
     options: dict[str, Any] = field(default_factory=dict)
     """The model's own; written beside `name`."""
+
+
+@section
+class Pretraining:
+    """How the model learns without labels, for `vit pretrain` alone; null: it learns labels."""
+
+    method: Literal["masked"] = "masked"
+    """`masked`: most patches are hidden, and a light decoder draws them."""
+    mask_ratio: Share = 0.75
+    """Share of the patches that is hidden."""
+    decoder_dim: Count | None = None
+    """Width of the decoder, a multiple of 4; null: half of the model's, in whole heads."""
+    decoder_depth: Count = 1
+    """Blocks of the decoder."""
+    normalize_targets: bool = False
+    """Every hidden patch is asked for with mean 0 and variance 1."""
 
 
 @section
@@ -283,6 +306,7 @@ class Recipe:
     """Transforms of training images, in order: names, or names with their options."""
     mixing: Mixing = Mixing()
     model: Model
+    pretraining: Pretraining | None = None
     tuning: Tuning = Tuning()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule
@@ -292,6 +316,23 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.schedule.augment_ramp_epochs and not any(name == "randaugment" for name, _ in self.augment_steps()):
             raise ValueError("schedule.augment_ramp_epochs needs randaugment in augment, whose magnitude it raises")
+        if self.pretraining and (wrong := self._needing_labels()):
+            raise ValueError(f"pretraining reads no labels, and {' and '.join(wrong)} would; leave that out")
+        if self.pretraining and not _is_own_transformer(self.model.name):
+            raise ValueError(f"pretraining is for a Vision Transformer of `vit models`, given {self.model.name}")
+
+    def _needing_labels(self) -> list[str]:
+        """Return the settings that only labels give a meaning."""
+        training, usual = self.training, Training()
+        settings = {
+            "mixing": self.mixing != Mixing(),
+            "tuning": self.tuning != Tuning(),
+            "data.sampling": self.data.sampling != "uniform",
+            "training.monitor": training.monitor not in ("auto", "validation_loss"),
+        }
+        of_labels = ("loss", "class_weights", "label_smoothing")
+        settings |= {f"training.{name}": getattr(training, name) != getattr(usual, name) for name in of_labels}
+        return [name for name, there in settings.items() if there]
 
     def augment_steps(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the names of the steps of `augment`, in order, with their options."""
@@ -305,6 +346,8 @@ class Recipe:
         for name in ("model", "optimizer"):
             options = values[name].pop("options")
             values[name] |= options
+        if self.pretraining is None:
+            del values["pretraining"]
         return values
 
     def to_yaml(self) -> str:

@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields
-from typing import Annotated, Any, TypeVar, dataclass_transform
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic.dataclasses import dataclass as checked_dataclass
@@ -24,6 +24,12 @@ def section(cls: type[S]) -> type[S]:
 def names_of(cls: type) -> set[str]:
     """Return the keys of a section."""
     return {f.name for f in fields(cls)}
+
+
+def without_none(annotation: Any) -> Any:
+    """Return a section's class of an annotation that allows null too."""
+    kinds = [kind for kind in get_args(annotation) if isinstance(kind, type) and is_dataclass(kind)]
+    return kinds[0] if kinds else annotation
 
 
 def plain(settings: Any) -> dict[str, Any]:
@@ -82,6 +88,7 @@ Positive = Annotated[Real, Field(gt=0)]
 NotNegative = Annotated[Real, Field(ge=0)]
 Fraction = Annotated[Real, Field(gt=0, le=1)]
 PartialFraction = Annotated[Real, Field(ge=0, lt=1)]
+Share = Annotated[Real, Field(gt=0, lt=1)]
 Probability = Annotated[Real, Field(ge=0, le=1)]
 BetaParameter = Annotated[Real, Field(ge=0, le=1_000)]
 Seconds = Annotated[NotNegative, Unit("seconds")]

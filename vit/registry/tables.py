@@ -43,7 +43,7 @@ PUBLISHED = {  # timm's name of the weights that a name of ours stands for
 }
 
 LISTS = (".csv", ".tsv")  # endings of files that list images
-BY_PATH = ("folder", "nested_folders", "csv", "shards")  # data sets that are nothing without a path
+BY_PATH = ("folder", "nested_folders", "unlabelled", "csv", "shards")  # data sets that are nothing without a path
 
 DATASETS: Table = {
     "digits": Lazy("data.sources.datasets:digits", "1,797 scanned handwritten digits, 8x8, inside scikit-learn"),
@@ -51,6 +51,7 @@ DATASETS: Table = {
     "nested_folders": Lazy(
         "data.sources.folders:nested_folders", "your images: class folders in class folders, as animal/dog/terrier"
     ),
+    "unlabelled": Lazy("data.sources.folders:unlabelled", "images of any folder, at any depth, for `vit pretrain`"),
     "csv": Lazy(
         "data.sources.csv_files:listed", "your images: a CSV file of paths and labels, one or several an image"
     ),

@@ -16,7 +16,7 @@ from ..progress import clock
 from ..terminal import plain_console
 from .checkpoints import LastCheckpoint, not_written
 from .data_stalls import DataStalls
-from .scores import WORDS, main_score
+from .scores import WORDS, in_words, main_score
 from .task import Task
 
 logger = logging.getLogger(__name__)
@@ -154,9 +154,10 @@ class TrainingProgress(Callback):
 
     def _line(self, trainer: L.Trainer, scores: dict[str, float]) -> str:
         name = main_score(scores)
+        told = "" if name == "loss" else f"{WORDS[name]} {in_words(name, scores[f'train_{name}'], digits=1)}  "
         return (
             f"{trainer.current_epoch + 1}/{trainer.max_epochs}  loss {scores['train_loss']:.3f}  "
-            f"{WORDS[name]} {scores[f'train_{name}']:.1%}  validation {scores[f'validation_{name}']:.1%}  "
+            f"{told}validation {in_words(name, scores[f'validation_{name}'], digits=1)}  "
             f"{self._rate():,.0f} images/s"
         )
 

@@ -130,7 +130,6 @@ class KeptWeights(Callback):
         self.path = path
         self.best_of_all = training.keep == "best"
         self.monitor, self.patience_epochs = training.monitor, training.patience_epochs
-        self.sign = -1 if training.monitor == "validation_loss" else 1
         self.best: float | None = None
         self.best_epoch = self.epochs = 0
 
@@ -139,7 +138,7 @@ class KeptWeights(Callback):
 
     def on_validation_end(self, trainer: L.Trainer, task: Task) -> None:
         monitor = f"validation_{main_score(task.scores)}" if self.monitor == "auto" else self.monitor
-        value = self.sign * task.scores[monitor]
+        value = -task.scores[monitor] if monitor == "validation_loss" else task.scores[monitor]
         self.epochs = trainer.current_epoch + 1
         if self.best is None or value > self.best:
             self.best, self.best_epoch = value, self.epochs

@@ -9,14 +9,26 @@ import numpy as np
 from torch import Tensor, nn
 
 from ..models.interface import takes_targets
-from ..recipe import Training
+from ..recipe import Recipe
 from .loss import Loss
-from .scores import TrainingScores, ValidationScores, make_sums
+from .scores import TrainingLosses, TrainingScores, ValidationLosses, ValidationScores, make_sums
 
 Step = Callable[[nn.Module, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Objective(nn.Module):
+    """What a step makes small, and how an epoch is scored."""
+
+    def forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss that a model makes itself, and what the scores are counted from."""
+        return model(images, targets)
+
+    def make_sums(self) -> tuple[TrainingScores, ValidationScores]:
+        """Return what adds up the scores of training and of validation."""
+        raise NotImplementedError
+
+
+class ByLogits(Objective):
     """A loss on a model's logits; its class weights move with it."""
 
     def __init__(self, loss: Loss):
@@ -28,18 +40,31 @@ class Objective(nn.Module):
         return self.loss(logits, targets), logits
 
     def make_sums(self) -> tuple[TrainingScores, ValidationScores]:
-        """Return what adds up the scores of training and of validation."""
         return make_sums(self.loss.num_classes, self.loss.multilabel)
 
 
-class OwnObjective(Objective):
-    """The loss that a model makes itself of its images and of the targets that it is told."""
+class ByLabelsInOrder(Objective):
+    """The likelihood of label sets, which a model is told one after another."""
 
-    def forward(self, model: nn.Module, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        return model(images, targets)
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.num_classes = num_classes
+
+    def make_sums(self) -> tuple[TrainingScores, ValidationScores]:
+        return make_sums(self.num_classes, multilabel=True)
 
 
-def objective_of(module: nn.Module, training: Training, num_classes: int, labels: np.ndarray) -> Objective:
-    """Return what a module learns by, from images with labels [N] or [N, num_classes]."""
-    kind = OwnObjective if takes_targets(module) else Objective
-    return kind(Loss(training, num_classes, labels))
+class WithoutLabels(Objective):
+    """What a model makes of images alone."""
+
+    def make_sums(self) -> tuple[TrainingScores, ValidationScores]:
+        return TrainingLosses(), ValidationLosses()
+
+
+def objective_of(module: nn.Module, recipe: Recipe, num_classes: int, labels: np.ndarray) -> Objective:
+    """Return what a module learns by, from images with labels [N] or [N, num_classes], or without any."""
+    if recipe.pretraining:
+        return WithoutLabels()
+    if takes_targets(module):
+        return ByLabelsInOrder(num_classes)
+    return ByLogits(Loss(recipe.training, num_classes, labels))

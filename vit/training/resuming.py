@@ -17,7 +17,7 @@ from ..run_folder import RunFolder
 from .optim import make_optimizer
 
 WITHOUT_IT = "without it the run starts anew (delete it)"
-SCORED = {"validation_top1", "validation_macro_f1"}  # of every epoch, one of them
+SCORED = {"validation_top1", "validation_macro_f1"}  # of every epoch, one of them; without labels, the loss
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -168,8 +168,9 @@ def _other_place(saved: Saved, recipe: Recipe) -> Iterator[str]:
     progress: Any = saved.loops.get("fit_loop", {}).get("epoch_progress", {})
     if not isinstance(progress, dict) or progress.get("current", {}).get("processed") != saved.position.epoch:
         yield f"loops.fit_loop.epoch_progress: is not at the {saved.position.epoch} epochs of its position"
-    if not all(SCORED & row.keys() for row in (*rows, *([saved.scores] if rows else []))):
-        yield f"callbacks.RunRecord.rows, scores: without {' or '.join(sorted(SCORED))}"
+    scored = {"validation_loss"} if recipe.pretraining else SCORED
+    if not all(scored & row.keys() for row in (*rows, *([saved.scores] if rows else []))):
+        yield f"callbacks.RunRecord.rows, scores: without {' or '.join(sorted(scored))}"
     if len(rows) != saved.position.epoch or kept.best_epoch > len(rows):
         yield f"callbacks.RunRecord.rows: {len(rows)} after {saved.position.epoch} epochs"
     yield from (f"loops.{place}: should be a number of steps" for place in _odd(saved.loops))

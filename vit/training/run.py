@@ -26,6 +26,7 @@ from ..kernels.choose import choose_kernels
 from ..messages import quieted
 from ..model import Model
 from ..models.flops import count_macs, count_parameters
+from ..pretrained.start import LearnedWithoutLabels
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..run_folder import RunFolder
@@ -37,8 +38,8 @@ from .compiling import check_compiler
 from .engine import Engine, fit, make_engine, seed_generators_of_all
 from .objectives import objective_of
 from .placement import Placement, check_together, place
-from .scores import WORDS, main_score
-from .setup import Learner, find_parts, make_learner, make_model, read_weights
+from .scores import WORDS, in_words, main_score
+from .setup import Learner, find_parts, learning_module, make_learner, make_model, read_weights
 from .task import Task
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
     placement, precision, why = decide_place(recipe)
     check_optimizer(recipe, placement.device)
     keep_freed_memory()  # steps on a CPU, and batches for a GPU, take as much again and again
-    data = datasets.load(recipe.data)
+    data = read_data(recipe)
     datasets.log_left_out(data)
     datasets.check_readable(data.train, data.validation, data.test)
     images = contents_of(data) if processes.is_first() else None
@@ -131,12 +132,17 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
     )
 
 
+def read_data(recipe: Recipe) -> Dataset:
+    """Return a recipe's images; where no labels are learned, they may have decided the splits, and nothing else."""
+    data = datasets.load(recipe.data)
+    return datasets.without_labels(data) if recipe.pretraining else data
+
+
 def log_beginning(model: Model, data: Dataset, where: str) -> None:
     if model.start:
         logger.info(model.start.in_words())
-    logger.info(
-        f"{len(data.train):,} training and {len(data.validation):,} validation images, {len(data.classes)} classes"
-    )
+    of_classes = f"{len(data.classes)} classes" if model.classes else "labels unread"
+    logger.info(f"{len(data.train):,} training and {len(data.validation):,} validation images, {of_classes}")
     logger.info(where)
 
 
@@ -148,7 +154,7 @@ def fit_prepared(p: Prepared) -> tuple[Engine, Task]:
     loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
     engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
     learner = p.learner
-    objective = objective_of(learner.module, p.recipe.training, len(p.data.classes), p.data.train.labels)
+    objective = objective_of(learner.module, p.recipe, len(p.data.classes), p.data.train.labels)
     task = Task(learner.module, p.recipe, objective, learner.loaders, learner.prepare_batch, p.steps_per_epoch).train()
     if p.recipe.training.compile:
         learner.module.compile()
@@ -159,12 +165,14 @@ def fit_prepared(p: Prepared) -> tuple[Engine, Task]:
 def conclude(p: Prepared, engine: Engine, task: Task) -> None:
     """Write what the run ends with, and log what comes next."""
     described = summary(p, engine)
-    write_results(p.run, finished(p), engine.record.rows, described)
+    model = replace(finished(p), pretraining=learned_without_labels(p, engine))
+    write_results(p.run, model, engine.record.rows, described)
     experiment_log.finish(p.wandb_mode, described, p.data.classes, task.validation_sums.confusion)
     logger.info(data_stalls.in_words(described["waiting_share"], p.recipe, p.data.small))
     score = main_score(task.scores)
-    logger.info(f"validation {WORDS[score]} {described[f'validation_{score}']:.2%}")
-    logger.info(f"next: {shlex.join(['vit', 'evaluate', str(p.run.path)])}")
+    logger.info(f"validation {WORDS[score]} {in_words(score, described[f'validation_{score}'])}")
+    following = ["evaluate", str(p.run.path)] if p.model.classes else ["finetune", str(p.run.path), "DATA"]
+    logger.info(f"next: {shlex.join(['vit', *following])}")
 
 
 def decide_place(recipe: Recipe) -> tuple[Placement, str, str]:
@@ -229,12 +237,26 @@ def finished(p: Prepared) -> Model:
     model = p.model
     if p.placement.strategy == "fsdp":  # its parts lie in all processes
         model = replace(model, module=model.architecture.build(p.recipe.data.image_size))
-        model.module.load_state_dict(load_file(p.run.kept_weights))
+        learning_module(p.recipe, model).load_state_dict(load_file(p.run.kept_weights))
     elif p.recipe.training.keep == "best":
         p.learner.module.load_state_dict(load_file(p.run.kept_weights))
     if p.learner.adapters:
         p.learner.adapters.merge()
     return model
+
+
+def learned_without_labels(p: Prepared, engine: Engine) -> LearnedWithoutLabels | None:
+    """Return what a pretraining learned from, for the model's file."""
+    if p.recipe.pretraining is None:
+        return None
+    assert p.images is not None
+    return LearnedWithoutLabels(
+        method=p.recipe.pretraining.method,
+        images=len(p.data.train),
+        epochs=len(engine.record.rows),
+        seconds=round(engine.record.train_seconds, 1),
+        images_digest=contents.digest_of_all(p.images.digests["train"]),
+    )
 
 
 def write_reasons(path: Path, reasons: Mapping[str, str]) -> None:

@@ -11,12 +11,17 @@ from torch import Tensor
 Total = Callable[[Tensor], Tensor]  # a process's sums -> those of all processes
 
 
-WORDS = {"top1": "top-1", "macro_f1": "macro F1"}  # of the score that stands for an epoch
+WORDS = {"top1": "top-1", "macro_f1": "macro F1", "loss": "loss"}  # of the score that stands for an epoch
 
 
 def main_score(scores: dict[str, float]) -> str:
     """Return which of WORDS an epoch's scores hold."""
     return next(name for name in WORDS if f"validation_{name}" in scores)
+
+
+def in_words(score: str, value: float, digits: int = 2) -> str:
+    """Return a value of one of WORDS as a reader takes it."""
+    return f"{value:.4f}" if score == "loss" else f"{value:.{digits}%}"
 
 
 class TrainingSums:
@@ -134,8 +139,56 @@ class ValidationLabelSums(LabelSums):
         return {f"validation_{name}": value for name, value in self.take(total).items()}
 
 
-TrainingScores = TrainingSums | TrainingLabelSums
-ValidationScores = ValidationSums | ValidationLabelSums
+class LossSums:
+    """The mean loss of images, where nothing else is known of them."""
+
+    confusion = None
+
+    def __init__(self) -> None:
+        self.sums = torch.zeros(2, dtype=torch.float64)  # of losses, of images
+
+    def to(self, device: torch.device) -> None:
+        self.sums = self.sums.to(device)
+
+    def add_losses(self, losses: Tensor) -> None:
+        """Add each image's loss [B]."""
+        self.sums += torch.stack([losses.double().sum(), losses.new_tensor(len(losses)).double()])
+
+    def state(self, total: Total) -> list[float]:
+        return total(self.sums).tolist()
+
+    def load(self, state: list[float]) -> None:
+        self.sums = torch.tensor(state, dtype=torch.float64)
+
+    def take(self, total: Total) -> float:
+        """Return the mean, and begin anew."""
+        losses, images = self.state(total)
+        self.sums.zero_()
+        return losses / images
+
+
+class TrainingLosses(LossSums):
+    """Those of an epoch's training images."""
+
+    def add(self, loss: Tensor, losses: Tensor, targets: Tensor) -> None:
+        self.add_losses(losses)
+
+    def close(self, total: Total) -> dict[str, float]:
+        return {"train_loss": self.take(total)}
+
+
+class ValidationLosses(LossSums):
+    """Those of the validation images."""
+
+    def add(self, losses: Tensor, labels: Tensor) -> None:
+        self.add_losses(losses)
+
+    def close(self, total: Total) -> dict[str, float]:
+        return {"validation_loss": self.take(total)}
+
+
+TrainingScores = TrainingSums | TrainingLabelSums | TrainingLosses
+ValidationScores = ValidationSums | ValidationLabelSums | ValidationLosses
 
 
 def make_sums(num_classes: int, multilabel: bool) -> tuple[TrainingScores, ValidationScores]:

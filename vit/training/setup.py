@@ -2,7 +2,8 @@
 
 import logging
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import nn
@@ -14,12 +15,15 @@ from ..data.loading.loaders import EVALUATION_BATCH_SIZE, Loaders, evaluation_lo
 from ..data.loading.order import Position, training_batches
 from ..data.preprocessing import Preprocessing, normalize
 from ..data.sources.datasets import Dataset
+from ..errors import UserError
 from ..hardware.distributed import most_of_all
 from ..hardware.precision import AUTOCAST_TYPES
 from ..hardware.processes import Share
 from ..model import Model, assemble
 from ..models.activation_checkpointing import checkpoint_activations
 from ..models.flops import count_parameters
+from ..models.masked_autoencoder import MaskedAutoencoder
+from ..models.vision_transformer import own_transformer
 from ..pretrained import sources
 from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
@@ -31,6 +35,9 @@ from .placement import Placement
 from .task import PrepareBatch
 
 logger = logging.getLogger(__name__)
+
+
+PRETRAINING: dict[str, Callable[..., nn.Module]] = {"masked": MaskedAutoencoder}
 
 
 @dataclass(frozen=True)
@@ -57,16 +64,17 @@ def make_model(recipe: Recipe, data: Dataset, weights: Weights | None) -> Model:
     """Build the recipe's model, with the weights in it."""
     check_labels(recipe, data)
     wanted, size = recipe.model, recipe.data.image_size
+    classes = () if recipe.pretraining else tuple(data.classes)
     options = words_of_labels(wanted.options, data.classes, data.train.labels) | wanted.options
     module, architecture, start = assemble(
-        wanted.name, options, len(data.classes), size, weights, wanted.new_head, data.classes
+        wanted.name, options, len(classes), size, weights, wanted.new_head or not classes, classes
     )
     check_sizes(module, recipe)
     warn_of_post_norm(module, recipe)
     return Model(
         module=module,
         architecture=architecture,
-        classes=tuple(data.classes),
+        classes=classes,
         preprocessing=preprocessing_of(recipe.data, data, weights.preprocessing if weights else None),
         output="sigmoid" if data.train.multilabel else "softmax",
         recipe=recipe,
@@ -77,7 +85,7 @@ def make_model(recipe: Recipe, data: Dataset, weights: Weights | None) -> Model:
 
 def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Learner:
     """Freeze what the recipe keeps, and return what learns; a head alone learns from features computed here."""
-    module, preprocessing = model.module, model.preprocessing
+    module, preprocessing = learning_module(recipe, model), model.preprocessing
     parameters = count_parameters(module)
     adapters = tuning.prepare(module, recipe.tuning)
     if recipe.training.gradient_checkpointing:
@@ -91,6 +99,19 @@ def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Le
         prepare_batch = batch_preparation(recipe, preprocessing, len(data.classes))
         parts = (module, make_loaders(recipe, data, preprocessing), prepare_batch)
     return Learner(*parts, adapters, learning, time.perf_counter() - began)
+
+
+def learning_module(recipe: Recipe, model: Model) -> nn.Module:
+    """Return the module that a recipe trains: the model's, or what stands around it while it learns without labels."""
+    if recipe.pretraining is None:
+        return model.module
+    trunk = own_transformer(model.module)
+    assert trunk is not None, "refused with the recipe"
+    settings = asdict(recipe.pretraining)
+    try:
+        return PRETRAINING[settings.pop("method")](trunk, **settings)
+    except ValueError as error:
+        raise UserError(f"pretraining: {error}") from error
 
 
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:

@@ -104,7 +104,7 @@ def make_trial(recipe: Recipe, data: Dataset) -> Trial:
         model=model,
         learner=learner,
         module=module,
-        objective=objective_of(module, recipe.training, len(data.classes), data.train.labels).to(device),
+        objective=objective_of(module, recipe, len(data.classes), data.train.labels).to(device),
         optimizer=make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16"),
         scaler=torch.amp.GradScaler(device, enabled=precision == "fp16"),
         parts=parts,

@@ -16,7 +16,7 @@ from ...recipe import Data
 from ...registry import DATASETS
 from . import splits
 from .broken import reasons, refuse
-from .folders import folder, named
+from .folders import UNLABELLED, folder, named
 from .groups import group_numbers, read_groups
 from .images import Images, Source, class_counts
 from .passed_over import in_words
@@ -96,6 +96,13 @@ def load(data: Data) -> Dataset:
         skipped=skipped,
         passed_over=source.passed_over,
     )
+
+
+def without_labels(dataset: Dataset) -> Dataset:
+    """Return the same images in the same splits, of one class that says nothing."""
+    parts = {name: dataset.split(name) for name in ("train", "validation", "test")}
+    blank = {name: replace(part, labels=np.zeros(len(part), dtype=np.int64)) for name, part in parts.items()}
+    return replace(dataset, classes=UNLABELLED, **blank)
 
 
 def tested_in_folds(data: Data) -> tuple[Images, np.ndarray]:

@@ -18,6 +18,7 @@ from .passed_over import in_words
 from .split_names import SPLIT_FOLDERS, split_called, split_within
 from .stores import Files
 
+UNLABELLED = ("image",)  # the one class of images whose labels are not read
 ARCHIVES = frozenset({".zip", ".rar", ".7z", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".zst"})
 
 
@@ -71,6 +72,27 @@ def read_tree(path: str | None, nested: bool) -> Source:
         {split: tree.images_of(split, folders, classes, places) for split, folders in found.items()},
         passed_over=tree.passed_over,
     )
+
+
+def unlabelled(*, path: str | None = None) -> Source:
+    """Return all images below a folder, at any depth; where folders of splits are there, each split's own.
+
+    Raises UserError for a folder without images.
+    """
+    if path is None:
+        raise UserError("data.path is missing: name the folder, for example data.path=photos")
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"data.path: there is no folder {root}")
+    tree = Tree(root, nested=False)
+    places = split_places(root, entries_of(root)) or {"train": ""}
+    splits = {}
+    for split, place in places.items():
+        ids = tuple(tree.images_below(place))
+        if not ids:
+            raise UserError(f"{root / place} holds no images")
+        splits[split] = Images(ids, np.zeros(len(ids), dtype=np.int64), Files(root, ids))
+    return Source(UNLABELLED, splits, passed_over=tree.passed_over)
 
 
 OUTSIDE = "an image outside of the class folders"

@@ -1,0 +1,152 @@
+"""Learning without labels, from any folder: nothing of a label is read, kills do not matter, fine-tuning goes on."""
+
+import random
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from forked import context
+from safetensors.torch import load_file
+
+import vit
+from vit.cli import run as command_line
+from vit.errors import UserError
+from vit.files import read_json
+from vit.model import load
+from vit.run_folder import RunFolder
+
+TINY: dict[str, Any] = {
+    "model.name": "vit",
+    "model.patch_size": 2,
+    "model.embed_dim": 32,
+    "model.depth": 2,
+    "model.num_heads": 2,
+    "schedule.epochs": 3,
+    "schedule.warmup_epochs": 1,
+    "training.batch_size": 32,
+}
+DIGITS = TINY | {"data.name": "digits", "data.image_size": 8, "data.fraction": 0.4, "augment": ["horizontal_flip"]}
+PHOTOS = TINY | {"data.image_size": 16, "model.patch_size": 4, "training.batch_size": 8}
+
+
+def pretrain_alone(overrides: dict[str, Any], out: Path, resume: bool) -> None:
+    torch.set_num_threads(1)
+    vit.pretrain("pretrain_vit", out=out, overrides=overrides, resume=resume, quiet=True)
+
+
+def same_weights(a: Path, b: Path) -> bool:
+    first, second = load_file(a / "model.safetensors"), load_file(b / "model.safetensors")
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_run_killed_five_times_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
+    settings = DIGITS | {"training.checkpoint_seconds": 0}
+    pretrain_alone(settings, tmp_path / "whole", resume=False)
+    killed, kills = RunFolder(tmp_path / "killed"), 0
+    while kills < 5 and not killed.summary.exists():
+        process = context.Process(target=pretrain_alone, args=(settings, killed.path, killed.recipe.exists()))
+        process.start()
+        before = killed.last_checkpoint.stat().st_mtime_ns if killed.last_checkpoint.exists() else 0
+        while process.is_alive() and not (
+            killed.last_checkpoint.exists() and killed.last_checkpoint.stat().st_mtime_ns > before
+        ):
+            time.sleep(0.01)
+        time.sleep(random.uniform(0, 0.05))
+        process.kill()
+        process.join(60)
+        kills += 1
+    assert kills == 5, "each step takes long enough to be met"
+    pretrain_alone(settings, killed.path, resume=True)
+    assert same_weights(tmp_path / "whole", killed.path)
+    columns = [
+        [line.split(",")[-2:] for line in (folder / "metrics.csv").read_text().splitlines()]
+        for folder in (tmp_path / "whole", killed.path)
+    ]
+    assert columns[0] == columns[1]
+
+
+SPLITS = ("train", "train", "val", "test")
+
+
+def test_shuffled_labels_give_equal_weights(photo_root: Path, tmp_path: Path) -> None:
+    files = sorted(photo_root.rglob("*.*"))
+    classes = [path.parent.name for path in files]
+    runs = []
+    for name, labels in (("true", classes), ("shuffled", random.Random(0).sample(classes, len(classes)))):
+        rows = zip(files, labels, SPLITS * len(files), strict=False)
+        (tmp_path / f"{name}.csv").write_text("\n".join(["path,label,split", *map(",".join, map(to_text, rows))]))
+        settings = PHOTOS | {"data.name": "csv", "data.path": str(tmp_path / f"{name}.csv")}
+        runs.append(vit.pretrain("pretrain_vit", out=tmp_path / name, overrides=settings, quiet=True).path)
+    assert same_weights(*runs)
+
+
+def to_text(row: tuple[object, ...]) -> tuple[str, ...]:
+    return tuple(map(str, row))
+
+
+def test_absent_labels_give_equal_weights(photo_root: Path, tmp_path: Path) -> None:
+    for split in ("train", "val", "test"):
+        shutil.copytree(photo_root, tmp_path / "tree" / split)
+    runs = []
+    for name in ("folder", "unlabelled"):
+        settings = PHOTOS | {"data.name": name, "data.path": str(tmp_path / "tree")}
+        runs.append(vit.pretrain("pretrain_vit", out=tmp_path / name, overrides=settings, quiet=True).path)
+    assert same_weights(*runs)
+
+
+def test_a_flat_folder_is_learned_from_and_fine_tuned_from(photo_root: Path, tmp_path: Path, told) -> None:
+    flat = tmp_path / "flat" / "deep"
+    flat.mkdir(parents=True)
+    for number, path in enumerate(sorted(photo_root.rglob("*.*"))):
+        shutil.copy(path, flat / f"{number}{path.suffix}")
+    (flat / "broken.png").write_bytes(b"no image")
+    settings = {key: value for key, value in PHOTOS.items() if key != "data.image_size"}
+    settings |= {"data.image_size": 16, "data.on_error": "skip", "data.validation_fraction": 0.2}
+    run = vit.pretrain(tmp_path / "flat", out=tmp_path / "run", overrides=settings).path
+    assert any("data.name=unlabelled" in line for line in told)
+    model = load(run)
+    assert model.classes == () and model.pretraining is None
+    described = read_json(run / "summary.json")
+    assert described["skipped_images"] == 1 and "validation_loss" in described
+    with pytest.raises(UserError, match="names no classes: fine-tune it first"):
+        model.predict([flat / "0.png"])
+    tuned = vit.finetune(run, photo_root, out=tmp_path / "tuned", overrides={"schedule.epochs": 2}).path
+    assert "learned without labels (masked; " in read_json(tuned / "summary.json")["start"]["notes"][0]
+    assert vit.evaluate(tuned).scores["num_images"] > 0
+
+
+def test_a_pretraining_goes_on_from_weights(tmp_path: Path) -> None:
+    first = vit.pretrain("pretrain_vit", out=tmp_path / "first", overrides=DIGITS, quiet=True).path
+    settings = DIGITS | {"model.pretrained": str(first), "schedule.epochs": 2, "optimizer.lr": 1e-9}
+    second = vit.pretrain("pretrain_vit", out=tmp_path / "second", overrides=settings, quiet=True).path
+    before, after = load_file(first / "model.safetensors"), load_file(second / "model.safetensors")
+    assert all(torch.allclose(before[name], after[name], atol=1e-5) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "pretrain_vit", "data.path=."], "vit pretrain pretrain_vit"),
+        (["pretrain", "digits_vit"], "vit train digits_vit"),
+        (["pretrain", "pretrain_vit", "pretraining.mask_ratio=1"], "mask_ratio: should be less than 1, given 1"),
+        (["pretrain", "pretrain_vit", "training.loss=bce"], "reads no labels, and training.loss would"),
+        (
+            ["pretrain", "pretrain_vit", "pretraining.method=mask"],
+            "pretraining.method: should be 'masked', given 'mask'",
+        ),
+        (["pretrain", "digits_resnet", "pretraining.method=masked"], "given resnet"),
+    ],
+)
+def test_wrong_recipes_are_told_before_anything_is_loaded(arguments: list[str], said: str, capsys) -> None:
+    assert command_line(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", [{"model.positions": "rope"}, {"pretraining.decoder_dim": 6}])
+def test_what_only_the_model_knows_is_told_too(settings: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="pretraining: "):
+        vit.pretrain("pretrain_vit", out=tmp_path / "run", overrides=DIGITS | settings)
+    assert not (tmp_path / "run").exists() or not (tmp_path / "run" / "recipe.yaml").exists()
