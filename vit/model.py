@@ -266,6 +266,7 @@ def load(model: str | Path, **user_options: Any) -> Model:
         output=weights.output,
         recipe=None if weights.recipe is None else parse(dict(weights.recipe), where=str(model)),
         start=start if weights.recipe is None else None,
+        pretraining=weights.pretraining,
         source=str(model),
     )
 

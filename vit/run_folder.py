@@ -27,6 +27,8 @@ class RunFolder:
         self.images = self.path / "images.npz"  # of every split: names, and digests of their content
         self.passed_over = self.path / "passed_over.csv"  # what lies among the images and was not used
         self.skipped = self.path / "skipped.csv"  # files that could not be decoded and were left out
+        self.unlabelled_images = self.path / "unlabelled_images.npz"  # those that its start learned from without labels
+        self.reconstructions = self.path / "reconstructions.png"  # of a training without labels
         self.diverged = self.path / "diverged.json"
         self.probes = self.path / "evaluation" / "probes.json"
         self.begun: tuple[int, int] | None = None  # of a run at work: the facts of its recipe
@@ -46,6 +48,12 @@ class RunFolder:
                 "choose another --out"
             )
         return self.summary.exists()
+
+    def learned_without_labels(self) -> Path | None:
+        """Return the list of the images that this run's model learned from without labels, here or where it began."""
+        if self.recipe.is_file() and read_yaml(self.recipe).get("pretraining"):
+            return self.images if self.images.is_file() else None
+        return self.unlabelled_images if self.unlabelled_images.is_file() else None
 
     def facts(self) -> tuple[int, int] | None:
         """Return what tells this recipe's file from every other, or None where there is none."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from forked import context
+from PIL import Image
 from safetensors.torch import load_file
 
 import vit
@@ -108,7 +109,9 @@ def test_a_flat_folder_is_learned_from_and_fine_tuned_from(photo_root: Path, tmp
     run = vit.pretrain(tmp_path / "flat", out=tmp_path / "run", overrides=settings).path
     assert any("data.name=unlabelled" in line for line in told)
     model = load(run)
-    assert model.classes == () and model.pretraining is None
+    assert model.classes == ()
+    with Image.open(run / "reconstructions.png") as picture:
+        assert picture.size == (3 * 96 + 2 * 4, 4 * 96 + 3 * 4), "four images; masked, drawn and as they are"
     described = read_json(run / "summary.json")
     assert described["skipped_images"] == 1 and "validation_loss" in described
     with pytest.raises(UserError, match="names no classes: fine-tune it first"):
@@ -116,6 +119,23 @@ def test_a_flat_folder_is_learned_from_and_fine_tuned_from(photo_root: Path, tmp
     tuned = vit.finetune(run, photo_root, out=tmp_path / "tuned", overrides={"schedule.epochs": 2}).path
     assert "learned without labels (masked; " in read_json(tuned / "summary.json")["start"]["notes"][0]
     assert vit.evaluate(tuned).scores["num_images"] > 0
+
+
+def test_test_images_that_were_learned_from_without_labels_are_told(photo_root: Path, tmp_path: Path) -> None:
+    apart = vit.pretrain(photo_root, out=tmp_path / "apart", overrides=PHOTOS, quiet=True).path
+    whole = PHOTOS | {"data.name": "unlabelled", "data.path": str(photo_root)}
+    leaking = vit.pretrain("pretrain_vit", out=tmp_path / "leaking", overrides=whole, quiet=True).path
+    pretraining = load(apart).pretraining
+    assert pretraining and (pretraining.method, pretraining.epochs) == ("masked", 3)
+    remarks = []
+    for run in (apart, leaking):
+        tuned = vit.finetune(run, photo_root, out=tmp_path / f"tuned-{run.name}", overrides={"schedule.epochs": 1}).path
+        again = vit.finetune(
+            tuned, photo_root, out=tmp_path / f"again-{run.name}", overrides={"schedule.epochs": 1}
+        ).path
+        remarks += [vit.evaluate(tuned).remark, vit.evaluate(again).remark]
+    assert remarks[:2] == [None, None], "the test images of a later training are set apart by default"
+    assert all("were among those that the model's start learned from without labels" in str(r) for r in remarks[2:])
 
 
 def test_a_pretraining_goes_on_from_weights(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_loss_and_gradients_are_those_of_transformers(normalize: bool, randomize
     loss.backward()
     slopes = ours_of({name: p.grad for name, p in theirs.named_parameters() if p.grad is not None})
     for name, parameter in ours.named_parameters():
-        assert torch.allclose(parameter.grad, slopes[name], atol=1e-4), name
+        assert parameter.grad is not None and torch.allclose(parameter.grad, slopes[name], atol=1e-4), name
 
 
 def test_what_is_hidden_is_not_read_and_what_is_seen_is_not_asked() -> None:
@@ -90,6 +90,18 @@ def test_what_is_hidden_is_not_read_and_what_is_seen_is_not_asked() -> None:
     assert marks.gather(1, kept).sum() == 0 and marks.sum() == hidden.numel()
     pixels = module.patches(images)
     assert torch.equal(pixels[0, 6].view(8, 8, 3).permute(2, 0, 1), images[0, :, 8:16, 16:24]), "row 1, column 2"
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_pictures_show_what_was_seen_and_what_was_drawn(normalize: bool, monkeypatch) -> None:
+    module = autoencoder(normalize_targets=normalize).eval()
+    images = torch.randn(2, 3, 32, 32)
+    order, truth = module.order_of(images), module.patches(images)
+    hidden = torch.ones(2, 16).scatter(1, order[:, :4], 0.0)
+    monkeypatch.setattr(module, "drawn", lambda images, order: (truth, hidden))
+    masked, whole = module.pictures(images)
+    assert torch.allclose(whole, images, atol=1e-5), "who draws the truth gets the image back"
+    assert torch.equal(masked == images, (masked != 0)) and (masked == 0).float().mean() == 0.75
 
 
 def test_training_draws_masks_and_validation_keeps_its_own() -> None:

@@ -310,6 +310,8 @@ def to_jax(module: Any, big_vision: bool, stacked: bool) -> dict[str, np.ndarray
     }
     if "cls_token" in tensors:
         arrays["cls"] = tensors["cls_token"]
+    if "attn_pool.latent" in tensors:
+        arrays |= map_head(tensors, heads, width)
     norm2, attention, mlp = (
         ("LayerNorm_1", "MultiHeadDotProductAttention_0", "MlpBlock_0")
         if big_vision
@@ -340,6 +342,26 @@ def to_jax(module: Any, big_vision: bool, stacked: bool) -> dict[str, np.ndarray
     return arrays | {
         f"Transformer/encoderblock_{i}/{key}": value for i, b in enumerate(blocks) for key, value in b.items()
     }
+
+
+def map_head(tensors: dict[str, np.ndarray], heads: int, width: int) -> dict[str, np.ndarray]:
+    part = {name.removeprefix("attn_pool."): value for name, value in tensors.items() if name.startswith("attn_pool.")}
+    maps = {name: [part[f"q.{name}"], *np.split(part[f"kv.{name}"], 2)] for name in ("weight", "bias")}
+    arrays = {
+        "probe": part["latent"],
+        "LayerNorm_0/scale": part["norm.weight"],
+        "LayerNorm_0/bias": part["norm.bias"],
+        "MultiHeadDotProductAttention_0/out/kernel": part["proj.weight"].T.reshape(heads, -1, width),
+        "MultiHeadDotProductAttention_0/out/bias": part["proj.bias"],
+    }
+    for number, name in enumerate(("query", "key", "value")):
+        place = f"MultiHeadDotProductAttention_0/{name}"
+        arrays[f"{place}/kernel"] = maps["weight"][number].T.reshape(width, heads, -1)
+        arrays[f"{place}/bias"] = maps["bias"][number].reshape(heads, -1)
+    for ours, theirs in (("fc1", "Dense_0"), ("fc2", "Dense_1")):
+        arrays[f"MlpBlock_0/{theirs}/kernel"] = part[f"mlp.{ours}.weight"].T
+        arrays[f"MlpBlock_0/{theirs}/bias"] = part[f"mlp.{ours}.bias"]
+    return {f"MAPHead_0/{name}": value for name, value in arrays.items()}
 
 
 def resnet_file(build: Callable[[], nn.Module]):
@@ -656,6 +678,15 @@ CASES = [
             **SHORT,
         ),
         pool="mean",
+        crop="center 0.875",
+        **JAX,
+    ),
+    Case(
+        "Google JAX",
+        "big_vision, MAP head",
+        "timm",
+        jax_file("vit_base_patch16_siglip_224", big_vision=True, prefix="params/img/", **SHORT),
+        pool="map",
         crop="center 0.875",
         **JAX,
     ),

@@ -36,13 +36,16 @@ class Evaluation:
     @property
     def remark(self) -> str | None:
         """Return what the scores must not be read without: images that the model was trained on."""
-        scored = self.scored
-        if not scored.trained_on:
-            return None
-        shares = f"{scored.trained_on:,} of the {len(scored.images):,} images are"
-        if scored.own:
-            return f"{shares} copies of images that the model was trained on"
-        return f"{shares} among those that the model was trained on: this is no test of it"
+        scored, told = self.scored, []
+        if scored.trained_on:
+            shares = f"{scored.trained_on:,} of the {len(scored.images):,} images are"
+            copies = f"{shares} copies of images that the model was trained on"
+            others = f"{shares} among those that the model was trained on: this is no test of it"
+            told.append(copies if scored.own else others)
+        if scored.unlabelled:
+            shares = f"{scored.unlabelled:,} of the {len(scored.images):,} images"
+            told.append(f"{shares} were among those that the model's start learned from without labels")
+        return "; ".join(told) or None
 
 
 def evaluate(

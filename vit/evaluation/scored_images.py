@@ -28,7 +28,8 @@ class ScoredImages:
     """The images of an evaluation, of a model of which `run` is the folder.
 
     `own` says that they are the very split that the run set apart; `trained_on` how many of them the model was trained
-    on, None where nobody knows or all of them are meant to be. `title` names them; `facts` are kept with the scores.
+    on, None where nobody knows or all of them are meant to be; `unlabelled` how many its start saw without labels.
+    `title` names them; `facts` are kept with the scores.
     """
 
     run: Path
@@ -36,6 +37,7 @@ class ScoredImages:
     small: bool
     own: bool
     trained_on: int | None
+    unlabelled: int
     title: str
     facts: dict[str, Any]
 
@@ -65,13 +67,17 @@ def images_to_score(model: str | Path, loaded: Model, data: str | Path | None, s
     trained_on = None
     if kept is not None and not (own and split == "train"):
         trained_on = int(np.isin(digests, kept.digests["train"]).sum())
+    seen = RunFolder(run).learned_without_labels()
+    before = contents.read(seen) if seen else None
+    unlabelled = int(np.isin(digests, before.digests["train"]).sum()) if before else 0
     facts = {
         "images_digest": contents.digest_of_all(digests),
         "model_digest": digest_of_model(model, run),
         "trained_on": trained_on,
+        **({"learned_without_labels": unlabelled} if before else {}),
     }
     title = loaded.source if data is None else expanded(data).name
-    return ScoredImages(run, images, small, own, trained_on, title, facts)
+    return ScoredImages(run, images, small, own, trained_on, unlabelled, title, facts)
 
 
 def own_dataset(

@@ -3,15 +3,17 @@
 He et al. 2022, arXiv:2111.06377. B images, N patches, K of them kept, D embed_dim, P patch_size.
 """
 
+from functools import partial
 from typing import Annotated
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from .attention import Attention
 from .blocks import Block
-from .mixers import Attention, is_plain_attention
-from .positions import fixed_positions
+from .mixers import is_plain_attention
+from .positions import Grid, fixed_positions
 from .vision_transformer import VisionTransformer
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -44,13 +46,14 @@ class MaskedAutoencoder(nn.Module):
             )
         self.trunk = trunk
         self.mask_ratio, self.normalize_targets = mask_ratio, normalize_targets
-        trunk.blocks[-1].queries = None  # every token is drawn from
-        first = trunk.blocks[0]
+        first, last = trunk.blocks[0], trunk.blocks[-1]
+        assert isinstance(first, Block) and isinstance(last, Block)
+        last.queries = None  # every token is drawn from
         width, heads = decoder_shape(trunk.embed_dim, first.attn.num_heads, decoder_dim)
         self.embed = nn.Linear(trunk.embed_dim, width)
         self.mask_token = nn.Parameter(torch.empty(1, 1, width))
-        mix = lambda: Attention(width, heads)  # noqa: E731
-        norm = lambda size: nn.LayerNorm(size, eps=first.norm1.eps)  # noqa: E731
+        mix = partial(Attention, width, heads)
+        norm = partial(nn.LayerNorm, eps=trunk.norm_eps)
         self.blocks = nn.Sequential(
             *(
                 Block(width, mix, 4 * width, "gelu", norm, lambda _: nn.Identity(), "pre", 0.0)
@@ -94,14 +97,42 @@ class MaskedAutoencoder(nn.Module):
         patches = tokens[:, trunk.num_prefix :].gather(1, kept.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
         return trunk.norm(trunk.blocks(trunk.norm_pre(torch.cat([tokens[:, : trunk.num_prefix], patches], dim=1))))
 
+    @torch.inference_mode()
+    def pictures(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return images without their hidden patches, which are 0, and with those as drawn: [B, 3, height, width] each.
+
+        Of normalised targets each patch gets the mean and the deviation back that it has in truth.
+        """
+        drawn, hidden = self.drawn(images, self.order_of(images))
+        pixels = self.pixels(images)
+        if self.normalize_targets:
+            drawn = drawn * spread(pixels) + pixels.mean(-1, keepdim=True)
+        marks, side = hidden.unsqueeze(2), self.trunk.patch_size
+        grid = (images.shape[2] // side, images.shape[3] // side)
+        seen = pixels * (1 - marks)
+        return joined(seen, grid, side), joined(seen + drawn * marks, grid, side)
+
     def patches(self, images: Tensor) -> Tensor:
-        """Return the pixels of every patch, row by row, as they are to be drawn: [B, N, 3 P P], in float32."""
+        """Return every patch as it is to be drawn: [B, N, 3 P P]."""
+        pixels = self.pixels(images)
+        return (pixels - pixels.mean(-1, keepdim=True)) / spread(pixels) if self.normalize_targets else pixels
+
+    def pixels(self, images: Tensor) -> Tensor:
+        """Return the pixels of every patch, row by row, in float32: [B, N, 3 P P]."""
         side = self.trunk.patch_size
         tiles = images.float().unflatten(3, (-1, side)).unflatten(2, (-1, side))  # [B, 3, rows, P, columns, P]
-        pixels = tiles.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
-        if not self.normalize_targets:
-            return pixels
-        return (pixels - pixels.mean(-1, keepdim=True)) / (pixels.var(-1, keepdim=True) + 1e-6).sqrt()
+        return tiles.permute(0, 2, 4, 3, 5, 1).flatten(3).flatten(1, 2)
+
+
+def joined(pixels: Tensor, grid: Grid, side: int) -> Tensor:
+    """Return images [B, 3, height, width] of their patches' pixels [B, N, 3 P P]."""
+    tiles = pixels.unflatten(2, (side, side, 3)).unflatten(1, grid)  # [B, rows, columns, P, P, 3]
+    return tiles.permute(0, 5, 1, 3, 2, 4).flatten(4).flatten(2, 3)
+
+
+def spread(pixels: Tensor) -> Tensor:
+    """Return the deviation of every patch's pixels, and of a flat one a little: [B, N, 1]."""
+    return (pixels.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 def decoder_shape(embed_dim: int, num_heads: int, decoder_dim: int | None) -> tuple[int, int]:

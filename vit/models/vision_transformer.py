@@ -147,7 +147,7 @@ class VisionTransformer(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
         self.num_prefix = sum(counts.values())
         mix = mixer_of(mixer, positions, self.grid, self.num_prefix, embed_dim, num_heads, patch_dropout)
-        self.embed_dim, self.positions = embed_dim, positions
+        self.embed_dim, self.positions, self.norm_eps = embed_dim, positions, norm_eps
         if positions in FIXED:
             fixed_positions(positions, (1, 1), embed_dim)  # says which widths it takes
         self.unplaced = 0 if class_position and positions == "learned" else self.num_prefix

@@ -108,6 +108,7 @@ def fuse(tensors: Tensors) -> Tensors:
     tensors = dict(tensors)
     for first, others, whole in (
         (".attn.q.", (".attn.k.", ".attn.v."), ".attn.qkv."),
+        ("attn_pool.k.", ("attn_pool.v.",), "attn_pool.kv."),
         (".mlp.gate.", (".mlp.up.",), ".mlp.fc1."),
     ):
         for name in [name for name in tensors if first in name]:
@@ -141,7 +142,7 @@ def from_jax(tensors: Tensors) -> Tensors:
         new, kind = _jax_name(name), name.rsplit("/", 1)[-1]
         if name == "embedding/kernel":
             tensor = tensor.permute(3, 2, 0, 1)
-        elif kind == "kernel" and ".attn.proj." in new:
+        elif kind == "kernel" and (".attn.proj." in new or "attn_pool.proj." in new):
             tensor = tensor.flatten(0, 1).T  # [H, D/H, D]
         elif kind == "kernel":
             tensor = tensor.flatten(1).T
@@ -171,6 +172,14 @@ JAX: Renames = (
     ),
     (r"Transformer/encoder_norm/(.+)", r"norm.\1"),
     (r"pre_logits/(.+)", r"pre_logits.fc.\1"),
+    (r"MAPHead_0/probe", "attn_pool.latent"),
+    (r"MAPHead_0/LayerNorm_0/(.+)", r"attn_pool.norm.\1"),
+    (r"MAPHead_0/MultiHeadDotProductAttention_0/query/(.+)", r"attn_pool.q.\1"),
+    (r"MAPHead_0/MultiHeadDotProductAttention_0/key/(.+)", r"attn_pool.k.\1"),
+    (r"MAPHead_0/MultiHeadDotProductAttention_0/value/(.+)", r"attn_pool.v.\1"),
+    (r"MAPHead_0/MultiHeadDotProductAttention_0/out/(.+)", r"attn_pool.proj.\1"),
+    (r"MAPHead_0/MlpBlock_0/Dense_0/(.+)", r"attn_pool.mlp.fc1.\1"),
+    (r"MAPHead_0/MlpBlock_0/Dense_1/(.+)", r"attn_pool.mlp.fc2.\1"),
     (r"head/(.+)", r"head.\1"),
 )
 

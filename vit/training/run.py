@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ..data.sources.contents import Contents, contents_of
 from ..data.sources.datasets import Dataset
 from ..environment import environment
 from ..errors import UserError
-from ..files import remove_unfinished, write_csv, write_json, write_text
+from ..files import remove_unfinished, replace_file, write_csv, write_json, write_text
 from ..hardware import processes
 from ..hardware.distributed import of_the_first
 from ..hardware.machine import keep_freed_memory
@@ -26,11 +27,13 @@ from ..kernels.choose import choose_kernels
 from ..messages import quieted
 from ..model import Model
 from ..models.flops import count_macs, count_parameters
-from ..pretrained.start import LearnedWithoutLabels
+from ..models.masked_autoencoder import MaskedAutoencoder
+from ..places import expanded
+from ..pretrained.start import LearnedWithoutLabels, Start
 from ..pretrained.weights import Weights
 from ..recipe import Recipe
 from ..run_folder import RunFolder
-from . import data_stalls, experiment_log, resuming
+from . import data_stalls, experiment_log, reconstructions, resuming
 from .callbacks import peak_memory_bytes
 from .checkpoints import not_written
 from .checks import check_batches_of_one, check_optimizer
@@ -151,6 +154,8 @@ def fit_prepared(p: Prepared) -> tuple[Engine, Task]:
     if p.images:
         remove_unfinished(p.run.path)
         begin_folder(p.run, p.recipe, p.data, p.images)
+        if p.model.start:
+            keep_images_of_start(p.run, p.model.start)
     loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
     engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
     learner = p.learner
@@ -166,6 +171,8 @@ def conclude(p: Prepared, engine: Engine, task: Task) -> None:
     """Write what the run ends with, and log what comes next."""
     described = summary(p, engine)
     model = replace(finished(p), pretraining=learned_without_labels(p, engine))
+    if isinstance(p.learner.module, MaskedAutoencoder) and p.placement.strategy != "fsdp":
+        reconstructions.write(p.run.reconstructions, model, p.learner.module, p.data.validation)
     write_results(p.run, model, engine.record.rows, described)
     experiment_log.finish(p.wandb_mode, described, p.data.classes, task.validation_sums.confusion)
     logger.info(data_stalls.in_words(described["waiting_share"], p.recipe, p.data.small))
@@ -209,6 +216,13 @@ def begin_folder(run: RunFolder, recipe: Recipe, data: Dataset, images: Contents
     write_reasons(run.passed_over, data.passed_over)
     run.begun = run.facts()
     processes.announce("folder", str(run.path))
+
+
+def keep_images_of_start(run: RunFolder, start: Start) -> None:
+    """Keep which images the weights of a run's start were learned from without labels, where they lie in a run."""
+    seen = RunFolder(expanded(start.pretrained).parent).learned_without_labels()
+    if seen is not None:
+        replace_file(run.unlabelled_images, lambda beside: copyfile(seen, beside))
 
 
 def write_results(

@@ -16,10 +16,6 @@ def from_jax(file: WeightsFile) -> Weights:
     if prefix is None:
         raise UserError(f"{file.source}: its arrays lie under none of {', '.join(filter(None, known))}")
     inside, aside = below(file.tensors, prefix)
-    if any(name.startswith("MAPHead_0/") for name in inside):
-        raise UserError(
-            f"{file.source} pools by attention (MAP head), which is not among ours; see timm/vit_*_siglip_*"
-        )
     original = "Transformer/posembed_input/pos_embedding" in inside
     query = "MultiHeadDotProductAttention_" + ("1" if original else "0") + "/query/kernel"
     heads = next((t.shape[-2] for name, t in inside.items() if name.endswith(query)), None)
