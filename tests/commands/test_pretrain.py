@@ -138,6 +138,16 @@ def test_test_images_that_were_learned_from_without_labels_are_told(photo_root: 
     assert all("were among those that the model's start learned from without labels" in str(r) for r in remarks[2:])
 
 
+@pytest.mark.parametrize("settings", [{}, {"model.positions": "rope"}, {"training.gradient_checkpointing": True}])
+def test_patches_in_order_are_learned_too(settings: dict[str, Any], tmp_path: Path) -> None:
+    overrides = DIGITS | {"pretraining.method": "autoregressive", "pretraining.normalize_targets": True} | settings
+    run = vit.pretrain("pretrain_vit", out=tmp_path / "run", overrides=overrides, quiet=True).path
+    losses = [float(line.split(",")[-1]) for line in (run / "metrics.csv").read_text().splitlines()[1:]]
+    assert losses[-1] < losses[0] and (run / "reconstructions.png").exists()
+    pretraining = load(run).pretraining
+    assert pretraining and pretraining.method == "autoregressive"
+
+
 def test_a_pretraining_goes_on_from_weights(tmp_path: Path) -> None:
     first = vit.pretrain("pretrain_vit", out=tmp_path / "first", overrides=DIGITS, quiet=True).path
     settings = DIGITS | {"model.pretrained": str(first), "schedule.epochs": 2, "optimizer.lr": 1e-9}
@@ -155,7 +165,11 @@ def test_a_pretraining_goes_on_from_weights(tmp_path: Path) -> None:
         (["pretrain", "pretrain_vit", "training.loss=bce"], "reads no labels, and training.loss would"),
         (
             ["pretrain", "pretrain_vit", "pretraining.method=mask"],
-            "pretraining.method: should be 'masked', given 'mask'",
+            "pretraining.method: should be 'masked' or 'autoregressive', given 'mask'",
+        ),
+        (
+            ["pretrain", "pretrain_vit", "pretraining.method=autoregressive", "pretraining.mask_ratio=0.5"],
+            "pretraining: mask_ratio is of method masked, given autoregressive",
         ),
         (["pretrain", "digits_resnet", "pretraining.method=masked"], "given resnet"),
     ],

@@ -38,12 +38,19 @@ class CheckpointedBlocks(nn.Sequential):
         super().__init__(*blocks)
         self.training = blocks.training
 
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return super().forward(x)
-        for block in self:
-            x = checkpoint(block, x, use_reentrant=False)  # draws the same random numbers again
+    def forward(self, x: Tensor, *rest: Any) -> Tensor:
+        for block in self:  # a checkpoint draws the same random numbers again
+            x = checkpoint(block, x, *rest, use_reentrant=False) if self.training else block(x, *rest)
         return x
+
+
+def through_blocks(blocks: nn.Sequential, x: Tensor, mask: Tensor) -> Tensor:
+    """Return what a Transformer's blocks make of tokens [B, N, D] that see each other as a mask allows."""
+    if isinstance(blocks, CheckpointedBlocks):
+        return blocks(x, mask)
+    for block in blocks:
+        x = block(x, mask)
+    return x
 
 
 def _recompute_in_timm(module: Any) -> None:

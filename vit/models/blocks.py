@@ -131,12 +131,15 @@ class Block(nn.Module):
         self.drop_path = DropPath(drop_path)
         self.normalised = NORM_ORDERS[norm_order]
 
-    def forward(self, x: Tensor) -> Tensor:  # [B, N, D] -> [B, N, D], or [B, queries, D]
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:  # [B, N, D] -> [B, N, D], or [B, queries, D]
+        """Return the tokens; a mask, of attention alone, says who may look at whom."""
         base = None if self.queries is None else x[:, : self.queries]
-        x = self.normalised(x, lambda x: self.ls1(self.mixed(x)), self.norm1, self.drop_path, base)
+        x = self.normalised(x, lambda x: self.ls1(self.mixed(x, mask)), self.norm1, self.drop_path, base)
         return self.normalised(x, lambda x: self.ls2(self.mlp(x)), self.norm2, self.drop_path, None)
 
-    def mixed(self, x: Tensor) -> Tensor:
+    def mixed(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is not None:
+            return self.attn(x, mask=mask)
         return self.attn(x) if self.queries is None else self.attn(x, self.queries)
 
 

@@ -154,16 +154,20 @@ class Model:
 class Pretraining:
     """How the model learns without labels, for `vit pretrain` alone; null: it learns labels."""
 
-    method: Literal["masked"] = "masked"
-    """`masked`: most patches are hidden, and a light decoder draws them."""
+    method: Literal["masked", "autoregressive"] = "masked"
+    """`masked`: most patches are hidden, and a light decoder draws them; `autoregressive`: each tells the next."""
     mask_ratio: Share = 0.75
-    """Share of the patches that is hidden."""
+    """Share of the patches that is hidden, of method masked."""
     decoder_dim: Count | None = None
     """Width of the decoder, a multiple of 4; null: half of the model's, in whole heads."""
     decoder_depth: Count = 1
     """Blocks of the decoder."""
     normalize_targets: bool = False
-    """Every hidden patch is asked for with mean 0 and variance 1."""
+    """Every patch is asked for with mean 0 and variance 1."""
+
+    def __post_init__(self) -> None:
+        if self.method != "masked" and self.mask_ratio != Pretraining.mask_ratio:
+            raise ValueError(f"mask_ratio is of method masked, given {self.method}")
 
 
 @section

@@ -11,12 +11,12 @@ from ..data.sources.given import evenly
 from ..data.sources.images import Images
 from ..files import replace_file
 from ..model import Model
-from ..models.masked_autoencoder import MaskedAutoencoder
+from ..models.patch_prediction import PatchPrediction
 
 SHOWN, GAP, LEAST_SIDE = 8, 4, 96  # images; pixels between them; pixels of a shorter side
 
 
-def write(path: Path, model: Model, module: MaskedAutoencoder, images: Images) -> None:
+def write(path: Path, model: Model, module: PatchPrediction, images: Images) -> None:
     """Write a row an image: what was seen, what was drawn in the gaps, and the image itself."""
     device = next(module.parameters()).device
     chosen = evenly(range(len(images)), SHOWN)

@@ -27,7 +27,7 @@ from ..kernels.choose import choose_kernels
 from ..messages import quieted
 from ..model import Model
 from ..models.flops import count_macs, count_parameters
-from ..models.masked_autoencoder import MaskedAutoencoder
+from ..models.patch_prediction import PatchPrediction
 from ..places import expanded
 from ..pretrained.start import LearnedWithoutLabels, Start
 from ..pretrained.weights import Weights
@@ -171,7 +171,7 @@ def conclude(p: Prepared, engine: Engine, task: Task) -> None:
     """Write what the run ends with, and log what comes next."""
     described = summary(p, engine)
     model = replace(finished(p), pretraining=learned_without_labels(p, engine))
-    if isinstance(p.learner.module, MaskedAutoencoder) and p.placement.strategy != "fsdp":
+    if isinstance(p.learner.module, PatchPrediction) and p.placement.strategy != "fsdp":
         reconstructions.write(p.run.reconstructions, model, p.learner.module, p.data.validation)
     write_results(p.run, model, engine.record.rows, described)
     experiment_log.finish(p.wandb_mode, described, p.data.classes, task.validation_sums.confusion)

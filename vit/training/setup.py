@@ -21,6 +21,7 @@ from ..hardware.precision import AUTOCAST_TYPES
 from ..hardware.processes import Share
 from ..model import Model, assemble
 from ..models.activation_checkpointing import checkpoint_activations
+from ..models.autoregression import Autoregression
 from ..models.flops import count_parameters
 from ..models.masked_autoencoder import MaskedAutoencoder
 from ..models.vision_transformer import own_transformer
@@ -37,7 +38,10 @@ from .task import PrepareBatch
 logger = logging.getLogger(__name__)
 
 
-PRETRAINING: dict[str, Callable[..., nn.Module]] = {"masked": MaskedAutoencoder}
+PRETRAINING: dict[str, Callable[..., nn.Module]] = {
+    "masked": MaskedAutoencoder,
+    "autoregressive": lambda trunk, mask_ratio, **settings: Autoregression(trunk, **settings),
+}
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,7 @@ def make_learner(recipe: Recipe, model: Model, data: Dataset, device: str) -> Le
     parameters = count_parameters(module)
     adapters = tuning.prepare(module, recipe.tuning)
     if recipe.training.gradient_checkpointing:
-        checkpoint_activations(module)
+        checkpoint_activations(model.module)
     learning = sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
     logger.info(f"{recipe.model.name}: {parameters:,} parameters, {learning:,} of them learn")
     began = time.perf_counter()
