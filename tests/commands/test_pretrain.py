@@ -108,6 +108,7 @@ def test_a_flat_folder_is_learned_from_and_fine_tuned_from(photo_root: Path, tmp
     settings |= {"data.image_size": 16, "data.on_error": "skip", "data.validation_fraction": 0.2}
     run = vit.pretrain(tmp_path / "flat", out=tmp_path / "run", overrides=settings).path
     assert any("data.name=unlabelled" in line for line in told)
+    assert any("that is few to learn from alone" in line for line in told)
     model = load(run)
     assert model.classes == ()
     with Image.open(run / "reconstructions.png") as picture:

@@ -31,9 +31,10 @@ def pretrain(
     overrides = dict(overrides or {})
     if isinstance(source, str | Path) and names_data(source):
         name = Path(source).name or "images"
-        recipe, choices = choose(source, overrides)
+        recipe, choices, outlook = choose(source, overrides)
         with quieted(quiet):
             logger.info(show(choices, overrides))
+            logger.info(outlook)
     else:
         name = Path(source).stem if isinstance(source, str | Path) else source.model.name
         recipe = load_recipe(source, overrides)

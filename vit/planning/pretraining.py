@@ -11,6 +11,7 @@ from ..hardware.precision import resolve_device
 from ..recipe import Recipe, load_recipe
 from . import networks
 from .choices import Choice, settings
+from .contestants import are_published_at_hand
 from .survey import ANY_SIZE, shorter_side
 
 BASE = "pretrain_vit"  # a shipped recipe
@@ -19,11 +20,15 @@ IMAGES_SEEN = {
     "cuda": 40_000_000,
 }  # successes on small data: 40 to 100 million
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 1_000
+PUBLISHED_WIN_BELOW, FEW = 50_000, 5_000  # images
 PAIR = {"cpu": networks.PAIRS[1], "cuda": networks.PAIRS[3]}
 
 
-def choose(source: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, list[Choice]]:
-    """Return the complete recipe, and what was chosen for it; raises UserError for what holds no images."""
+def choose(source: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, list[Choice], str]:
+    """Return the complete recipe, what was chosen for it, and whether it is likely to pay.
+
+    Raises UserError for what holds no images.
+    """
     about, dataset = of_data(source, overrides)
     device = resolve_device(overrides.get("training.device", "auto"))
     side, pair = shorter_side(dataset.train), PAIR[device]
@@ -40,7 +45,17 @@ def choose(source: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, li
     if dataset.small or side <= networks.SMALL:
         step = {"random_crop": {"padding": max(1, side // 8)}}
         about.append(Choice("augment", [step, "horizontal_flip"], "crops of the padded image, for small ones"))
-    return load_recipe(BASE, {**settings(about), **overrides}), about
+    return load_recipe(BASE, {**settings(about), **overrides}), about, outlook(count, are_published_at_hand() is None)
+
+
+def outlook(images: int, published: bool) -> str:
+    """Return in words whether pretraining on so many images is likely to pay (docs/pretraining.md has the sources)."""
+    if published and images < PUBLISHED_WIN_BELOW:
+        better = f"on sets below about {PUBLISHED_WIN_BELOW:,} they usually teach more: vit finetune vit_tiny DATA"
+        return f"{images:,} images; published weights are at hand, and {better}"
+    if images < FEW:
+        return f"{images:,} images: that is few to learn from alone; published weights, where they fit, teach more"
+    return f"{images:,} images: worth trying where labels are few; compare it with training longer from scratch"
 
 
 def of_data(source: str | Path, overrides: Mapping[str, Any]) -> tuple[list[Choice], Dataset]:
