@@ -8,7 +8,8 @@ from vit.data.loading.loaders import Loaders
 from vit.progress import clock
 from vit.recipe import load_recipe
 from vit.training.averaging import ExponentialMovingAverage
-from vit.training.objectives import objective_of
+from vit.training.loss import Loss
+from vit.training.objectives import ByLogits
 from vit.training.task import Task
 
 DECAY = 0.5
@@ -35,7 +36,7 @@ def test_the_kept_weights_are_the_moving_average(tmp_path, parts: int) -> None:
     batches = DataLoader(TensorDataset(inputs, labels), batch_size=4 // parts)
     loaders = Loaders("none", lambda *_: batches, lambda *_: batches)
     one_hot = lambda x, y: (x, nn.functional.one_hot(y, 2).float())  # noqa: E731
-    objective = objective_of(model, recipe, 2, labels.numpy())
+    objective = ByLogits(Loss(recipe.training, 2, labels.numpy()))
     task = Task(model, recipe, objective, loaders, one_hot, STEPS)
     watch = Watch()
     trainer = L.Trainer(

@@ -171,6 +171,20 @@ class Pretraining:
 
 
 @section
+class Distillation:
+    """A model that this one learns from beside the labels; null: from none."""
+
+    teacher: Text
+    """The model that teaches: a run folder, a file or folder of weights, a published name; of the same classes."""
+    loss: Literal["soft", "hard"] = "soft"
+    """`soft`: its probabilities; `hard`: its answer, as a label."""
+    temperature: Positive = 3.0
+    """By which the logits of both are divided, of loss soft."""
+    weight: Share = 0.5
+    """Share of the teacher in the loss; the labels have the rest."""
+
+
+@section
 class Tuning:
     """Which part of the model learns, and how it is adapted."""
 
@@ -311,6 +325,7 @@ class Recipe:
     mixing: Mixing = Mixing()
     model: Model
     pretraining: Pretraining | None = None
+    distillation: Distillation | None = None
     tuning: Tuning = Tuning()
     optimizer: Optimizer = Optimizer()
     schedule: Schedule
@@ -322,6 +337,10 @@ class Recipe:
             raise ValueError("schedule.augment_ramp_epochs needs randaugment in augment, whose magnitude it raises")
         if self.pretraining and (wrong := self._needing_labels()):
             raise ValueError(f"pretraining reads no labels, and {' and '.join(wrong)} would; leave that out")
+        if self.distillation and self.training.loss != "cross_entropy":
+            raise ValueError("distillation needs training.loss=cross_entropy: one label an image")
+        if self.distillation and self.tuning.trainable == "head":
+            raise ValueError("distillation needs tuning.trainable other than head, which learns from features alone")
         if self.pretraining and not _is_own_transformer(self.model.name):
             raise ValueError(f"pretraining is for a Vision Transformer of `vit models`, given {self.model.name}")
 
@@ -330,6 +349,7 @@ class Recipe:
         training, usual = self.training, Training()
         settings = {
             "mixing": self.mixing != Mixing(),
+            "distillation": self.distillation is not None,
             "tuning": self.tuning != Tuning(),
             "data.sampling": self.data.sampling != "uniform",
             "training.monitor": training.monitor not in ("auto", "validation_loss"),
@@ -350,8 +370,9 @@ class Recipe:
         for name in ("model", "optimizer"):
             options = values[name].pop("options")
             values[name] |= options
-        if self.pretraining is None:
-            del values["pretraining"]
+        for name in ("pretraining", "distillation"):
+            if values[name] is None:
+                del values[name]
         return values
 
     def to_yaml(self) -> str:

@@ -5,11 +5,8 @@ B images. A step is (model, images, targets) -> the loss, and what the scores ar
 
 from collections.abc import Callable
 
-import numpy as np
 from torch import Tensor, nn
 
-from ..models.interface import takes_targets
-from ..recipe import Recipe
 from .loss import Loss
 from .scores import TrainingLosses, TrainingScores, ValidationLosses, ValidationScores, make_sums
 
@@ -59,12 +56,3 @@ class WithoutLabels(Objective):
 
     def make_sums(self) -> tuple[TrainingScores, ValidationScores]:
         return TrainingLosses(), ValidationLosses()
-
-
-def objective_of(module: nn.Module, recipe: Recipe, num_classes: int, labels: np.ndarray) -> Objective:
-    """Return what a module learns by, from images with labels [N] or [N, num_classes], or without any."""
-    if recipe.pretraining:
-        return WithoutLabels()
-    if takes_targets(module):
-        return ByLabelsInOrder(num_classes)
-    return ByLogits(Loss(recipe.training, num_classes, labels))

@@ -54,6 +54,7 @@ def check_together(recipe: Recipe, placement: Placement, precision: str) -> None
         "tuning.trainable=lora": recipe.tuning.trainable == "lora",
         "tuning.trainable=head": recipe.tuning.trainable == "head",
         "training.precision=fp16": precision == "fp16",
+        "distillation": recipe.distillation is not None,
     }
     found = [setting for setting, there in wrong.items() if there]
     if found:

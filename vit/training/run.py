@@ -39,10 +39,10 @@ from .checkpoints import not_written
 from .checks import check_batches_of_one, check_optimizer
 from .compiling import check_compiler
 from .engine import Engine, fit, make_engine, seed_generators_of_all
-from .objectives import objective_of
+from .objectives import Objective
 from .placement import Placement, check_together, place
 from .scores import WORDS, in_words, main_score
-from .setup import Learner, find_parts, learning_module, make_learner, make_model, read_weights
+from .setup import Learner, find_parts, learning_module, make_learner, make_model, make_objective, read_weights
 from .task import Task
 
 logger = logging.getLogger(__name__)
@@ -63,6 +63,7 @@ class Prepared:
     images: Contents | None
     model: Model
     learner: Learner
+    objective: Objective
     parts: int
     steps_per_epoch: int
     continues: bool
@@ -107,6 +108,7 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
     model = make_model(recipe, data, weights)
     log_beginning(model, data, f"{precision} on {placement.in_words()} ({why})")
     learner = make_learner(recipe, model, data, placement.device)
+    objective = make_objective(learner.module, model, data.train.labels, placement.device)
     kernels = choose_kernels(learner.module, recipe.data.image_size, precision, placement.device)
     if kernels:
         logger.info(kernels)
@@ -127,6 +129,7 @@ def prepare(run: RunFolder, recipe: Recipe, resume: bool, weights: Weights | Non
         images,
         model,
         learner,
+        objective,
         parts,
         steps_per_epoch,
         continues,
@@ -159,11 +162,10 @@ def fit_prepared(p: Prepared) -> tuple[Engine, Task]:
     loggers = experiment_log.make_loggers(p.recipe, p.run, p.wandb_mode)
     engine = make_engine(p.recipe, p.run, p.placement, p.precision, p.parts, loggers, p.learner.seconds)
     learner = p.learner
-    objective = objective_of(learner.module, p.recipe, len(p.data.classes), p.data.train.labels)
-    task = Task(learner.module, p.recipe, objective, learner.loaders, learner.prepare_batch, p.steps_per_epoch).train()
+    task = Task(learner.module, p.recipe, p.objective, learner.loaders, learner.prepare_batch, p.steps_per_epoch)
     if p.recipe.training.compile:
         learner.module.compile()
-    fit(engine.trainer, task, p.run, p.run.last_checkpoint if p.continues else None)
+    fit(engine.trainer, task.train(), p.run, p.run.last_checkpoint if p.continues else None)
     return engine, task
 
 

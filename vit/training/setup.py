@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
@@ -23,6 +24,7 @@ from ..model import Model, assemble
 from ..models.activation_checkpointing import checkpoint_activations
 from ..models.autoregression import Autoregression
 from ..models.flops import count_parameters
+from ..models.interface import takes_targets
 from ..models.masked_autoencoder import MaskedAutoencoder
 from ..models.vision_transformer import own_transformer
 from ..pretrained import sources
@@ -30,8 +32,11 @@ from ..pretrained.weights import Weights
 from ..recipe import Mixing, Recipe
 from . import features, tuning
 from .checks import check_labels, check_sizes, warn_of_post_norm
+from .distillation import ByTeacher, read_teacher
 from .label_words import words_of_labels
+from .loss import Loss
 from .memory import parts_for
+from .objectives import ByLabelsInOrder, ByLogits, Objective, WithoutLabels
 from .placement import Placement
 from .task import PrepareBatch
 
@@ -116,6 +121,19 @@ def learning_module(recipe: Recipe, model: Model) -> nn.Module:
         return PRETRAINING[settings.pop("method")](trunk, **settings)
     except ValueError as error:
         raise UserError(f"pretraining: {error}") from error
+
+
+def make_objective(module: nn.Module, model: Model, labels: np.ndarray, device: str) -> Objective:
+    """Return what a module learns by: a teacher and labels [N] or [N, num_classes], labels alone, or neither."""
+    recipe = model.recipe
+    assert recipe is not None, "a model that learns has one"
+    if recipe.pretraining:
+        return WithoutLabels()
+    teacher = read_teacher(recipe.distillation, model, device) if recipe.distillation else None
+    if takes_targets(module):
+        return ByLabelsInOrder(len(model.classes))
+    loss = Loss(recipe.training, len(model.classes), labels)
+    return ByTeacher(loss, recipe.distillation, teacher) if recipe.distillation and teacher else ByLogits(loss)
 
 
 def batch_preparation(recipe: Recipe, preprocessing: Preprocessing, num_classes: int) -> PrepareBatch:

@@ -17,10 +17,10 @@ from ..kernels.choose import choose_kernels
 from ..model import Model
 from ..recipe import Recipe
 from .checks import check_batches_of_one, check_optimizer
-from .objectives import Step, objective_of
+from .objectives import Step
 from .optim import make_optimizer
 from .placement import Placement
-from .setup import Learner, find_parts, make_learner, make_model, read_weights
+from .setup import Learner, find_parts, make_learner, make_model, make_objective, read_weights
 from .task import seed_generators
 
 Batch = tuple[Tensor, Tensor]
@@ -104,7 +104,7 @@ def make_trial(recipe: Recipe, data: Dataset) -> Trial:
         model=model,
         learner=learner,
         module=module,
-        objective=objective_of(module, recipe, len(data.classes), data.train.labels).to(device),
+        objective=make_objective(module, model, data.train.labels, device).to(device),
         optimizer=make_optimizer(module, recipe.optimizer, scaled_gradients=precision == "fp16"),
         scaler=torch.amp.GradScaler(device, enabled=precision == "fp16"),
         parts=parts,
