@@ -21,6 +21,7 @@ from vit.report.results import (
     SettingDifference,
 )
 from vit.report.statistics import Estimate, Needed
+from vit.report.write import asked
 
 ALONE: dict[str, Any] = {"p_adjusted": 0.0123}
 
@@ -278,3 +279,9 @@ def test_folds_are_told_with_what_they_leave_open() -> None:
     )
     searched = replace(found, training=replace(by_folds, search=Search(8, [])))
     assert len(design.folds_in_words(searched)) == 2 and "first fold alone" in design.folds_in_words(searched)[1]
+
+
+def test_a_report_asks_what_it_answers() -> None:
+    both = results(pair("net", "trans", "not_known", 0.0))
+    one = replace(both, models=[row for row in both.models if row.family == "vit"])
+    assert asked(both) == "ViT or CNN" and asked(one) == "Which ViT"

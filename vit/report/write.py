@@ -70,6 +70,7 @@ def told_of(results: Results, figures: dict[str, str], pictures: Pictures) -> di
     """Return what every template may name."""
     return {
         "r": results,
+        "asked": asked(results),
         "dataset": dataset_of(results),
         "sections": list(SECTIONS.items()),
         "titles": SECTIONS,
@@ -96,6 +97,12 @@ def told_of(results: Results, figures: dict[str, str], pictures: Pictures) -> di
         "most_listed": MOST_CLASSES_LISTED,
         "most_skipped": MOST_SKIPPED_SHOWN,
     }
+
+
+def asked(results: Results) -> str:
+    """Return the question that a report answers: between the families, or within one."""
+    families = {model.family for model in results.models}
+    return "ViT or CNN" if len(families) > 1 else f"Which {formats.NAMES[families.pop()]}"
 
 
 def dataset_of(results: Results) -> str:
