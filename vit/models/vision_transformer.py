@@ -129,11 +129,8 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         check_shape(image_size, patch_size, embed_dim, depth, num_heads, mlp_ratio)
-        if head != "linear":
-            check_head(head, pool, norm_after_pool, representation_size)
-        elif pool not in ("mean", "map") and not class_token:
-            raise ValueError(f"pool {pool} needs class_token")
-        self.patch_size = patch_size
+        check_head(head, pool, class_token, norm_after_pool, representation_size)
+        self.patch_size, self.embed_dim, self.positions, self.norm_eps = patch_size, embed_dim, positions, norm_eps
         self.grid = (image_size[0] // patch_size, image_size[1] // patch_size)
         seen = pool if head == "linear" else "all"  # of the tokens, by the head
         self.pool = POOLS.get(seen, everything)
@@ -142,26 +139,17 @@ class VisionTransformer(nn.Module):
 
         self.patch_embed = PatchEmbedding((patch_size, patch_size), embed_dim, patch_bias)
         counts = {"cls_token": int(class_token), "dist_token": int(pool == "cls_dist"), "reg_token": registers}
-        self.prefix = [name for name, count in counts.items() if count]
-        for name in self.prefix:
-            self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], embed_dim)))
-        self.num_prefix = sum(counts.values())
+        self.add_prefix(counts)
         mix = mixer_of(mixer, positions, self.grid, self.num_prefix, embed_dim, num_heads, patch_dropout)
-        self.embed_dim, self.positions, self.norm_eps = embed_dim, positions, norm_eps
-        if positions in FIXED:
-            fixed_positions(positions, (1, 1), embed_dim)  # says which widths it takes
-        self.unplaced = 0 if class_position and positions == "learned" else self.num_prefix
-        if positions == "learned":
-            places = self.num_prefix - self.unplaced + prod(self.grid)
-            self.pos_embed = nn.Parameter(torch.empty(1, places, embed_dim))
+        self.add_positions(class_position)
         self.patch_dropout = PatchDropout(patch_dropout, self.num_prefix)
         self.norm_pre = norm(embed_dim) if norm_before else nn.Identity()
-        rates = [drop_path * i / max(depth - 1, 1) for i in range(depth)]
         hidden_dim = round(embed_dim * mlp_ratio)
         queries = CLASS_TOKENS.get(seen) if mixer == "attention" else None
         arguments = (embed_dim, mix, hidden_dim, activation, norm, scale, norm_order)
-        blocks = [Block(*arguments, rate) for rate in rates[:-1]]
-        self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, rates[-1], queries=queries))
+        *rates, last_rate = (drop_path * i / max(depth - 1, 1) for i in range(depth))
+        blocks = [Block(*arguments, rate) for rate in rates]
+        self.blocks = nn.Sequential(*blocks, LastBlock(*arguments, last_rate, queries=queries))
         self.norm = nn.Identity() if norm_after_pool or norm_order == "post" else norm(embed_dim)
         self.fc_norm = norm(embed_dim) if norm_after_pool else nn.Identity()
         across = (embed_dim, num_heads, hidden_dim, activation, norm)
@@ -177,6 +165,23 @@ class VisionTransformer(nn.Module):
         self.head = heads[head]() if num_classes else nn.Identity()
         self.head_dist = nn.Linear(width, num_classes) if num_classes and pool == "cls_dist" else None
         self.initialize(position_std)
+
+    def add_prefix(self, counts: dict[str, int]) -> None:
+        """Add the tokens that stand before the patches, by the names of their parameters."""
+        self.prefix = [name for name, count in counts.items() if count]
+        self.num_prefix = sum(counts.values())
+        for name in self.prefix:
+            self.register_parameter(name, nn.Parameter(torch.zeros(1, counts[name], self.embed_dim)))
+
+    def add_positions(self, of_prefix: bool) -> None:
+        """Add what says where a token stands, where that is learned; raises ValueError for a width it cannot have."""
+        learned = self.positions == "learned"
+        self.unplaced = 0 if of_prefix and learned else self.num_prefix
+        if learned:
+            places = self.num_prefix - self.unplaced + prod(self.grid)
+            self.pos_embed = nn.Parameter(torch.empty(1, places, self.embed_dim))
+        elif self.positions in FIXED:
+            fixed_positions(self.positions, (1, 1), self.embed_dim)
 
     def initialize(self, position_std: float) -> None:
         """Draw the paper's initial weights: Xavier in the blocks, normal positions, a head of zeros."""
@@ -279,9 +284,11 @@ def check_shape(
         raise ValueError(f"num_heads {num_heads} does not divide embed_dim {embed_dim}")
 
 
-def check_head(head: str, pool: str, norm_after_pool: bool, representation_size: int) -> None:
-    """Raise ValueError for what stands before a linear head, where another looks at all tokens."""
-    if pool == "cls_dist" or norm_after_pool or representation_size:
+def check_head(head: str, pool: str, class_token: bool, norm_after_pool: bool, representation_size: int) -> None:
+    """Raise ValueError for a pool without its token, and for what stands before a linear head where another looks."""
+    if head == "linear" and pool not in ("mean", "map") and not class_token:
+        raise ValueError(f"pool {pool} needs class_token")
+    if head != "linear" and (pool == "cls_dist" or norm_after_pool or representation_size):
         raise ValueError(f"head {head} sees all tokens: no pool cls_dist, norm_after_pool or representation_size")
 
 
