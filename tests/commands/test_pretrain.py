@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 from forked import context
 from PIL import Image
@@ -139,6 +140,20 @@ def test_test_images_that_were_learned_from_without_labels_are_told(photo_root: 
     assert all("were among those that the model's start learned from without labels" in str(r) for r in remarks[2:])
 
 
+@pytest.mark.parametrize("class_token", [False, True])
+def test_timm_loads_the_trunk_with_equal_features(class_token: bool, tmp_path: Path) -> None:
+    settings = DIGITS | {"model.class_token": class_token, "schedule.epochs": 2}
+    run = vit.pretrain("pretrain_vit", out=tmp_path / "run", overrides=settings, quiet=True).path
+    folder = vit.export(run, to="timm", out=tmp_path / "timm")
+    theirs = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    images = torch.randn(3, 3, 8, 8)
+    with torch.no_grad():
+        ours, others = load(run).module(images), theirs(images)
+    assert ours.shape == (3, 32) and torch.allclose(ours, others, atol=1e-5)
+    with pytest.raises(UserError, match="names no classes"):
+        vit.evaluate(run)
+
+
 @pytest.mark.parametrize("settings", [{}, {"model.positions": "rope"}, {"training.gradient_checkpointing": True}])
 def test_patches_in_order_are_learned_too(settings: dict[str, Any], tmp_path: Path) -> None:
     overrides = DIGITS | {"pretraining.method": "autoregressive", "pretraining.normalize_targets": True} | settings
@@ -162,6 +177,7 @@ def test_a_pretraining_goes_on_from_weights(tmp_path: Path) -> None:
     [
         (["train", "pretrain_vit", "data.path=."], "vit pretrain pretrain_vit"),
         (["pretrain", "digits_vit"], "vit train digits_vit"),
+        (["compare", "compare_digits", "pretraining.method=masked"], "learns without labels: vit pretrain"),
         (["pretrain", "pretrain_vit", "pretraining.mask_ratio=1"], "mask_ratio: should be less than 1, given 1"),
         (["pretrain", "pretrain_vit", "training.loss=bce"], "reads no labels, and training.loss would"),
         (

@@ -187,8 +187,8 @@ def written(tmp_path: Path, randomize, **options) -> Path:
 
 @pytest.mark.parametrize("to", ["timm", "transformers"])
 def test_libraries_that_have_no_such_model_are_named(to: str, randomize, tmp_path: Path) -> None:
-    path = written(tmp_path, randomize, norm_order="post", positions="sincos_2d")
-    with pytest.raises(UserError, match="positions sincos_2d and norm_order post"):
+    path = written(tmp_path, randomize, norm_order="post", positions="rope")
+    with pytest.raises(UserError, match="positions rope and norm_order post"):
         vit.export(path, to=to, out=tmp_path / "out")
 
 

@@ -84,7 +84,8 @@ def _writer(
 ) -> Callable[[Path], None]:
     """Return what fills a folder."""
     if to in LIBRARIES:
-        if not model.classes:
+        trunk = to == "timm" and model.pretraining is not None  # learned here without labels; its features are equal
+        if not model.classes and not trunk:
             raise UserError(f"{model.source} names no classes, and there is nothing to export that {to} has not")
         return lambda folder: LIBRARIES[to].write(folder, model) and None
     own = own_data(model)

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from ..data.loading.loaders import evaluation_loader
 from ..data.sources import datasets
 from ..data.sources.datasets import Images
+from ..errors import UserError
 from ..files import digest_of_file, write_json
 from ..hardware import processes
 from ..hardware.distributed import gather_rows, join_processes
@@ -66,6 +67,8 @@ def evaluate(
     other data and for faster answers into evaluations/. Raises UserError for classes that the model does not know.
     """
     loaded = load(model)
+    if not loaded.classes:
+        raise UserError(f"{model} names no classes, which its answers could be right about: vit finetune {model} DATA")
     scored = images_to_score(model, loaded, data, split)
     images = scored.images
     device = available_device(loaded.recipe.training.device if loaded.recipe else "auto")

@@ -8,6 +8,8 @@ from torch import nn
 
 from ..errors import UserError
 from ..model import Model
+from ..models.positions import FIXED, fixed_positions
+from ..models.vision_transformer import own_transformer
 from ..registry import complete_options
 from . import USUAL
 
@@ -27,7 +29,7 @@ def write(folder: Path, model: Model) -> float:
     name, arguments = timm_architecture(architecture.name, architecture.options, preprocessing.image_size)
     theirs: Any = timm.create_model(name, num_classes=len(classes), **arguments)
     try:
-        theirs.load_state_dict(model.module.state_dict())
+        theirs.load_state_dict(tensors_of(model))
     except RuntimeError as error:
         raise UserError(f"timm's {name} has other parts than this {architecture.name}: {str(error)[:200]}") from error
     difference = largest_difference(model.module, theirs, preprocessing.image_size)
@@ -47,6 +49,15 @@ def write(folder: Path, model: Model) -> float:
     }
     save_for_hf(theirs, str(folder), model_args=arguments, safe_serialization=True)
     return difference
+
+
+def tensors_of(model: Model) -> dict[str, torch.Tensor]:
+    """Return a model's tensors; positions that are computed lie among them as timm's learned ones do."""
+    transformer = own_transformer(model.module)
+    tensors = model.module.state_dict()
+    if transformer is None or transformer.positions not in FIXED:
+        return tensors
+    return tensors | {"pos_embed": fixed_positions(transformer.positions, transformer.grid, transformer.embed_dim)}
 
 
 def timm_architecture(name: str, options: dict[str, Any], size: tuple[int, int]) -> tuple[str, dict[str, Any]]:
@@ -76,7 +87,9 @@ def largest_difference(ours: nn.Module, theirs: nn.Module, size: tuple[int, int]
 
 
 def _vision_transformer(options: dict[str, Any], size: tuple[int, int]) -> tuple[str, dict[str, Any]]:
-    unknown = [f"{name} {options[name]}" for name, usual in USUAL.items() if options[name] != usual]
+    computed = options["positions"] in FIXED  # written down for the image size, where no prefix has any
+    usual = USUAL | ({"positions": options["positions"]} if computed else {})
+    unknown = [f"{name} {options[name]}" for name, value in usual.items() if options[name] != value]
     if unknown:
         raise UserError(f"timm has no such Vision Transformer with {' and '.join(unknown)}; export with --to onnx")
     if options["representation_size"] or options["pool"] not in POOLS:
@@ -99,7 +112,7 @@ def _vision_transformer(options: dict[str, Any], size: tuple[int, int]) -> tuple
         "global_pool": POOLS[options["pool"]],
         "fc_norm": options["norm_after_pool"],
         "class_token": options["class_token"],
-        "no_embed_class": not options["class_position"],
+        "no_embed_class": computed or not options["class_position"],
         "reg_tokens": options["registers"],
         "pre_norm": options["norm_before"],
     }

@@ -118,7 +118,7 @@ def load_comparison(source: str | Path, overrides: Mapping[str, Any] | None = No
     for key in VARIED.keys() & comparison.overrides.keys():
         raise UserError(f"{key} is what a comparison varies; set {VARIED[key]} instead")
     for recipe in comparison.recipes:
-        load_recipe(recipe, comparison.overrides)
+        check_learns_labels(load_recipe(recipe, comparison.overrides), recipe)
     for name, changes in comparison.variants.items():
         try:
             _check_variant(comparison, changes)
