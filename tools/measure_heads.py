@@ -30,10 +30,11 @@ from vit.files import read_json, write_text
 from vit.model import Model
 
 SIDE, COUNTS, SEEDS = 32, {"train": 8_000, "test": 2_000}, 3
-EPOCHS, BATCH_SIZE = 12, 64
+EPOCHS, BATCH_SIZE = 10, 64
 BASE: dict[str, Any] = {
     "data.name": "csv",
     "data.image_size": 2 * SIDE,
+    "data.cache": "ram",
     "augment": [],
     "model.patch_size": 8,
     "model.class_token": False,
