@@ -119,6 +119,8 @@ def test_a_flat_folder_is_learned_from_and_fine_tuned_from(photo_root: Path, tmp
     with pytest.raises(UserError, match="names no classes: fine-tune it first"):
         model.predict([flat / "0.png"])
     tuned = vit.finetune(run, photo_root, out=tmp_path / "tuned", overrides={"schedule.epochs": 2}).path
+    chosen = load(tuned).recipe
+    assert chosen and (chosen.optimizer.name, chosen.optimizer.layer_decay) == ("adamw", 0.75)
     assert "learned without labels (masked; " in read_json(tuned / "summary.json")["start"]["notes"][0]
     assert vit.evaluate(tuned).scores["num_images"] > 0
 

@@ -18,6 +18,9 @@ from .choices import Choice, settings
 STEPS = ((20_000, 500), (500_000, 1_000), (float("inf"), 20_000))
 MOST_EPOCHS = 100
 ADAMW_SHARE = 1 / 30  # of SGD's learning rate: 1e-4 for everything, as is usual for AdamW
+# Of a start without labels; published ones for small data take 50 to 100 epochs (docs/pretraining.md).
+UNLABELLED_OPTIMIZER = {"name": "adamw", "lr": 5e-4, "layer_decay": 0.75, "weight_decay": 0.05}
+UNLABELLED_TIMES = 4  # as many steps
 LEARNING_RATES = {"all": 3e-3, "head": 3e-2, "lora": 3e-2}  # the first is the source's; the others: docs/finetuning.md
 
 
@@ -31,8 +34,10 @@ def choose(model: str, weights: Weights, data: str | Path, overrides: Mapping[st
     head = of_head(weights, dataset)
     if head.value:
         about[0].value.pop("representation_size", None)  # of the head that it was trained with
-    about += [head, *of_schedule(len(dataset.train), overrides)]
-    about += [of_learning_rate(overrides), of_augmentation(dataset, size, str(data)), *of_labels(dataset)]
+    unlabelled = weights.pretraining is not None
+    about += [head, *of_schedule(len(dataset.train), overrides, unlabelled)]
+    about += of_unlabelled_start(overrides) if unlabelled else [of_learning_rate(overrides)]
+    about += [of_augmentation(dataset, size, str(data)), *of_labels(dataset)]
     return load_recipe(base, {**settings(about), **overrides}), about
 
 
@@ -78,9 +83,18 @@ def of_labels(dataset: Dataset) -> list[Choice]:
     return [Choice("training.loss", "bce", "an image may have several labels")] if dataset.train.multilabel else []
 
 
-def of_schedule(images: int, overrides: Mapping[str, Any]) -> list[Choice]:
+def of_unlabelled_start(overrides: Mapping[str, Any]) -> list[Choice]:
+    """Return what a start that never saw a label is fine-tuned by: more of everything, and its first blocks less."""
+    optimizer = {key: overrides.get(f"optimizer.{key}", value) for key, value in UNLABELLED_OPTIMIZER.items()}
+    return [
+        *(Choice(f"optimizer.{key}", value, "") for key, value in optimizer.items()),
+        Choice("model.drop_path", 0.1, "for a start without labels, as He et al. 2022 (arXiv:2111.06377, table 9)"),
+    ]
+
+
+def of_schedule(images: int, overrides: Mapping[str, Any], unlabelled: bool = False) -> list[Choice]:
     batch_size = overrides.get("training.batch_size", 512 if images >= STEPS[0][0] else 64)
-    steps = next(steps for most, steps in STEPS if images < most)
+    steps = next(steps for most, steps in STEPS if images < most) * (UNLABELLED_TIMES if unlabelled else 1)
     fitting = max(1, min(MOST_EPOCHS, round(steps * batch_size / images)))
     epochs = overrides.get("schedule.epochs", fitting)
     reason = f"about {steps:,} steps, for {images:,} training images"
