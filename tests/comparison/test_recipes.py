@@ -72,6 +72,7 @@ def test_an_ablation_is_reported_with_what_its_variants_differ_in(ablation: Path
         "mean of patches",
         "wider",
     }
+    assert results["training"]["baseline"] == results["rivals"][0] == "as it is"
     report = (folder / "report.md").read_text()
     assert "| model.pool | – | mean | – |" in report
     vit.compare(ablation, out=tmp_path / "out", quick=True)  # nothing trains anew

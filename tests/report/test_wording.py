@@ -20,6 +20,7 @@ from vit.report.results import (
     Selection,
     SettingDifference,
 )
+from vit.report.selection import rivals_among
 from vit.report.statistics import Estimate, Needed
 from vit.report.write import asked
 
@@ -285,3 +286,13 @@ def test_a_report_asks_what_it_answers() -> None:
     both = results(pair("net", "trans", "not_known", 0.0))
     one = replace(both, models=[row for row in both.models if row.family == "vit"])
     assert asked(both) == "ViT or CNN" and asked(one) == "Which ViT"
+
+
+def test_an_ablation_is_about_the_recipe_as_it_is_and_the_best_of_the_others() -> None:
+    models = [
+        replace(model(name, "vit", top1), validation_top1=top1) for name, top1 in (("a", 0.5), ("b", 0.7), ("c", 0.6))
+    ]
+    assert rivals_among(models) == ("b", "c")
+    assert rivals_among(models, "a") == ("a", "b")
+    assert rivals_among(models, "b") == ("b", "c")
+    assert rivals_among(models[:1], "a") is None

@@ -184,6 +184,7 @@ def compare_in(
         if not quick:
             probe(planned, jobs)
         design = StudyDesign(comparison.protocol, searched, comparison.margin, quick, resampled(planned))
+        design = replace(design, baseline=comparison.baseline)
         if limit:
             design = replace(design, time_limit_seconds=limit.seconds, late=late_in_words(late))
         conclude(folder, planned, design, title)

@@ -43,6 +43,12 @@ class Comparison:
     overrides: dict[str, Any] = field(default_factory=dict)
     """Recipe keys, dotted or in sections, changed for every recipe."""
 
+    @property
+    def baseline(self) -> str | None:
+        """The variant that changes nothing, which the others are beside; None where there is not one."""
+        unchanged = [name for name, changes in self.variants.items() if not changes]
+        return unchanged[0] if len(unchanged) == 1 else None
+
     def __post_init__(self) -> None:
         if self.variants and len(self.recipes) > 1:
             raise ValueError(f"variants are of one recipe; {len(self.recipes)} are given")

@@ -71,7 +71,7 @@ def compare_runs(
     full = {name: groups[name, largest] for name in names if (name, largest) in groups}
     clusters = clusters_of(runs[0].ids, runs[0].images, audits)
     models = [_model(name, group, costs[name], clusters) for name, group in full.items()]
-    rivals = selection.rivals_among(models)
+    rivals = selection.rivals_among(models, design.baseline)
     values = {name: by_cluster(correct_of(group), clusters) for name, group in full.items()}
     pairs = pair_rows(values, rivals, design.margin, runs[0].folds or 0)
     fractions = _fractions(groups, names, clusters)
@@ -80,7 +80,7 @@ def compare_runs(
         models=models,
         rivals=rivals,
         margin=design.margin,
-        selection=selection.of_rivals(full, models, rivals),
+        selection=selection.of_rivals(full, models, rivals, design.baseline),
         pairs=pairs,
         data_efficiency=fractions,
         agreement=Agreement(agreement.of_pairs(full), agreement.between_seeds(full), _galleries(full, rivals)),

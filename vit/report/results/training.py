@@ -40,7 +40,7 @@ class StudyDesign:
 
     `margin` is the difference of accuracy that matters; `resampled` says that every seed drew its training images anew;
     `folds` by how many every image was tested, each by trainings on the others, None for one test split; `late` lists
-    what a time limit left out, in words.
+    what a time limit left out, in words; `baseline` is the model that all others vary in something, None without one.
     """
 
     protocol: str
@@ -51,6 +51,7 @@ class StudyDesign:
     folds: int | None = None
     time_limit_seconds: float | None = None
     late: list[str] = field(default_factory=list)
+    baseline: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
