@@ -109,7 +109,7 @@ METHODS: Mapping[str, Method] = {
     ),
     "class_attention": Method(
         "attention of the class's query",
-        f"{WHY}: where the query that answers for it looks",
+        "where the query that answers for the class looks, in tokens that have told each other what they saw",
         True,
         of_queries(class_attention),
     ),

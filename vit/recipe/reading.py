@@ -52,8 +52,13 @@ def find(source: str | Path) -> Path:
 
 
 def is_data(source: object) -> bool:
-    """Return whether it is a folder of images or a file that lists them, not a recipe."""
-    return isinstance(source, str | Path) and (Path(source).is_dir() or Path(source).suffix.lower() in LISTS)
+    """Return whether it is a folder of images or a file that lists them, not a recipe.
+
+    A shipped recipe's name is the recipe, though a folder is called so too, as its results often are.
+    """
+    if not isinstance(source, str | Path) or str(source) in shipped_names():
+        return False
+    return Path(source).is_dir() or Path(source).suffix.lower() in LISTS
 
 
 def names_data(source: object) -> bool:
