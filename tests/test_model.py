@@ -39,7 +39,7 @@ def test_a_loaded_model_gives_the_same_logits(saved: Path) -> None:
         names = set(file.keys())
         description = json.loads(file.metadata()["vit"])
     assert {"cls_token", "pos_embed", "patch_embed.proj.weight", "blocks.0.attn.qkv.weight", "head.bias"} <= names
-    assert description["format_version"] == 3 and description["output"] == "softmax"
+    assert description["format_version"] == 4 and description["output"] == "softmax"
     assert description["architecture"]["options"]["norm_eps"] == 1e-6
     assert description["classes"] == list(CLASSES)
     one, two = vit.load(saved), vit.load(saved)
