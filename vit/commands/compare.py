@@ -183,8 +183,14 @@ def compare_in(
         planned = [p for p in planned if p not in late]
         if not quick:
             probe(planned, jobs)
-        design = StudyDesign(comparison.protocol, searched, comparison.margin, quick, resampled(planned))
-        design = replace(design, baseline=comparison.baseline)
+        design = StudyDesign(
+            comparison.protocol,
+            searched,
+            comparison.margin,
+            quick,
+            resampled(planned),
+            baseline=comparison.baseline,
+        )
         if limit:
             design = replace(design, time_limit_seconds=limit.seconds, late=late_in_words(late))
         conclude(folder, planned, design, title)

@@ -52,8 +52,7 @@ def class_attention(module: nn.Module, transformer: VisionTransformer, images: T
     """Return where the query of each image's class [B] looks, the mean of its heads: [B, rows, columns]."""
     assert isinstance(transformer.head, ClassQueries)
     seen = transformer.head.seen(transformer.features(images))[torch.arange(len(images)), classes]  # [B, N]
-    rows, columns = (side // transformer.patch_size for side in images.shape[2:])
-    return seen[:, transformer.num_prefix :].unflatten(1, (rows, columns))
+    return seen[:, transformer.num_prefix :].unflatten(1, transformer.grid_of(images))
 
 
 def with_class_queries(module: nn.Module) -> VisionTransformer | None:

@@ -45,7 +45,7 @@ def attention_distance(module: VisionTransformer, inputs: Tensor) -> np.ndarray:
     The mean distance from a patch to the patches that it attends to, weighted by attention, the prefix left out
     (Dosovitskiy et al. 2021, arXiv:2010.11929, appendix D.7; Raghu et al. 2021, arXiv:2108.08810).
     """
-    grid = tuple(side // module.patch_size for side in inputs.shape[-2:])
+    grid = module.grid_of(inputs)
     rows, columns = torch.meshgrid(*(torch.arange(side, dtype=torch.float32) for side in grid), indexing="ij")
     places = torch.stack([rows.flatten(), columns.flatten()], -1).to(inputs.device)
     apart = torch.cdist(places, places) / max(grid)  # [patches, patches]

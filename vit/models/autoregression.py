@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from .activation_checkpointing import through_blocks
 from .attention import causal_mask
 from .blocks import MLP
-from .masked_autoencoder import decoder_shape
 from .mixers import is_attention
-from .patch_prediction import PatchPrediction
+from .patch_prediction import PatchPrediction, decoder_shape
 from .positions import fixed_positions
 from .vision_transformer import VisionTransformer
 
@@ -46,7 +45,7 @@ class Autoregression(PatchPrediction):
         self.out = nn.Linear(width, 3 * trunk.patch_size**2)
 
     def predicted(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        rows, columns = self.grid_of(images)
+        rows, columns = self.trunk.grid_of(images)
         count = rows * columns
         known = self.known(len(images), count, images.device)  # [B]
         following = self.following(images, known)  # [B, N, 3 P P] of patches 1 to N
@@ -74,13 +73,13 @@ class Autoregression(PatchPrediction):
 
     def places_of_next(self, images: Tensor) -> Tensor:
         """Return the positions of the patches that are asked for: [1, N, D']."""
-        positions = fixed_positions("sincos_2d", self.grid_of(images), self.embed.out_features)
+        positions = fixed_positions("sincos_2d", self.trunk.grid_of(images), self.embed.out_features)
         return positions.roll(-1, dims=1).to(images)
 
     @torch.inference_mode()
     def pictures(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return images without their second half, and with that half drawn patch by patch, each seen by the next."""
-        grid, pixels = self.grid_of(images), self.pixels(images)
+        grid, pixels = self.trunk.grid_of(images), self.pixels(images)
         known = self.known(len(images), pixels.shape[1], images.device)
         first = int(known[0])
         drawn = pixels.clone()

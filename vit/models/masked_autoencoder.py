@@ -4,20 +4,17 @@ He et al. 2022, arXiv:2111.06377. B images, N patches, K of them kept, D embed_d
 """
 
 from functools import partial
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from .attention import Attention
 from .blocks import Block
 from .mixers import is_plain_attention
-from .patch_prediction import PatchPrediction
+from .patch_prediction import PatchPrediction, decoder_shape
 from .positions import fixed_positions
 from .vision_transformer import VisionTransformer
 
-Share = Annotated[float, Field(gt=0, lt=1)]
 FIXED_MASK = 0  # the seed of the masks that validation is scored by
 
 
@@ -32,7 +29,7 @@ class MaskedAutoencoder(PatchPrediction):
         self,
         trunk: VisionTransformer,
         *,
-        mask_ratio: Share = 0.75,
+        mask_ratio: float = 0.75,
         decoder_dim: int | None = None,
         decoder_depth: int = 1,
         normalize_targets: bool = False,
@@ -63,7 +60,7 @@ class MaskedAutoencoder(PatchPrediction):
 
     def order_of(self, images: Tensor) -> Tensor:
         """Return for each image its patches in the order in which they are kept: [B, N]."""
-        rows, columns = self.grid_of(images)
+        rows, columns = self.trunk.grid_of(images)
         count = rows * columns
         if self.training:
             return torch.rand(len(images), count, device=images.device).argsort(1)
@@ -76,7 +73,7 @@ class MaskedAutoencoder(PatchPrediction):
         prefix, patches = self.embed(self.seen(images, kept)).split([self.trunk.num_prefix, kept.shape[1]], 1)
         tokens = self.mask_token.expand(*order.shape, -1).to(patches.dtype)
         tokens = tokens.scatter(1, kept.unsqueeze(2).expand(-1, -1, tokens.shape[2]), patches)
-        tokens = tokens + fixed_positions("sincos_2d", self.grid_of(images), tokens.shape[2]).to(tokens)
+        tokens = tokens + fixed_positions("sincos_2d", self.trunk.grid_of(images), tokens.shape[2]).to(tokens)
         x = self.norm(self.blocks(torch.cat([prefix, tokens], dim=1)))
         hidden = torch.ones(order.shape, device=order.device).scatter(1, kept, 0.0)
         return self.out(x[:, self.trunk.num_prefix :]).float(), hidden
@@ -87,15 +84,3 @@ class MaskedAutoencoder(PatchPrediction):
         tokens = trunk.embed(images)
         patches = tokens[:, trunk.num_prefix :].gather(1, kept.unsqueeze(2).expand(-1, -1, tokens.shape[2]))
         return trunk.norm(trunk.blocks(trunk.norm_pre(torch.cat([tokens[:, : trunk.num_prefix], patches], dim=1))))
-
-
-def decoder_shape(trunk: VisionTransformer, decoder_dim: int | None) -> tuple[int, int]:
-    """Return the decoder's width and heads: the trunk's width of a head, or one that divides what is given."""
-    first = trunk.blocks[0]
-    assert isinstance(first, Block)
-    head = trunk.embed_dim // first.attn.num_heads
-    width = decoder_dim or max(head, trunk.embed_dim // 2 // head * head)
-    heads = width // head if width % head == 0 else 1
-    if width % 4:
-        raise ValueError(f"decoder_dim must be a multiple of 4, for its positions, given {width}")
-    return width, heads

@@ -47,10 +47,8 @@ class PatchPrediction(nn.Module):
         pixels, marks = self.pixels(images), asked.unsqueeze(2)
         seen = pixels * (1 - marks)
         whole = seen + self.in_truth(predicted, pixels) * marks
-        return self.joined(seen, self.grid_of(images)), self.joined(whole, self.grid_of(images))
-
-    def grid_of(self, images: Tensor) -> Grid:
-        return images.shape[2] // self.trunk.patch_size, images.shape[3] // self.trunk.patch_size
+        grid = self.trunk.grid_of(images)
+        return self.joined(seen, grid), self.joined(whole, grid)
 
     def patches(self, images: Tensor) -> Tensor:
         """Return every patch as it is to be predicted: [B, N, 3 P P]."""
@@ -77,3 +75,15 @@ class PatchPrediction(nn.Module):
 def spread(pixels: Tensor) -> Tensor:
     """Return the deviation of every patch's pixels, and of a flat one a little: [B, N, 1]."""
     return (pixels.var(-1, keepdim=True) + 1e-6).sqrt()
+
+
+def decoder_shape(trunk: VisionTransformer, decoder_dim: int | None) -> tuple[int, int]:
+    """Return the decoder's width and heads: the trunk's width of a head, or one that divides what is given."""
+    first = trunk.blocks[0]
+    assert isinstance(first, Block)
+    head = trunk.embed_dim // first.attn.num_heads
+    width = decoder_dim or max(head, trunk.embed_dim // 2 // head * head)
+    heads = width // head if width % head == 0 else 1
+    if width % 4:
+        raise ValueError(f"decoder_dim must be a multiple of 4, for its positions, given {width}")
+    return width, heads

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Grid = tuple[int, int]  # rows, columns
+from .positions import Grid
 
 
 def resample_positions(

@@ -24,7 +24,7 @@ from .interface import Structure
 from .label_sequence import LabelSequence, words_of
 from .mixers import MixerName, mixer_of
 from .patch_dropout import PatchDropout
-from .positions import FIXED, PositionsName, check_proportions, fixed_positions
+from .positions import FIXED, Grid, PositionsName, check_proportions, fixed_positions
 from .resampling import resample_positions
 
 PoolName = Literal["cls", "mean", "cls_mean", "cls_dist", "map"]
@@ -63,13 +63,8 @@ POOLS: dict[str, Callable[[Tensor, int], Tensor]] = {  # (tokens [B, N, D], toke
     "cls_dist": both_class_tokens,
     "map": everything,  # for a query that looks at them: decoder.AttentionPool
 }
-PLACES = (
-    "pos_embed",
-    "attn_pool.latent",
-    ".frequencies",
-    "head.queries",
-    "head.places",
-)  # ends of names: learned, but no weights of a linear map
+# Ends of names: learned, but no weights of a linear map.
+PLACES = ("pos_embed", "attn_pool.latent", ".frequencies", "head.queries", "head.places")
 CLASS_TOKENS = {"cls": 1, "cls_dist": 2}  # all that the head sees of the last block
 
 
@@ -207,18 +202,22 @@ class VisionTransformer(nn.Module):
             ),
         )
 
+    def grid_of(self, images: Tensor) -> Grid:
+        """Return rows and columns of the patches of images [B, 3, height, width]."""
+        return images.shape[2] // self.patch_size, images.shape[3] // self.patch_size
+
     def embed(self, images: Tensor) -> Tensor:
         """Return the tokens that enter the encoder: [B, N, D], the prefix first, positions added."""
         patches = self.patch_embed(images)  # [B, rows * columns, D]
         prefix = [self.get_parameter(name).expand(images.shape[0], -1, -1) for name in self.prefix]
         x = torch.cat([*prefix, patches], dim=1)
-        grid = (images.shape[2] // self.patch_size, images.shape[3] // self.patch_size)
+        grid = self.grid_of(images)
         if hasattr(self.blocks[0].attn, "grid"):  # the patches' number alone tells their places there
             check_proportions(grid, self.grid)
         positions = self.positions_on(grid)
         return x if positions is None else x + positions.to(x.dtype)
 
-    def positions_on(self, grid: tuple[int, int]) -> Tensor | None:
+    def positions_on(self, grid: Grid) -> Tensor | None:
         """Return what is added to the tokens of a grid of patches: [1, N, D], zeros for a prefix without positions."""
         if self.positions == "learned":
             positions = resample_positions(self.pos_embed, self.grid, grid)

@@ -22,6 +22,10 @@ IMAGES_SEEN = {
 FEWEST_EPOCHS, MOST_EPOCHS = 20, 1_000
 PUBLISHED_WIN_BELOW, FEW = 50_000, 5_000  # images
 PAIR = {"cpu": networks.PAIRS[1], "cuda": networks.PAIRS[3]}
+KINDS = {
+    "folder": "class folders: the labels are not read, but keep the test images of a later training apart",
+    "unlabelled": "no class folders: all images below it",
+}
 
 
 def choose(source: str | Path, overrides: Mapping[str, Any]) -> tuple[Recipe, list[Choice], str]:
@@ -73,12 +77,6 @@ def of_data(source: str | Path, overrides: Mapping[str, Any]) -> tuple[list[Choi
         except UserError as error:
             refusals.append(error)
     raise refusals[0]
-
-
-KINDS = {
-    "folder": "class folders: the labels are not read, but keep the test images of a later training apart",
-    "unlabelled": "no class folders: all images below it",
-}
 
 
 def of_network(pair: networks.Pair, size: int, device: str) -> Choice:

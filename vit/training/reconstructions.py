@@ -11,6 +11,7 @@ from ..data.sources.given import evenly
 from ..data.sources.images import Images
 from ..files import replace_file
 from ..model import Model
+from ..models.interface import device_of
 from ..models.patch_prediction import PatchPrediction
 
 SHOWN, GAP, LEAST_SIDE = 8, 4, 96  # images; pixels between them; pixels of a shorter side
@@ -18,9 +19,8 @@ SHOWN, GAP, LEAST_SIDE = 8, 4, 96  # images; pixels between them; pixels of a sh
 
 def write(path: Path, model: Model, module: PatchPrediction, images: Images) -> None:
     """Write a row an image: what was seen, what was drawn in the gaps, and the image itself."""
-    device = next(module.parameters()).device
     chosen = evenly(range(len(images)), SHOWN)
-    inputs = torch.stack([model.transform(images.read(i)) for i in chosen]).to(device)
+    inputs = torch.stack([model.transform(images.read(i)) for i in chosen]).to(device_of(module))
     masked, drawn = module.eval().pictures(inputs)
     columns = [pixels_of(part, model.preprocessing).transpose(0, 2, 3, 1) for part in (masked, drawn, inputs)]
     picture = Image.fromarray(beside_each_other(columns))

@@ -49,11 +49,7 @@ def nested_folders(*, path: str | None = None) -> Source:
 
 def read_tree(path: str | None, nested: bool) -> Source:
     """Return the images of class folders or, `nested`, of all folders that hold images themselves."""
-    if path is None:
-        raise UserError("data.path is missing: name the folder, for example data.path=photos")
-    root = Path(path)
-    if not root.is_dir():
-        raise UserError(f"data.path: there is no folder {root}")
+    root = root_at(path)
     top = entries_of(root)
     places = split_places(root, top)
     tree = Tree(root, nested)
@@ -79,11 +75,7 @@ def unlabelled(*, path: str | None = None) -> Source:
 
     Raises UserError for a folder without images.
     """
-    if path is None:
-        raise UserError("data.path is missing: name the folder, for example data.path=photos")
-    root = Path(path)
-    if not root.is_dir():
-        raise UserError(f"data.path: there is no folder {root}")
+    root = root_at(path)
     tree = Tree(root, nested=False)
     places = split_places(root, entries_of(root)) or {"train": ""}
     splits = {}
@@ -93,6 +85,16 @@ def unlabelled(*, path: str | None = None) -> Source:
             raise UserError(f"{root / place} holds no images")
         splits[split] = Images(ids, np.zeros(len(ids), dtype=np.int64), Files(root, ids))
     return Source(UNLABELLED, splits, passed_over=tree.passed_over)
+
+
+def root_at(path: str | None) -> Path:
+    """Return the folder that a recipe names; raises UserError where it names none, or one that is not there."""
+    if path is None:
+        raise UserError("data.path is missing: name the folder, for example data.path=photos")
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"data.path: there is no folder {root}")
+    return root
 
 
 OUTSIDE = "an image outside of the class folders"
